@@ -1,0 +1,157 @@
+"""The `lipforge` command."""
+
+import runpy
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import weights as weight_files
+from pipeline.cache import collect_garbage, open_cache
+from pipeline.command import DATA, run_main
+from pipeline.demo.compare import compare, render_table
+from pipeline.errors import ManifestError
+from pipeline.funnel import TABLES, funnel, table_path, write_funnel
+from pipeline.manifest import read_table
+from pipeline.params import load_params
+
+DEMO = Path("data/demo")
+app = typer.Typer(no_args_is_help=True, help="Raw talking-head video in, lip-sync shards out.")
+cache_app = typer.Typer(no_args_is_help=True, help="Finished items, kept between runs.")
+weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA-256.")
+app.add_typer(cache_app, name="cache")
+app.add_typer(weights_app, name="weights")
+console = Console()
+
+StageName = StrEnum("StageName", {name: name for name in (*TABLES, "report")})
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder to render into.")] = DEMO,
+    if_source: Annotated[
+        bool, typer.Option(help="Only when params.yaml's ingest.source lies in that folder.")
+    ] = False,
+) -> None:
+    """Render the demo corpus: talking faces with ground truth, and faults."""
+    params = load_params()
+    if if_source and not Path(params.ingest.source).is_relative_to(out):
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "not-used.txt").write_text("ingest.source is another folder\n", encoding="utf-8")
+        return
+    from pipeline.demo.corpus import render_corpus  # needs the extra `demo`
+
+    render_corpus(out, params.demo.seed, params.demo.videos)
+
+
+@app.command()
+def truth(
+    out: Annotated[Path, typer.Option(help="Where the metrics go.")] = Path("reports/truth.json"),
+) -> None:
+    """Compare the curation with the demo corpus' ground truth."""
+    source = Path(load_params().ingest.source)
+    answers = DEMO / "truth.json"
+    if not source.is_relative_to(DEMO) or not answers.exists():
+        write_funnel(out, {"compared": False, "why": "ingest.source is not the demo corpus"})
+        return
+    metrics = compare(answers, DATA)
+    write_funnel(out, {"compared": True, **metrics})
+    console.print(render_table(metrics))
+
+
+@app.command()
+def run(stage: StageName) -> None:
+    """Run one stage as `dvc repro` would, on what the stages before it left."""
+    runpy.run_module(f"stages.{stage.value}", run_name="__main__", alter_sys=True)
+
+
+@app.command()
+def status() -> None:
+    """Print what became of every input, stage by stage."""
+    content = funnel(DATA)
+    if not content["stages"]:
+        raise ManifestError("no tables yet: run `dvc repro`")
+    table = Table(title=f"{content['sources']} inputs")
+    for name in ("stage", "in", "kept", "rejected", "failed", "quarantined", "rows", "seconds"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    table.add_column("reasons")
+    for line in content["stages"]:
+        table.add_row(*_funnel_cells(line))
+    console.print(table)
+    report = Path("reports/report.html")
+    if report.exists():
+        console.print(f"report: {report.absolute().as_uri()}", soft_wrap=True, highlight=False)
+
+
+@app.command()
+def inspect(clip: Annotated[str, typer.Argument(help="A clip_id, or its beginning.")]) -> None:
+    """Print every row of every table that is about one clip."""
+    found = False
+    for stage in TABLES:
+        path = table_path(DATA, stage)
+        for row in read_table(path) if path.exists() else []:
+            if str(row.get("clip_id") or "").startswith(clip):
+                found = True
+                console.print(_facts(stage, row))
+    if not found:
+        raise ManifestError(f"no table has a clip {clip!r}; ids stand in data/faces/clips.parquet")
+
+
+@cache_app.command("gc")
+def cache_gc() -> None:
+    """Remove cached items that no table of this workspace names."""
+    cache = open_cache()
+    tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"]
+    existing = [path for path in tables if path.exists()]
+    if not existing:
+        raise ManifestError("no tables here: garbage collection would empty the whole cache")
+    named = {str(row["cache_key"]) for path in existing for row in read_table(path)}
+    console.print(f"removed {len(collect_garbage(cache, named))} entries")
+
+
+@weights_app.command("list")
+def weights_list() -> None:
+    """Print every model file with its source and licence."""
+    table = Table("name", "from", "licence", "SHA-256", "here")
+    for weight in weight_files.list_weights():
+        table.add_row(*weight_files.describe(weight))
+    console.print(table)
+
+
+@weights_app.command("fetch")
+def weights_fetch() -> None:
+    """Fetch what is absent, and check it."""
+    weight_files.fetch()
+    console.print(f"weights are complete in {weight_files.weights_dir()}")
+
+
+@weights_app.command("verify")
+def weights_verify() -> None:
+    """Check the SHA-256 of every model file."""
+    weight_files.verify()
+    console.print("every weight has the SHA-256 of the lock")
+
+
+def _funnel_cells(line: dict[str, Any]) -> list[str]:
+    numbers = [line["in"], *(line[s] for s in ("kept", "rejected", "failed", "quarantined"))]
+    reasons = ", ".join(
+        f"{reason} {count}" for group in line["reasons"].values() for reason, count in group.items()
+    )
+    kept_s = f"{line['seconds_kept']:.0f}" if line["seconds_kept"] else "-"
+    return [line["stage"], *map(str, numbers), str(line["rows"]), kept_s, reasons]
+
+
+def _facts(stage: str, row: dict[str, Any]) -> Table:
+    table = Table("field", "value", title=stage, title_justify="left")
+    for name, value in row.items():
+        if value not in (None, ""):
+            table.add_row(name, str(value))
+    return table
+
+
+def main() -> None:
+    """Entry point of the `lipforge` command."""
+    run_main(lambda: app(standalone_mode=False))

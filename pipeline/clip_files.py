@@ -1,0 +1,26 @@
+"""One clip with the local paths of its files: the input of every stage that measures clips."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.rows import Clip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFiles:
+    """A row of `clips` and where its files lie on this machine."""
+
+    clip: Clip
+    video: Path | None
+    """`<clip_id>.mp4`: the aligned face, 25 fps; None where a stage needs no picture."""
+    landmarks: Path
+    """`<clip_id>.npz`: `landmarks` (T, L, 3) source px, `matrices` (T, 2, 3) source px to crop
+    px, `scores` (T,), `boxes` (T, 4), `interpolated` (T,)."""
+    audio: Path
+    """`<clip_id>.flac`: 16 kHz mono."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """Return what names the content; the paths do not."""
+        return {"clip_id": self.clip.clip_id, "artifact": self.clip.artifact}

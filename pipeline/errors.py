@@ -1,0 +1,80 @@
+"""Every error this project raises on purpose.
+
+LipforgeError
+|- ParamsError           params.yaml is wrong                 stop before any work
+|- SourceError           the input folder, list or URL        stop before any work
+|- WeightsError          a model file is absent or altered    stop before any work
+|- ManifestError         a table breaks its schema            stop
+|- StorageError          a disk is full or not writable       stop; finished items stay cached
+|- MediaError            ONE input cannot be used             record the row, go on
+|  |- EmptyFileError     no bytes at all
+|  |- NotMediaError      no container that PyAV opens
+|  |- DecodeError        the container opened, its frames or samples did not
+|  `- UnreadableError    the file system refused to give the bytes
+`- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
+"""
+
+
+class LipforgeError(Exception):
+    """Base class; the command line turns it into one message and exit code 1."""
+
+
+class ParamsError(LipforgeError):
+    """params.yaml has an unknown key, a missing key or an impossible value."""
+
+
+class SourceError(LipforgeError):
+    """The named source of videos does not exist, is empty or cannot be listed."""
+
+
+class WeightsError(LipforgeError):
+    """A model file is absent, could not be fetched or has another SHA-256 than the lock."""
+
+
+class ManifestError(LipforgeError):
+    """A manifest table breaks its schema or repeats a key."""
+
+
+class StorageError(LipforgeError):
+    """Results cannot be stored: disk full, read-only or quota."""
+
+
+class MediaError(LipforgeError):
+    """One input cannot be used. The runner records `reason` and the message, and goes on."""
+
+    reason = "media_error"
+
+
+class EmptyFileError(MediaError):
+    """The file has no bytes."""
+
+    reason = "empty_file"
+
+
+class NotMediaError(MediaError):
+    """No demuxer recognises the bytes."""
+
+    reason = "not_media"
+
+
+class DecodeError(MediaError):
+    """The container opened but frames or samples could not be decoded."""
+
+    reason = "decode_error"
+
+
+class UnreadableError(MediaError):
+    """The operating system refused to read the file."""
+
+    reason = "unreadable"
+
+
+class TooManyFailuresError(LipforgeError):
+    """The share of failed items went over `run.max_failed_fraction`."""
+
+    def __init__(self, stage: str, failed: int, total: int, first: str) -> None:
+        super().__init__(
+            f"{stage}: {failed} of {total} items failed, more than params.yaml "
+            f"run.max_failed_fraction allows; first: {first}"
+        )
+        self.stage, self.failed, self.total = stage, failed, total

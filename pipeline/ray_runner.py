@@ -1,0 +1,214 @@
+"""Runs a stage on Ray: one actor per worker, one item at a time on each.
+
+One item at a time makes blame exact: when an actor dies, the item it held is the one that killed
+it. Ray Data is not used because it retries a segfaulting item for ever and drops whole blocks for
+one bad row (see docs/architecture.md).
+"""
+
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import (
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayTaskError,
+    WorkerCrashedError,
+)
+
+from pipeline import outcome as ending
+from pipeline.cache import Cache
+from pipeline.errors import LipforgeError
+from pipeline.outcome import Outcome, Work
+from pipeline.runner import perform
+from pipeline.stage import Stage
+
+MAX_CRASHES = 2
+"""An item that killed its worker this often is quarantined."""
+ITEMS_PER_WORKER = 500
+"""A worker is replaced after so many items: decoders leak."""
+POLL_S = 1.0
+_DEATHS = (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError)
+
+
+class Worker:
+    """The actor: one stage, set up once."""
+
+    def __init__(self, stage: Stage[Any, Any], cache: Cache) -> None:
+        self.stage, self.cache = stage, cache
+
+    def prepare(self) -> None:
+        """Load weights; apart from __init__ so that its errors come back as they are."""
+        self.stage.setup()
+
+    def run(self, work: Work) -> Outcome:
+        """Process one item."""
+        return perform(self.stage, work, self.cache)
+
+
+@dataclass
+class _Seat:
+    """One worker and what it is doing."""
+
+    actor: Any
+    pending: Any
+    work: Work | None = None
+    started_s: float = field(default_factory=time.monotonic)
+    done: int = 0
+
+
+def connect() -> None:
+    """Start Ray here, or join the cluster at $LIPFORGE_RAY_ADDRESS. No telemetry."""
+    if ray.is_initialized():
+        return
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if address := os.environ.get("LIPFORGE_RAY_ADDRESS"):
+        project = {"working_dir": str(Path.cwd()), "excludes": [".venv", ".git", ".cache", "data"]}
+        ray.init(
+            address=address, runtime_env=project, logging_level=logging.ERROR, log_to_driver=False
+        )
+        return
+    ray.init(
+        num_cpus=int(os.environ.get("LIPFORGE_WORKERS", os.cpu_count() or 1)),
+        include_dashboard=False,
+        object_store_memory=128 * 2**20,
+        logging_level=logging.ERROR,
+        log_to_driver=False,
+    )
+
+
+class RayRunner:
+    """Fans items out to actors under a bounded window: one item per worker in flight.
+
+    A worker that dies or passes its item's deadline is replaced. Its item gets a second attempt
+    and is quarantined when that fails too; a lost node does not count against the item.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers
+
+    def run(self, stage: Stage[Any, Any], work: Sequence[Work], cache: Cache) -> Iterator[Outcome]:
+        """See Runner.run."""
+        connect()
+        seats = min(len(work), self.workers or self._capacity(stage))
+        yield from _Dispatch(stage, cache, work).run(seats)
+
+    def _capacity(self, stage: Stage[Any, Any]) -> int:
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        cpus = resources.get("CPU", 1.0)
+        return max(1, int(cpus / stage.resources.cpus))
+
+
+class _Dispatch:
+    """The state of one run: a queue, the seats, and how often each item has killed its worker."""
+
+    def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
+        self.stage, self.queue = stage, deque(work)
+        self.crashes: dict[str, int] = {}
+        self.setup_crashes = 0
+        need = stage.resources
+        decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
+        self.remote = decorate(Worker)
+        self.stage_ref, self.cache_ref = ray.put(stage), ray.put(cache)
+        self.seats: list[_Seat] = []
+
+    def run(self, workers: int) -> Iterator[Outcome]:
+        try:
+            self.seats = [self._new_seat() for _ in range(workers)]
+            while self.seats:
+                yield from self._step()
+        finally:
+            for seat in self.seats:
+                ray.kill(seat.actor)
+
+    def _new_seat(self) -> _Seat:
+        actor = self.remote.remote(self.stage_ref, self.cache_ref)
+        return _Seat(actor, actor.prepare.remote())
+
+    def _step(self) -> Iterator[Outcome]:
+        by_ref = {seat.pending: seat for seat in self.seats}
+        ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=POLL_S)
+        for ref in ready:
+            yield from self._collect(by_ref[ref])
+        for seat in [seat for seat in self.seats if self._overdue(seat)]:
+            yield from self._bury(seat, "deadline", "no answer within its deadline")
+
+    def _collect(self, seat: _Seat) -> Iterator[Outcome]:
+        try:
+            result = ray.get(seat.pending)
+        except _DEATHS as error:
+            yield from self._bury(seat, *_cause_of_death(error))
+            return
+        except RayTaskError as error:
+            result = self._blame(seat, error)
+        if result is not None:
+            yield result
+        self._next(seat)
+
+    def _blame(self, seat: _Seat, error: RayTaskError) -> Outcome:
+        cause = error.cause
+        if isinstance(cause, LipforgeError):
+            raise cause
+        if seat.work is None:
+            raise error
+        return ending.bug(seat.work, cause)
+
+    def _next(self, seat: _Seat) -> None:
+        seat.done += seat.work is not None
+        if not self.queue:
+            self._dismiss(seat)
+            return
+        if seat.done >= ITEMS_PER_WORKER:
+            self._replace(seat)
+            return
+        seat.work = self.queue.popleft()
+        seat.pending = seat.actor.run.remote(seat.work)
+        seat.started_s = time.monotonic()
+
+    def _bury(self, seat: _Seat, reason: str, detail: str) -> Iterator[Outcome]:
+        work = seat.work
+        if work is None:
+            self._survive_setup_crash(detail)
+        elif reason == "node_lost":
+            self.queue.append(work)
+        else:
+            self.crashes[work.key] = self.crashes.get(work.key, 0) + 1
+            if self.crashes[work.key] >= MAX_CRASHES:
+                yield ending.quarantined(work, reason, detail)
+            else:
+                self.queue.append(work)
+        self._replace(seat)
+
+    def _survive_setup_crash(self, detail: str) -> None:
+        self.setup_crashes += 1
+        if self.setup_crashes > MAX_CRASHES:
+            raise RuntimeError(f"{self.stage.name}: workers die while loading weights: {detail}")
+
+    def _replace(self, seat: _Seat) -> None:
+        self._dismiss(seat)
+        if self.queue:
+            self.seats.append(self._new_seat())
+
+    def _dismiss(self, seat: _Seat) -> None:
+        ray.kill(seat.actor)
+        self.seats.remove(seat)
+
+    def _overdue(self, seat: _Seat) -> bool:
+        return seat.work is not None and time.monotonic() - seat.started_s > seat.work.deadline_s
+
+
+def _cause_of_death(error: BaseException) -> tuple[str, str]:
+    text = str(error)
+    if isinstance(error, NodeDiedError) or "node has died" in text or "node was terminated" in text:
+        return "node_lost", "its node was lost"
+    if isinstance(error, OutOfMemoryError) or "OutOfMemory" in text or "memory pressure" in text:
+        return "out_of_memory", "its worker was killed for memory"
+    return "worker_crashed", "its worker process died (segmentation fault or kill)"

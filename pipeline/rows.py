@@ -1,0 +1,172 @@
+"""The row type of every table. Scalars and short lists only; the unit is in the name.
+
+Frames are frames of the 25 fps grid whose frame 0 is the first video frame's presentation time;
+audio sample n of a video lies at n / 16000 s on the same clock. AV offset: positive = audio early
+(SyncNet's sign), in frames at 25 fps.
+"""
+
+from dataclasses import dataclass, field
+
+FPS = 25
+"""Frames per second of every table, clip and shard."""
+SAMPLE_RATE_HZ = 16_000
+"""Sampling rate of all audio after decoding."""
+SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
+"""640 audio samples belong to one video frame."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """One source file. Written by `ingest`."""
+
+    video_id: str
+    """SHA-256 of the bytes, hex."""
+    uri: str
+    """Path below the source root (`/` between parts), or the URL as listed."""
+    size_bytes: int
+    licence: str = ""
+    speaker: str = ""
+    language: str = ""
+    url: str = ""
+    container: str = ""
+    duration_s: float = 0.0
+    """Presentation time from the first video frame to the end of the last."""
+    num_frames: int = 0
+    """Frames on the 25 fps grid, from `duration_s`."""
+    average_fps: float = 0.0
+    real_fps: float = 0.0
+    """Most common frame rate: one over the median gap between presentation times."""
+    variable_fps: bool = False
+    width: int = 0
+    """Displayed width in pixels, rotation applied."""
+    height: int = 0
+    rotation_deg: int = 0
+    video_codec: str = ""
+    pixel_format: str = ""
+    audio_codec: str = ""
+    audio_rate_hz: int = 0
+    audio_channels: int = 0
+    video_start_s: float = 0.0
+    audio_start_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One shot: frames [start_frame, end_frame). Written by `scenes`."""
+
+    video_id: str
+    scene: int
+    start_frame: int
+    end_frame: int
+    decoder: str
+    """`decord`, or `pyav` where decord could not open the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One face in one shot, aligned. Written by `faces`; files `<clip_id>.mp4/.flac/.npz`."""
+
+    clip_id: str
+    video_id: str
+    scene: int
+    track: int
+    start_frame: int
+    end_frame: int
+    num_frames: int
+    backend: str
+    """`litert` or `insightface`."""
+    landmark_schema: str
+    """`mesh468` (x, y, z) or `insightface106` (x, y, 0)."""
+    crop_px: int
+    face_px: float
+    """Median of the longer side of the face box, in source pixels."""
+    landmark_score: float
+    """Mean confidence of the landmark model, 0 to 1, over the frames it really ran on."""
+    interpolated_frames: int
+    """Frames in which the face was lost and its landmarks were interpolated."""
+    num_faces_in_scene: int
+    """Tracks in the same shot that overlap this clip in time, itself included."""
+    artifact: str = ""
+    """Cache key under which the three files lie. Filled in by the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncScore:
+    """Audio-visual sync of one clip. Written by `sync`; joins to Clip by clip_id."""
+
+    clip_id: str
+    judge: str
+    offset_frames: int
+    """Audio lead in frames at 25 fps: +3 = audio 3 frames early, -3 = late (SyncNet's sign)."""
+    offset_subframe: float
+    """The same from a parabola through the three lowest points of the curve."""
+    confidence: float
+    """Median minus minimum of the mean distance over offsets, >= 0, no unit."""
+    min_distance: float
+    """Minimum of the mean distance over offsets."""
+    curve: list[float] = field(default_factory=list)
+    """Mean distance at offsets -15 ... +15."""
+    artifact: str = ""
+    """Cache key of `<clip_id>.npz` with `distances` (windows x 31), one row per window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """What can be measured of a clip besides sync. Written by `quality`; decides nothing."""
+
+    clip_id: str
+    face_px: float
+    sharpness: float
+    """Variance of the Laplacian of the crop's luma (0-255), median over sampled frames."""
+    luma_mean: float
+    """Mean luma of the face, 0 to 255."""
+    clipped_share: float
+    """Share of face pixels at the black or white end of luma."""
+    yaw_deg: float
+    """95th percentile of |yaw| over the clip; 0 looks into the camera."""
+    pitch_deg: float
+    roll_deg: float
+    jitter: float
+    """RMS second difference of the rigid landmarks, divided by the distance between the eyes."""
+    frozen_share: float
+    """Share of frames equal to the one before."""
+    mouth_movement: float
+    """Standard deviation of the lip opening, divided by the distance between the eyes."""
+    landmark_score: float
+    speech_share: float
+    """Share of time that Silero VAD takes for speech."""
+    snr_db: float
+    """Speech power over the power of the rest, in dB; 0 when there is no speech."""
+    picture_hash: str
+    """Perceptual hash of the clip, 16 hex digits: near-duplicates differ in few bits."""
+    audio_hash: str
+    """Fingerprint of the loudness contour, 16 hex digits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """A clip with its split, or the reason it has none. Written by `select`."""
+
+    clip_id: str
+    video_id: str
+    split: str
+    """`train`, `val` or `test`; empty for a rejected clip."""
+    group: str
+    """What the split was drawn by: `speaker:<name>` or `source:<video_id>`."""
+    offset_frames: int
+    """Offset to be corrected by `shards`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One sample inside a shard. Written by `shards`."""
+
+    clip_id: str
+    video_id: str
+    split: str
+    shard: str
+    num_frames: int
+    offset_applied_frames: int
+    rescored_offset_frames: int
+    rescored_confidence: float
+    artifact: str = ""

@@ -1,0 +1,146 @@
+"""WebDataset tars with reproducible bytes: the writer, and the reader that training uses.
+
+A sample is four members that stand together: `<clip_id>.flac`, `.json`, `.mp4`, `.npz`. Members
+carry no time, no owner and no host; samples are sorted by clip_id.
+"""
+
+import hashlib
+import io
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import webdataset
+from numpy.typing import NDArray
+
+from pipeline.errors import StorageError
+from pipeline.media.encode import read_video
+from pipeline.media.flac import read_flac
+
+MEMBERS = ("flac", "json", "mp4", "npz")
+"""The members of a sample, in the order they stand in the tar."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSample:
+    """One decoded sample. T = frames at 25 fps; audio has exactly 640 samples per frame."""
+
+    clip_id: str
+    frames: NDArray[np.uint8]
+    """(T, H, W, 3) RGB."""
+    audio: NDArray[np.float32]
+    """(T * 640,) mono, 16 kHz, -1 to 1."""
+    facts: Mapping[str, Any]
+    """The sample's JSON."""
+    landmarks: NDArray[np.float32]
+    """(T, L, 3) in pixels of the source frame."""
+    matrices: NDArray[np.float64]
+    """(T, 2, 3) source pixels -> crop pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSample:
+    """The files of one sample before packing: member suffix -> local path."""
+
+    clip_id: str
+    split: str
+    bucket: int
+    num_frames: int
+    files: Mapping[str, Path]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of all members."""
+        return sum(path.stat().st_size for path in self.files.values())
+
+
+def bucket_of(video_id: str, buckets: int) -> int:
+    """Return the bucket of a source: by hash, so that adding a video touches only its own."""
+    return int(hashlib.sha256(video_id.encode()).hexdigest()[:8], 16) % buckets
+
+
+def plan_shards(
+    samples: Iterable[PackedSample], max_bytes: int
+) -> list[tuple[str, list[PackedSample]]]:
+    """Return (shard name, samples): by split and bucket, cut where `max_bytes` is passed.
+
+    Names look like `train/train-0003-000.tar`: bucket 3, first part.
+    """
+    groups: dict[tuple[str, int], list[PackedSample]] = {}
+    for sample in sorted(samples, key=lambda one: one.clip_id):
+        groups.setdefault((sample.split, sample.bucket), []).append(sample)
+    return [
+        (f"{split}/{split}-{bucket:04d}-{part:03d}.tar", members)
+        for (split, bucket), group in sorted(groups.items())
+        for part, members in enumerate(_parts(group, max_bytes))
+    ]
+
+
+def write_shard(path: Path, samples: Sequence[PackedSample]) -> None:
+    """Write one tar, at once (temporary file, then rename).
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
+            for sample in samples:
+                for suffix in MEMBERS:
+                    _add(tar, f"{sample.clip_id}.{suffix}", sample.files[suffix])
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"{path}: cannot write the shard: {error}") from error
+
+
+def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
+    """Yield every sample of the shards, in their order, decoded. Paths or URLs."""
+    dataset = webdataset.WebDataset(
+        urls, shardshuffle=False, empty_check=False, nodesplitter=None, workersplitter=None
+    )
+    for sample in dataset:
+        yield decode_sample(sample)
+
+
+def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
+    """Decode the members of one sample, given as bytes under `mp4`, `flac`, `json`, `npz`.
+
+    Raises:
+        DecodeError: a member does not decode.
+    """
+    with np.load(io.BytesIO(sample["npz"]), allow_pickle=False) as arrays:
+        landmarks, matrices = arrays["landmarks"], arrays["matrices"]
+    return TrainingSample(
+        clip_id=str(sample["__key__"]).rsplit("/", 1)[-1],
+        frames=read_video(sample["mp4"]),
+        audio=read_flac(sample["flac"]),
+        facts=json.loads(sample["json"]),
+        landmarks=landmarks,
+        matrices=matrices,
+    )
+
+
+def _parts(group: Sequence[PackedSample], max_bytes: int) -> Iterator[list[PackedSample]]:
+    part: list[PackedSample] = []
+    filled = 0
+    for sample in group:
+        if part and filled + sample.num_bytes > max_bytes:
+            yield part
+            part, filled = [], 0
+        part.append(sample)
+        filled += sample.num_bytes
+    yield part
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = path.stat().st_size
+    member.mode = 0o644
+    with path.open("rb") as stream:
+        tar.addfile(member, stream)

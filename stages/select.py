@@ -1,0 +1,88 @@
+"""clips + sync + quality -> select: the only thresholds, and the split."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.command import DATA, run_main
+from pipeline.funnel import funnel, table_path, write_funnel
+from pipeline.manifest import read_rows, write_table
+from pipeline.outcome import Outcome, Part
+from pipeline.params import SelectParams, load_params
+from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
+from pipeline.selection import Candidate, decide, split_of
+
+REPORTS = Path("reports")
+UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "quality", "select")
+
+
+def candidates(data: Path) -> list[Candidate]:
+    """Join the tables: one candidate per clip, whether or not it was scored."""
+    videos = {one.video_id: one for one in read_rows(table_path(data, "ingest"), Video)}
+    sync = {one.clip_id: one for one in read_rows(table_path(data, "sync"), SyncScore)}
+    quality = {one.clip_id: one for one in read_rows(table_path(data, "quality"), Quality)}
+    return [
+        Candidate(videos[c.video_id], c, sync.get(c.clip_id), quality.get(c.clip_id))
+        for c in read_rows(table_path(data, "faces"), Clip)
+    ]
+
+
+def outcome(one: Candidate, params: SelectParams) -> Outcome:
+    """Turn a decision into a table row."""
+    row = {
+        "clip_id": one.clip.clip_id,
+        "video_id": one.video.video_id,
+        "split": "" if one.reason else split_of(one.group, params),
+        "group": one.group,
+        "offset_frames": one.sync.offset_frames if one.sync else 0,
+    }
+    status: Part = (
+        Part("rejected", one.reason, one.detail, row) if one.reason else Part("kept", row=row)
+    )
+    return Outcome(one.clip.clip_id, status.status, (status,))
+
+
+def histogram(values: Sequence[tuple[float, bool]], width: float) -> str:
+    """Return CSV lines bin,accepted,rejected for `dvc plots`."""
+    bins: dict[int, list[int]] = {}
+    for value, accepted in values:
+        bins.setdefault(round(value / width), [0, 0])[not accepted] += 1
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["bin", "accepted", "rejected"])
+    writer.writerows([round(index * width, 6), *bins[index]] for index in sorted(bins))
+    return text.getvalue()
+
+
+def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
+    """Write the histograms of offset, confidence and face size."""
+    scored = [one for one in judged if one.sync and one.quality]
+    series = {
+        "offset": (1.0, [float(one.sync.offset_frames) for one in scored if one.sync]),
+        "confidence": (0.02, [one.sync.confidence for one in scored if one.sync]),
+        "face_px": (20.0, [one.quality.face_px for one in scored if one.quality]),
+    }
+    accepted = [not one.reason for one in scored]
+    reports.mkdir(parents=True, exist_ok=True)
+    for name, (width, values) in series.items():
+        text = histogram(list(zip(values, accepted, strict=True)), width)
+        (reports / f"{name}_histogram.csv").write_text(text, encoding="utf-8")
+
+
+def select(data: Path, reports: Path, params: SelectParams) -> None:
+    """Write data/select/select.parquet, reports/funnel.json and the histograms."""
+    judged = decide(candidates(data), params)
+    outcomes = [outcome(one, params) for one in judged]
+    write_table(table_path(data, "select"), outcomes, Selected)
+    write_plots(judged, reports)
+    write_funnel(reports / "funnel.json", funnel(data, UP_TO_HERE))
+
+
+def main() -> None:
+    """`python -m stages.select`, called by dvc.yaml."""
+    select(DATA, REPORTS, load_params().select)
+
+
+if __name__ == "__main__":
+    run_main(main)

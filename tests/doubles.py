@@ -1,0 +1,74 @@
+"""Stages that Ray workers can import, one for each way an item can end."""
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DecodeError
+from pipeline.stage import Reject, Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Half:
+    number: int
+    half: int
+    artifact: str = ""
+
+
+class Halve(Stage[int, Half]):
+    """Even numbers are halved, odd ones rejected, 13 is broken. Counts its calls in a folder."""
+
+    name = "halve"
+    version = "1"
+
+    def __init__(self, calls: Path | None = None, slow_s: float = 0.0) -> None:
+        self.calls, self.slow_s = calls, slow_s
+
+    def item_id(self, item: int) -> str:
+        return f"{item:04d}"
+
+    def identity(self, item: int) -> Mapping[str, Any]:
+        return {"number": item}
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        time.sleep(self.slow_s)
+        if self.calls:
+            (self.calls / f"{item}-{time.monotonic_ns()}").touch()
+        if item == 13:
+            raise DecodeError("broken")
+        if item % 2:
+            return Reject("odd")
+        (workdir / "half.txt").write_text(str(item // 2))
+        return [Half(number=item, half=item // 2)]
+
+
+class Deadly(Halve):
+    """Item 6 raises what nobody expects, 8 segfaults, 10 hangs, 12 is killed."""
+
+    name = "deadly"
+
+    def deadline_s(self, item: int) -> float:
+        return 2.0 if item == 10 else 60.0
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        if item == 6:
+            raise ZeroDivisionError("a bug")
+        if item == 8:
+            ctypes.string_at(0)
+        if item == 10:
+            time.sleep(600)
+        if item == 12:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().process(item, workdir)
+
+
+class BadWeights(Halve):
+    name = "bad_weights"
+
+    def setup(self) -> None:
+        raise DecodeError("weights are altered")
