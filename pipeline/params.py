@@ -17,7 +17,7 @@ class _Section(BaseModel):
 
 
 class DemoParams(_Section):
-    """The rendered corpus. Only used while `ingest.source` is `data/demo`."""
+    """The rendered corpus. Only used while `ingest.source` points at it."""
 
     seed: int = 0
     videos: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
@@ -26,7 +26,7 @@ class DemoParams(_Section):
 class IngestParams(_Section):
     """Where the videos come from."""
 
-    source: str = "data/demo"
+    source: str = "data/demo/videos"
     """A folder, a glob, a sources.jsonl or .csv, or an fsspec URL of one of these."""
     licence: str = ""
     """Licence recorded for files whose list gives none."""

@@ -1,0 +1,138 @@
+"""Sound of a video: 16 kHz mono on the clock of the pictures.
+
+Sample n lies n / 16000 s after the first frame is shown. A late start, a negative start, the
+priming of an AAC encoder, an edit list or a pause in the timestamps never shift the sound: every
+decoded frame is placed by its own presentation time, and what nobody filled is silence.
+"""
+
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.media.container import decode_stream, open_media, require_audio
+from pipeline.rows import SAMPLE_RATE_HZ
+
+JUMP_S = 0.03
+"""A frame this far from where its predecessor ended begins a new run at once."""
+DRIFT_S = 0.004
+"""A smaller distance is jitter of the timestamps, unless it lasts for DRIFT_LASTS_S."""
+DRIFT_LASTS_S = 0.25
+
+_FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
+
+
+def decode_audio(
+    path: Path, start_s: float, num_samples: int, out: Path | None = None
+) -> NDArray[np.int16]:
+    """Decode the first audio stream.
+
+    Channels are averaged: the mean cannot clip, and speech in one channel only stays, at half its
+    amplitude. Samples beyond full scale, which lossy codecs give, are clipped.
+
+    Args:
+        start_s: when sample 0 lies, in the file's own time: `Probe.video_start_s`.
+        num_samples: length of the result, `Probe.num_frames` * 640; the rest is silence.
+        out: file to hold the samples, so that an hour needs no memory; None keeps them in memory.
+
+    Returns:
+        (num_samples,) int16 at 16 kHz; a memory map of `out` where that is given.
+
+    Raises:
+        DecodeError: no audio stream, or a packet after the first good one does not decode.
+        MediaError: as `open_media`.
+    """
+    samples: NDArray[np.int16] = (
+        np.zeros(num_samples, np.int16)
+        if out is None
+        else np.memmap(out, np.int16, "w+", shape=(num_samples,))
+    )
+    with open_media(path) as container:
+        run: _Run | None = None
+        for frame in decode_stream(container, require_audio(container)):
+            if run is None or run.is_left_by(frame):
+                if run:
+                    run.flush()
+                run = _Run(samples, start_s, frame)
+            run.add(frame)
+            if run.cursor >= num_samples:
+                break
+        if run:
+            run.flush()
+    return samples
+
+
+class _Run:
+    """Frames that follow one another without a pause, resampled in one go."""
+
+    def __init__(self, samples: NDArray[np.int16], start_s: float, first: av.AudioFrame) -> None:
+        self._samples = samples
+        self._rate = first.sample_rate
+        self._begin_s = start_s if first.time is None else first.time
+        self._taken = 0
+        self._drifts_since: int | None = None
+        self.cursor = round((self._begin_s - start_s) * SAMPLE_RATE_HZ)
+        self._resampler = (
+            None
+            if self._rate == SAMPLE_RATE_HZ
+            else av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
+        )
+
+    def is_left_by(self, frame: av.AudioFrame) -> bool:
+        """Tell whether a frame does not belong here: another rate, a pause or a lasting drift."""
+        if frame.sample_rate != self._rate:
+            return True
+        if frame.time is None:
+            return False
+        distance = abs(frame.time - self._begin_s - self._taken / self._rate)
+        if distance <= DRIFT_S:
+            self._drifts_since = None
+            return False
+        if self._drifts_since is None:
+            self._drifts_since = self._taken
+        return distance > JUMP_S or self._taken - self._drifts_since > DRIFT_LASTS_S * self._rate
+
+    def add(self, frame: av.AudioFrame) -> None:
+        mono = as_mono(frame)
+        if self._resampler is None:
+            self._write(mono)
+        else:
+            self._feed(mono)
+        self._taken += frame.samples
+
+    def flush(self) -> None:
+        """Write what the resampler still holds."""
+        if self._resampler is not None and self._taken:
+            for resampled in self._resampler.resample(None):
+                self._write(resampled.to_ndarray()[0])
+
+    def _feed(self, mono: NDArray[np.float32]) -> None:
+        assert self._resampler is not None
+        frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
+        frame.sample_rate = self._rate
+        frame.pts = self._taken
+        for resampled in self._resampler.resample(frame):
+            self._write(resampled.to_ndarray()[0])
+
+    def _write(self, mono: NDArray[np.float32]) -> None:
+        begin, end = self.cursor, self.cursor + len(mono)
+        first, last = max(begin, 0), min(end, len(self._samples))
+        if first < last:
+            self._samples[first:last] = as_int16(mono[first - begin : last - begin])
+        self.cursor = end
+
+
+def as_mono(frame: av.AudioFrame) -> NDArray[np.float32]:
+    """Return the mean of all channels, (N,) float32, full scale = 1."""
+    channels = len(frame.layout.channels)
+    data = frame.to_ndarray()
+    planes = data if frame.format.is_planar else data.reshape(-1, channels).T
+    scale = _FULL_SCALE.get(frame.format.name.rstrip("p"), 1)
+    mean = planes.mean(axis=0, dtype=np.float64) / scale
+    return np.asarray(mean - 1.0 if planes.dtype == np.uint8 else mean, np.float32)
+
+
+def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Round samples with full scale 1 to 16 bits, clipping what lies beyond."""
+    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)

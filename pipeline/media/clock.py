@@ -1,0 +1,171 @@
+"""The clock of a video: when its frames are shown, and which of them a 25 fps grid shows.
+
+Frame 0 of the grid is shown together with the first frame the decoder gives; grid frame k is the
+source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from numpy.typing import NDArray
+
+from pipeline.errors import DecodeError
+from pipeline.rows import FPS
+
+MAX_GAP_S = 600
+"""A longer pause between two frames is taken for broken timestamps, not for a still picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class VideoClock:
+    """Presentation times of one video stream, read from its packets.
+
+    timestamps: (T,) int64, strictly increasing, in units of `time_base`; the first one belongs to
+    the first frame that the decoder gives.
+    """
+
+    time_base: Fraction
+    timestamps: NDArray[np.int64]
+    end: int
+    """When the last frame stops being shown, in units of `time_base`."""
+    by_order: bool
+    """The container stores no presentation times (AVI, bare streams): the i-th frame that the
+    decoder gives is shown at timestamps[i], the i-th decoding time. FFmpeg's guess of pts is of no
+    use there: with B-frames it is out of order."""
+
+    @property
+    def start(self) -> int:
+        """Presentation time of the first frame, in units of `time_base`."""
+        return int(self.timestamps[0])
+
+    @property
+    def start_s(self) -> float:
+        """Presentation time of the first frame in seconds of the file's own time."""
+        return float(self.start * self.time_base)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the start of the first frame to the end of the last."""
+        return float((self.end - self.start) * self.time_base)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames on the 25 fps grid: the duration times 25, rounded half up, at least 1."""
+        grid = (self.end - self.start) * self.time_base * FPS
+        return max(1, int(grid + Fraction(1, 2)))
+
+    def first_grid_frame(self, previous: int, current: int) -> int:
+        """Return the first grid frame that shows `current` and not `previous` any more.
+
+        Args:
+            previous, current: neighbouring presentation times in units of `time_base`.
+        """
+        middle = Fraction(previous + current - 2 * self.start, 2) * self.time_base * FPS
+        return middle.numerator // middle.denominator + 1
+
+    def typical_gap(self) -> float:
+        """Return the usual distance of two frames in units of `time_base`; 0.0 for one frame.
+
+        It is the mean of the gaps near the median: rounded timestamps (29.97 fps in whole
+        milliseconds: 33, 33, 34) have a median that is no frame rate.
+        """
+        gaps = np.diff(self.timestamps)
+        if not len(gaps):
+            return 0.0
+        return float(gaps[_is_regular(gaps)].mean())
+
+    def is_variable(self) -> bool:
+        """Tell whether a gap differs from the usual one by more than rounding explains."""
+        gaps = np.diff(self.timestamps)
+        return bool(len(gaps)) and not bool(_is_regular(gaps).all())
+
+
+def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell for each gap whether it is within 10 % and 1.5 ticks of the median."""
+    median = float(np.median(gaps))
+    return np.asarray(np.abs(gaps - median) <= max(0.1 * median, 1.5))
+
+
+@dataclass(slots=True)
+class PacketTimes:
+    """What the packets of one stream say about time, collected while demuxing."""
+
+    pts: list[int]
+    dts: list[int]
+    durations: list[int]
+    packets: int = 0
+    """Packets that hold a frame to be shown; not all need to have a time."""
+
+    def add(self, packet: "av.Packet[Any]") -> None:
+        """Note one packet; those outside of an edit list are not shown and not counted."""
+        if packet.size == 0 or packet.is_discard:
+            return
+        self.packets += 1
+        self.durations.append(packet.duration or 0)
+        if packet.pts is not None:
+            self.pts.append(packet.pts)
+        if packet.dts is not None:
+            self.dts.append(packet.dts)
+
+    def times(self, by_order: bool, frame_ticks: int) -> NDArray[np.int64]:
+        """Return one time per packet: pts or, by order, dts, else equal steps of `frame_ticks`."""
+        stored = self.dts if by_order else self.pts
+        if len(stored) == self.packets:
+            return np.array(stored, np.int64)
+        return np.arange(self.packets, dtype=np.int64) * frame_ticks
+
+
+def read_clock(
+    container: InputContainer, video: av.VideoStream, packets: "Iterator[av.Packet[Any]]"
+) -> VideoClock:
+    """Read the clock from all packets, decoding only as many as the first frame needs.
+
+    Args:
+        packets: what `container.demux` gives, at least for `video`.
+
+    Raises:
+        DecodeError: no frame at all, none that decodes, or timestamps that jump.
+    """
+    times = PacketTimes([], [], [])
+    first: av.VideoFrame | None = None
+    for packet in packets:
+        if packet.stream_index != video.index:
+            continue
+        times.add(packet)
+        first = first or _first_frame(packet)
+    if times.packets == 0:
+        raise DecodeError("the video track holds no frame")
+    if first is None:
+        raise DecodeError("not one frame of the video track decodes")
+    by_order = "avi" in container.format.name or len(times.pts) < times.packets
+    return _clock(video, times, None if by_order else first.pts)
+
+
+def _first_frame(packet: "av.Packet[Any]") -> av.VideoFrame | None:
+    try:
+        frames = packet.decode()
+    except (
+        av.FFmpegError
+    ):  # decode_stream skips it too: only frames after the first one must decode
+        return None
+    return next((f for f in frames if isinstance(f, av.VideoFrame)), None)
+
+
+def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> VideoClock:
+    time_base = Fraction(video.time_base or Fraction(1, FPS))
+    frame_ticks = max(1, round(1 / (Fraction(video.guessed_rate or FPS) * time_base)))
+    stamps = times.times(start is None, frame_ticks)
+    end = int(stamps.max())
+    duration = times.durations[int(stamps.argmax())]
+    timestamps = np.unique(stamps if start is None else np.append(stamps[stamps > start], start))
+    clock = VideoClock(time_base, timestamps, end, start is None)
+    if len(timestamps) > 1 and float(np.diff(timestamps).max() * time_base) > MAX_GAP_S:
+        raise DecodeError(f"timestamps jump by more than {MAX_GAP_S} s")
+    if not 0 < duration * time_base <= MAX_GAP_S:
+        duration = round(clock.typical_gap()) or frame_ticks
+    return VideoClock(time_base, timestamps, end + duration, clock.by_order)

@@ -1,0 +1,169 @@
+"""Clips as H.264: encoded once, cut later by copying packets.
+
+The first `keyframes` frames are IDR pictures and nothing refers forward, so that any of them can
+become the first frame of a shorter clip, and any frame the last, without a second encode.
+"""
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.bitstream import BitStreamFilterContext
+from av.container import OutputContainer
+from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from pipeline.errors import DecodeError, StorageError
+from pipeline.media.container import as_media_error, local_url, open_media, require_video
+from pipeline.media.frames import EXACT, Picture
+from pipeline.rows import FPS
+
+_MUXER = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": "12800"}
+_X264 = {
+    "preset": "medium",
+    "profile": "high",
+    "flags": "+bitexact+global_header+cgop",
+    "forced-idr": "1",
+    # cpu-independent: the same bytes on every processor; mbtree and lookahead see into the
+    # future of the clip only, never into the machine.
+    "x264-params": "threads=1:bframes=0:scenecut=0:cpu-independent=1:open-gop=0",
+}
+
+
+def write_clip(
+    path: Path,
+    frames: Iterable[NDArray[np.uint8]],
+    crf: int,
+    keyframes: int = 16,
+    gop: int = 10,
+) -> int:
+    """Encode 25 fps H.264 (yuv420p, BT.709 limited range) into an mp4; return the frame count.
+
+    The bytes depend on the frames and the arguments only: one thread, no clock, no metadata. The
+    text that x264 puts into the stream (its version and options) is taken out.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB, H and W even.
+        crf: x264's quality, 0 to 51; lower is better.
+        keyframes: so many first frames are IDR pictures.
+        gop: distance of the IDR pictures after those.
+
+    Raises:
+        ValueError: no frame at all, or an odd size.
+        StorageError: the disk is full or not writable.
+    """
+    iterator = iter(frames)
+    first = next(iterator, None)
+    if first is None:
+        raise ValueError("a clip needs at least one frame")
+    if first.shape[0] % 2 or first.shape[1] % 2:
+        raise ValueError(f"height and width must be even, not {first.shape[:2]}")
+    with _writing(path) as container:
+        stream = _add_h264(container, first.shape[1], first.shape[0], crf, gop)
+        to_yuv, drop_text = _Yuv(), BitStreamFilterContext("filter_units=remove_types=6", stream)
+        count = 0
+        for count, rgb in enumerate(chain([first], iterator), 1):
+            frame = to_yuv.frame(rgb, count - 1)
+            frame.pict_type = PictureType.I if count <= keyframes else PictureType.NONE
+            _mux(container, chain.from_iterable(map(drop_text.filter, stream.encode(frame))))
+        _mux(container, chain.from_iterable(map(drop_text.filter, stream.encode(None))))
+    return count
+
+
+def _add_h264(
+    container: OutputContainer, width: int, height: int, crf: int, gop: int
+) -> av.VideoStream:
+    stream = container.add_stream("libx264", rate=FPS, options={**_X264, "crf": str(crf)})
+    assert isinstance(stream, av.VideoStream)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.time_base = stream.codec_context.time_base = Fraction(1, FPS)
+    stream.codec_context.gop_size = gop
+    stream.codec_context.thread_count = 1
+    stream.codec_context.color_range = ColorRange.MPEG
+    stream.codec_context.colorspace = 1  # BT.709 in ITU-T H.273, as are the next two
+    stream.codec_context.color_primaries = 1
+    stream.codec_context.color_trc = 1
+    return stream
+
+
+class _Yuv:
+    """Converts RGB to yuv420p with the BT.709 matrix, limited range."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def frame(self, rgb: NDArray[np.uint8], number: int) -> av.VideoFrame:
+        frame = self._reformatter.reformat(
+            av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            src_color_range=ColorRange.JPEG,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+            threads=1,
+        )
+        frame.pts, frame.time_base = number, Fraction(1, FPS)
+        return frame
+
+
+def _mux(container: OutputContainer, packets: Iterable["av.Packet[Any]"]) -> None:
+    for packet in packets:
+        if not packet.duration:
+            packet.duration = 1
+        container.mux(packet)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[OutputContainer]:
+    try:
+        with av.open(local_url(path), "w", format="mp4", container_options=_MUXER) as container:
+            yield container
+    except OSError as error:  # FFmpeg's errors of the file system are OSErrors too
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def trim_clip(src: Path, dst: Path, first: int, count: int) -> None:
+    """Copy frames first ... first + count - 1 of a clip of `write_clip`, without encoding.
+
+    Raises:
+        ValueError: `first` is no IDR picture, or the clip has not that many frames.
+        StorageError: the disk is full or not writable.
+    """
+    with open_media(src) as container, _writing(dst) as output:
+        video = require_video(container)
+        stream = output.add_stream_from_template(video)
+        packets = [packet for packet in container.demux(video) if packet.size]
+        wanted = packets[first : first + count]
+        if first < 0 or count < 1 or len(wanted) != count or not wanted[0].is_keyframe:
+            raise ValueError(f"cannot cut [{first}, {first + count}) of {len(packets)} frames")
+        start = wanted[0].pts or 0
+        for packet in wanted:
+            packet.stream = stream
+            packet.pts = packet.dts = (packet.pts or 0) - start
+            output.mux(packet)
+
+
+def read_video(source: Path | bytes) -> NDArray[np.uint8]:
+    """Decode every stored frame of a clip: (T, H, W, 3) uint8 RGB, whatever their times.
+
+    Raises:
+        DecodeError: no video, or not all of it decodes.
+        MediaError: as `open_media`.
+    """
+    opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
+    picture = Picture()
+    try:
+        with av.open(opened, "r", metadata_errors="replace") as container:
+            frames = [picture.rgb(frame) for frame in container.decode(require_video(container))]
+    except av.FFmpegError as error:
+        raise as_media_error(error, DecodeError, "clip") from error
+    if not frames:
+        raise DecodeError("the clip holds no frame")
+    return np.stack(frames)

@@ -1,0 +1,40 @@
+import pytest
+import yaml
+
+from pipeline.errors import ParamsError
+from pipeline.params import Params, load_params
+from tests.conftest import ROOT
+
+
+def load(tmp_path, text: str) -> Params:
+    (tmp_path / "params.yaml").write_text(text)
+    return load_params(tmp_path / "params.yaml")
+
+
+def test_the_shipped_params_are_the_defaults_and_name_every_key():
+    assert load_params(ROOT / "params.yaml") == Params()
+    shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
+    assert shipped == Params().model_dump()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("selct: {}", "selct: unknown key; known here: .*select"),
+        ("select: {min_conf: 1}", "select.min_conf: unknown key; known here: .*min_confidence"),
+        ("select: {min_confidence: high}", "select.min_confidence: .*number.*'high'"),
+        ("select: {max_offset_frames: 40}", "max_offset_frames: .*less than or equal to 15"),
+        ("faces: {backend: dlib}", "faces.backend: .*'litert' or 'insightface'"),
+        ("faces: {min_seconds: 6.0}", "at least 2 \\* min_seconds"),
+        ("a: [", "not YAML"),
+    ],
+)
+def test_a_wrong_param_stops_with_file_key_and_fix(tmp_path, text, message):
+    with pytest.raises(ParamsError, match=message) as caught:
+        load(tmp_path, text)
+    assert "params.yaml" in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(ParamsError, match="project's folder"):
+        load_params(tmp_path / "params.yaml")
