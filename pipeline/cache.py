@@ -55,8 +55,12 @@ class Cache(Protocol):
         """Store outcome and files at once."""
         ...
 
+    def place(self, key: str, name: str) -> Path:
+        """Return where one file of an entry lies on a machine that has it; fetches nothing."""
+        ...
+
     def artifact_path(self, key: str, name: str) -> Path:
-        """Return a local path of one file of an entry."""
+        """Return the same path, after the file was fetched if it has to be."""
         ...
 
     def forget(self, key: str) -> None:
@@ -111,9 +115,11 @@ class LocalCache:
         except OSError as error:
             raise StorageError(f"{self.root}: cannot store a result: {error}") from error
 
-    def artifact_path(self, key: str, name: str) -> Path:
-        """See Cache.artifact_path."""
+    def place(self, key: str, name: str) -> Path:
+        """See Cache.place."""
         return self._folder(key) / name
+
+    artifact_path = place
 
     def forget(self, key: str) -> None:
         """See Cache.forget."""
@@ -159,9 +165,13 @@ class RemoteCache:
         except OSError as error:
             raise StorageError(f"{self.url}: cannot store a result: {error}") from error
 
+    def place(self, key: str, name: str) -> Path:
+        """See Cache.place."""
+        return self.scratch / digest(self.url)[:12] / key / name
+
     def artifact_path(self, key: str, name: str) -> Path:
         """Fetch the file once per machine."""
-        local = self.scratch / digest(self.url)[:12] / key / name
+        local = self.place(key, name)
         if not local.exists():
             local.parent.mkdir(parents=True, exist_ok=True)
             part = local.with_name(f"{name}.{uuid.uuid4().hex}.part")

@@ -13,7 +13,7 @@ from pipeline import weights as weight_files
 from pipeline.cache import collect_garbage, open_cache
 from pipeline.command import DATA, run_main
 from pipeline.demo.compare import compare, render_table
-from pipeline.errors import ManifestError
+from pipeline.errors import ManifestError, WeightsError
 from pipeline.funnel import TABLES, funnel, table_path, write_funnel
 from pipeline.manifest import read_table
 from pipeline.params import load_params
@@ -26,7 +26,18 @@ app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 console = Console()
 
-StageName = StrEnum("StageName", {name: name for name in (*TABLES, "report")})
+
+class StageName(StrEnum):
+    """What `lipforge run` can run."""
+
+    INGEST = "ingest"
+    SCENES = "scenes"
+    FACES = "faces"
+    SYNC = "sync"
+    QUALITY = "quality"
+    SELECT = "select"
+    SHARDS = "shards"
+    REPORT = "report"
 
 
 @app.command()
@@ -114,24 +125,29 @@ def cache_gc() -> None:
 
 @weights_app.command("list")
 def weights_list() -> None:
-    """Print every model file with its source and licence."""
-    table = Table("name", "from", "licence", "SHA-256", "here")
-    for weight in weight_files.list_weights():
-        table.add_row(*weight_files.describe(weight))
+    """Print every model file: where from, on what terms, and whether it is here."""
+    table = Table("name", "what", "from", "licence", "SHA-256", "here")
+    state = weight_files.verify()
+    for one in weight_files.list_weights():
+        where = f"{one.kind}: {one.location}"
+        table.add_row(one.name, one.what, where, one.licence, one.sha256[:12], state[one.name])
     console.print(table)
 
 
 @weights_app.command("fetch")
 def weights_fetch() -> None:
-    """Fetch what is absent, and check it."""
+    """Get what is absent or altered, and check it."""
     weight_files.fetch()
-    console.print(f"weights are complete in {weight_files.weights_dir()}")
+    console.print(f"weights are complete in {weight_files.weights_dir()}", soft_wrap=True)
 
 
 @weights_app.command("verify")
 def weights_verify() -> None:
     """Check the SHA-256 of every model file."""
-    weight_files.verify()
+    bad = {name: state for name, state in weight_files.verify().items() if state != "ok"}
+    if bad:
+        listed = ", ".join(f"{name} is {state}" for name, state in bad.items())
+        raise WeightsError(f"{listed}; run `lipforge weights fetch`")
     console.print("every weight has the SHA-256 of the lock")
 
 

@@ -24,3 +24,8 @@ class ClipFiles:
     def identity(self) -> Mapping[str, Any]:
         """Return what names the content; the paths do not."""
         return {"clip_id": self.clip.clip_id, "artifact": self.clip.artifact}
+
+    def artifacts(self) -> list[tuple[str, str]]:
+        """Return (cache key, file name) of the files, for `Stage.artifacts`."""
+        paths = (self.video, self.landmarks, self.audio)
+        return [(self.clip.artifact, path.name) for path in paths if path is not None]

@@ -71,7 +71,8 @@ def connect() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address := os.environ.get("LIPFORGE_RAY_ADDRESS"):
-        project = {"working_dir": str(Path.cwd()), "excludes": [".venv", ".git", ".cache", "data"]}
+        excludes = [".venv", ".git", ".dvc", ".cache/items", "data", "reports", "tests"]
+        project = {"working_dir": str(Path.cwd()), "excludes": excludes}
         ray.init(
             address=address, runtime_env=project, logging_level=logging.ERROR, log_to_driver=False
         )

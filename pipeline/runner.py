@@ -35,6 +35,8 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
         StorageError: the result cannot be stored.
     """
     with cache.workdir() as workdir:
+        for key, name in stage.artifacts(work.item):
+            cache.artifact_path(key, name)
         try:
             produced = stage.process(work.item, workdir)
         except MediaError as error:

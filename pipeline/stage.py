@@ -70,6 +70,13 @@ class Stage(ABC, Generic[In, Out]):
         """Return the seconds after which the worker is taken for hung and killed."""
         return 600.0
 
+    def artifacts(self, item: In) -> Sequence[tuple[str, str]]:
+        """Return (cache key, file name) of what `process` will read from the item cache.
+
+        They are fetched on the worker's machine first; `Cache.place` says where they are.
+        """
+        return ()
+
     def setup(self) -> None:
         """Load what is too heavy to pickle."""
 

@@ -17,12 +17,32 @@ from pipeline.sources import Source, fingerprint, list_sources, local_copy
 from pipeline.stage import Reject, Stage
 
 TABLE = DATA / "ingest" / "videos.parquet"
-VIDEO_SUFFIXES = frozenset(
-    (
-        ".3gp .asf .avi .divx .dv .f4v .flv .m2ts .m4v .mjpeg .mkv .mov .mp4 .mpeg .mpg .mts .mxf "
-        ".ogv .rm .rmvb .ts .vob .webm .wmv"
-    ).split()
-)
+VIDEO_SUFFIXES = {
+    ".3gp",
+    ".asf",
+    ".avi",
+    ".divx",
+    ".dv",
+    ".f4v",
+    ".flv",
+    ".m2ts",
+    ".m4v",
+    ".mjpeg",
+    ".mkv",
+    ".mov",
+    ".mp4",
+    ".mpeg",
+    ".mpg",
+    ".mts",
+    ".mxf",
+    ".ogv",
+    ".rm",
+    ".rmvb",
+    ".ts",
+    ".vob",
+    ".webm",
+    ".wmv",
+}
 """Names that claim to be video. Such a file that nothing opens has failed; another is no video."""
 NO_VIDEO = ("image2", "tty", "_pipe", "gif")
 """Demuxers that make a picture of what is none: stills, and text drawn on a terminal."""

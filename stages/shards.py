@@ -80,6 +80,10 @@ class Shards(Stage[SelectedClip, Sample]):
         """Return the digest of the judge that re-scores."""
         return {"landmark_judge": weights_sha256()}
 
+    def artifacts(self, item: SelectedClip) -> Sequence[tuple[str, str]]:
+        """Return the clip's three files."""
+        return [(item.clip.artifact, path.name) for path in item.files.values()]
+
     def setup(self) -> None:
         """Load the judge."""
         self.judge = LandmarkJudge.load()
@@ -188,7 +192,7 @@ def selected_clips(data: Path, cache: Cache) -> list[SelectedClip]:
 
 def _files(clip: Clip, cache: Cache) -> dict[str, Path]:
     names = ("flac", "mp4", "npz")
-    return {n: cache.artifact_path(clip.artifact, f"{clip.clip_id}.{n}") for n in names}
+    return {n: cache.place(clip.artifact, f"{clip.clip_id}.{n}") for n in names}
 
 
 def with_shard_names(

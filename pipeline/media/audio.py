@@ -5,12 +5,14 @@ priming of an AAC encoder, an edit list or a pause in the timestamps never shift
 decoded frame is placed by its own presentation time, and what nobody filled is silence.
 """
 
+import os
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import StorageError
 from pipeline.media.container import decode_stream, open_media, require_audio
 from pipeline.rows import SAMPLE_RATE_HZ
 
@@ -41,13 +43,10 @@ def decode_audio(
 
     Raises:
         DecodeError: no audio stream, or a packet after the first good one does not decode.
+        StorageError: no room for `out`.
         MediaError: as `open_media`.
     """
-    samples: NDArray[np.int16] = (
-        np.zeros(num_samples, np.int16)
-        if out is None
-        else np.memmap(out, np.int16, "w+", shape=(num_samples,))
-    )
+    samples = np.zeros(num_samples, np.int16) if out is None else _on_disk(out, num_samples)
     with open_media(path) as container:
         run: _Run | None = None
         for frame in decode_stream(container, require_audio(container)):
@@ -61,6 +60,16 @@ def decode_audio(
         if run:
             run.flush()
     return samples
+
+
+def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:
+    """Return silence in a file whose blocks are reserved: a full disk must not kill by SIGBUS."""
+    try:
+        with path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, 2 * num_samples)
+        return np.memmap(path, np.int16, "r+", shape=(num_samples,))
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 class _Run:

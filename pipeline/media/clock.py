@@ -5,6 +5,7 @@ source frame whose presentation time is nearest to start + k / 25 s, the earlier
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -19,6 +20,8 @@ from pipeline.rows import FPS
 
 MAX_GAP_S = 600
 """A longer pause between two frames is taken for broken timestamps, not for a still picture."""
+MIN_GAP_S = Fraction(1, 1000)
+"""A frame stated to last less has no stated duration: it is a container's way to say nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +150,15 @@ def read_clock(
 
 
 def _first_frame(packet: "av.Packet[Any]") -> av.VideoFrame | None:
-    try:
-        frames = packet.decode()
-    except (
-        av.FFmpegError
-    ):  # decode_stream skips it too: only frames after the first one must decode
-        return None
-    return next((f for f in frames if isinstance(f, av.VideoFrame)), None)
+    with suppress(av.FFmpegError):  # as decode_stream: what comes before the first frame may fail
+        return next((f for f in packet.decode() if isinstance(f, av.VideoFrame)), None)
+    return None
 
 
 def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> VideoClock:
     time_base = Fraction(video.time_base or Fraction(1, FPS))
-    frame_ticks = max(1, round(1 / (Fraction(video.guessed_rate or FPS) * time_base)))
+    rate = Fraction(video.guessed_rate or FPS)
+    frame_ticks = max(1, round(1 / ((rate if rate <= 1 / MIN_GAP_S else FPS) * time_base)))
     stamps = times.times(start is None, frame_ticks)
     end = int(stamps.max())
     duration = times.durations[int(stamps.argmax())]
@@ -166,6 +166,6 @@ def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> Vide
     clock = VideoClock(time_base, timestamps, end, start is None)
     if len(timestamps) > 1 and float(np.diff(timestamps).max() * time_base) > MAX_GAP_S:
         raise DecodeError(f"timestamps jump by more than {MAX_GAP_S} s")
-    if not 0 < duration * time_base <= MAX_GAP_S:
+    if start is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
         duration = round(clock.typical_gap()) or frame_ticks
     return VideoClock(time_base, timestamps, end + duration, clock.by_order)

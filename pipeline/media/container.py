@@ -32,8 +32,8 @@ _SYSTEM_ERRORS = frozenset(
         errno.ESTALE,
     }
 )
-_PLAYLISTS = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp"})
-"""Demuxers whose file names other files: opening those is not what the user asked for."""
+_NOT_MEDIA = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp", "tty"})
+"""Demuxers of playlists, which would open other files, and of plain text drawn as a picture."""
 
 
 def as_media_error(error: av.FFmpegError, kind: type[MediaError], doing: str) -> MediaError:
@@ -59,14 +59,14 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
     Raises:
         EmptyFileError: no bytes.
-        NotMediaError: no demuxer recognises the bytes, or it is a playlist of other files.
+        NotMediaError: no demuxer recognises the bytes, or it is a playlist or text.
         DecodeError: the container opened, then reading its packets failed.
         UnreadableError: the operating system refuses to give the bytes.
     """
     _refuse_unreadable(path)
     with _open(path) as container:
-        if _PLAYLISTS & set(container.format.name.split(",")):
-            raise NotMediaError(f"a playlist ({container.format.name}), not a media file")
+        if _NOT_MEDIA & set(container.format.name.split(",")):
+            raise NotMediaError(f"a playlist or text ({container.format.name}), not a media file")
         try:
             yield container
         except av.FFmpegError as error:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError, StorageError
 from pipeline.media.container import as_media_error, local_url, open_media, require_video
-from pipeline.media.frames import EXACT, Picture
+from pipeline.media.picture import EXACT, Picture
 from pipeline.rows import FPS
 
 _MUXER = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": "12800"}
@@ -158,10 +158,11 @@ def read_video(source: Path | bytes) -> NDArray[np.uint8]:
         MediaError: as `open_media`.
     """
     opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
-    picture = Picture()
     try:
         with av.open(opened, "r", metadata_errors="replace") as container:
-            frames = [picture.rgb(frame) for frame in container.decode(require_video(container))]
+            video = require_video(container)
+            picture = Picture(video)
+            frames = [picture.rgb(frame) for frame in container.decode(video)]
     except av.FFmpegError as error:
         raise as_media_error(error, DecodeError, "clip") from error
     if not frames:

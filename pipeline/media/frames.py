@@ -1,29 +1,18 @@
 """Pictures of a video at 25 fps by presentation time, as they are displayed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
 from pipeline.media.clock import VideoClock, read_clock
 from pipeline.media.container import decode_stream, open_media, require_video
+from pipeline.media.picture import Picture
 
-EXACT = (
-    Interpolation.BICUBIC
-    | Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-)
-"""swscale without the shortcuts whose result depends on the processor."""
-_UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
-"""Numbers of ITU-T H.273, table 4 (matrix coefficients)."""
 MAX_LOST_TAIL_S = 1.0
 """Packets at the end that yield no frame: more than this is a broken file."""
 
@@ -49,7 +38,8 @@ def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]
         threads: threads of the decoder; 0 lets FFmpeg choose.
 
     Yields:
-        (H, W, 3) uint8 RGB, rotated and mirrored as the file asks; each array is the caller's own.
+        (H, W, 3) uint8 RGB as displayed: square pixels, rotated and mirrored as the file asks; each
+        array is the caller's own.
 
     Raises:
         DecodeError: a frame does not decode; the message says at which second.
@@ -59,7 +49,7 @@ def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]
     with open_media(path) as container:
         video = require_video(container)
         video.codec_context.thread_count = threads
-        picture = Picture()
+        picture = Picture(video)
         for frame, first, end in _on_grid(timed_frames(container, video, clock), clock):
             rgb = picture.rgb(frame)
             yield from (rgb.copy() for _ in range(first, end - 1))
@@ -109,73 +99,3 @@ def _on_grid(
         previous = time, frame
     if previous is not None and shown_from < clock.num_frames:
         yield previous[1], shown_from, clock.num_frames
-
-
-class Picture:
-    """Turns decoded frames of one stream into RGB as displayed, all of the same size."""
-
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
-        self._size: tuple[int, int] | None = None
-
-    def rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Return (H, W, 3) uint8 RGB.
-
-        The colour matrix is the stream's; where it names none, BT.601 up to 576 lines and BT.709
-        above, as players do. Frames of another size than the first are scaled to it. High dynamic
-        range is not tone-mapped.
-
-        Args:
-            size: (width, height) as stored, to scale to; that of the first frame if None.
-        """
-        self._size = self._size or size or (frame.width, frame.height)
-        if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
-            frame.colorspace = _BT709 if frame.height > 576 else _BT470BG
-        converted = self._reformatter.reformat(
-            frame,
-            width=self._size[0],
-            height=self._size[1],
-            format="rgb24",
-            interpolation=EXACT,
-            threads=1,
-        )
-        stored = np.asarray(converted.to_ndarray(), np.uint8)
-        return np.ascontiguousarray(as_displayed(stored, display_matrix(frame)))
-
-
-def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
-    """Return the (2, 2) part of the display matrix that rotates and mirrors, or None."""
-    sides: Mapping[Any, Any] = frame.side_data
-    data = sides.get(SideDataType.DISPLAYMATRIX)
-    if data is None:
-        return None
-    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
-
-
-def as_displayed(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
-    """Rotate and mirror by multiples of 90 degrees, as a display matrix asks.
-
-    Args:
-        image: (H, W, 3) as stored.
-        matrix: [[a, b], [c, d]] maps stored (x, y) to displayed (a x + c y, b x + d y), in the
-            way of ISO/IEC 14496-12; other angles are taken for the nearest right one.
-    """
-    if matrix is None:
-        return image
-    (a, b), (c, d) = matrix.tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
-    return image.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
-
-
-def rotation_deg(matrix: NDArray[np.int32] | None) -> int:
-    """Return by how many degrees the display turns the stored picture clockwise: 0 to 270.
-
-    The same number as the `rotate` tag of phones; mirroring is not part of it.
-    """
-    if matrix is None:
-        return 0
-    (a, b), (c, d) = matrix.tolist()
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return 180 if d < 0 else 0
-    return 90 if b > 0 else 270

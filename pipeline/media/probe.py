@@ -9,7 +9,7 @@ from typing import Any
 import av
 from av.container import InputContainer
 
-from pipeline.errors import DecodeError
+from pipeline.errors import DecodeError, NotMediaError
 from pipeline.media.clock import VideoClock, read_clock
 from pipeline.media.container import (
     audio_stream,
@@ -19,7 +19,7 @@ from pipeline.media.container import (
     require_video,
     video_stream,
 )
-from pipeline.media.frames import display_matrix, rotation_deg
+from pipeline.media.picture import display_matrix, displayed_size, rotation_deg
 
 _INDEXED = frozenset({"mp4", "matroska", "avi", "flv", "asf"})
 """Containers whose header states the duration; in the others FFmpeg guesses it."""
@@ -39,8 +39,10 @@ class Probe:
     real_fps: float = 0.0
     variable_fps: bool = False
     width: int = 0
+    """Of the picture as displayed: square pixels, rotation applied."""
     height: int = 0
     rotation_deg: int = 0
+    """By how many degrees the stored picture is turned clockwise: 0, 90, 180 or 270."""
     video_codec: str = ""
     pixel_format: str = ""
     audio_codec: str = ""
@@ -81,8 +83,10 @@ def probe(path: Path) -> Probe:
     with open_media(path) as container:
         video, audio = video_stream(container), audio_stream(container)
         streams = [stream for stream in (video, audio) if stream is not None]
+        if not streams:
+            raise NotMediaError("the container holds neither picture nor sound")
         traffic = _Traffic()
-        packets = traffic.watch(container.demux(streams) if streams else iter(()))
+        packets = traffic.watch(container.demux(streams))
         clock = read_clock(container, video, packets) if video else None
         for _ in packets:  # a file without video: only count
             pass
@@ -115,11 +119,9 @@ def _picture(path: Path, clock: VideoClock) -> dict[str, Any]:
     with open_media(path) as container:
         video = require_video(container)
         frame = next(decode_stream(container, video), None)
-        codec = video.codec_context.name
-    if frame is None:
-        raise DecodeError("not one frame of the video track decodes")
-    turned = rotation_deg(display_matrix(frame))
-    size = (frame.height, frame.width) if turned in (90, 270) else (frame.width, frame.height)
+        if frame is None:
+            raise DecodeError("not one frame of the video track decodes")
+        codec, (width, height) = video.codec_context.name, displayed_size(video, frame)
     gap = clock.typical_gap() * clock.time_base
     average = len(clock.timestamps) / clock.duration_s
     return {
@@ -128,9 +130,9 @@ def _picture(path: Path, clock: VideoClock) -> dict[str, Any]:
         "average_fps": average,
         "real_fps": float(1 / gap) if gap else average,
         "variable_fps": clock.is_variable(),
-        "width": size[0],
-        "height": size[1],
-        "rotation_deg": turned,
+        "width": width,
+        "height": height,
+        "rotation_deg": rotation_deg(display_matrix(frame)),
         "video_codec": codec,
         "pixel_format": frame.format.name,
         "video_start_s": clock.start_s,

@@ -1,8 +1,10 @@
 """Shot boundaries, exact to the frame of the 25 fps grid."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import decord
 import numpy as np
 from decord import DECORDError, DECORDLimitReachedError
@@ -12,21 +14,28 @@ from scenedetect.detectors import AdaptiveDetector
 
 from pipeline.media.clock import VideoClock
 from pipeline.media.container import local_url, open_media, require_video
-from pipeline.media.frames import Picture, read_video_clock, timed_frames
+from pipeline.media.frames import read_video_clock, timed_frames
+from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
 from pipeline.params import ScenesParams
-from pipeline.rows import FPS
+from pipeline.rows import FPS, Video
 
 WINDOW = 2
 """Frames before and after, with whose change the detector compares the change of one frame."""
 ANY_FAULT = 1e-9
 """decord's share of frames that it may replace by a neighbour: none."""
 
-Timed = tuple[int, NDArray[np.uint8]]
+BACK_SHARE = 0.25
+"""A picture that comes back differs by less than this share of the change: it was a flash."""
+
+Picture8 = NDArray[np.uint8]
+Timed = tuple[int, Picture8]
 """Presentation time in the stream's units, and an (H, W, 3) picture."""
 
 
-def find_shots(path: Path, probe: Probe, params: ScenesParams) -> tuple[list[tuple[int, int]], str]:
+def find_shots(
+    path: Path, probe: Probe | Video, params: ScenesParams
+) -> tuple[list[tuple[int, int]], str]:
     """Find the cuts of a file by PySceneDetect's adaptive detector on small pictures.
 
     Returns:
@@ -52,7 +61,7 @@ class DecordError(Exception):
     """decord does not open the file, or does not give the frames that its packets promise."""
 
 
-def _small_size(probe: Probe, height: int) -> tuple[int, int]:
+def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
     """Return (width, height) of the decode: the aspect as stored, never larger than stored."""
     turned = probe.rotation_deg in (90, 270)
     stored = (probe.height, probe.width) if turned else (probe.width, probe.height)
@@ -80,9 +89,10 @@ def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> It
 
 
 def _pyav_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> Iterator[Timed]:
-    picture = Picture()
     with open_media(path) as container:
-        for timestamp, frame in timed_frames(container, require_video(container), clock):
+        video = require_video(container)
+        picture = Picture(video)
+        for timestamp, frame in timed_frames(container, video, clock):
             yield timestamp, picture.rgb(frame, size)
 
 
@@ -95,16 +105,42 @@ def _cuts(pictures: Iterator[Timed], params: ScenesParams) -> list[tuple[int, in
         min_scene_len=0,  # _shots does that, on the 25 fps grid
     )
     times: list[int] = []
-    found: list[FrameTimecode] = []
-    bgr = None
-    for time, rgb in pictures:
-        bgr = np.ascontiguousarray(rgb[..., ::-1])
-        found += detector.process_frame(FrameTimecode(len(times), float(FPS)), bgr)
+    cuts: list[int] = []
+    recent: deque[Picture8] = deque(maxlen=2 * WINDOW + 2)
+    for time, rgb in _with_tail(pictures):
         times.append(time)
-    for extra in range(WINDOW if bgr is not None else 0):  # lets it judge the last frames too
-        found += detector.process_frame(FrameTimecode(len(times) + extra, float(FPS)), bgr)
-    numbers = [cut.frame_num for cut in found]
-    return [(times[n - 1], times[n]) for n in numbers if 0 < n < len(times)]
+        recent.append(np.ascontiguousarray(rgb[..., ::-1]))
+        for cut in detector.process_frame(FrameTimecode(len(times) - 1, float(FPS)), recent[-1]):
+            if not _is_flash(recent):
+                cuts.append(cut.frame_num)
+    return [(times[n - 1], times[n]) for n in cuts if n > 0]
+
+
+def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
+    """Show the last picture WINDOW times more: only then are the last frames judged."""
+    last: Timed | None = None
+    for last in pictures:
+        yield last
+    if last is not None:
+        yield from [last] * WINDOW
+
+
+def _is_flash(recent: Sequence[Picture8]) -> bool:
+    """Tell a flash, of one or two frames, from a cut: after it the old picture is back.
+
+    Args:
+        recent: the pictures up to WINDOW frames after the supposed cut, from 1 + WINDOW frames
+            before it where there are so many.
+    """
+    before, after = recent[-2 - WINDOW], recent[-1 - WINDOW]
+    back = [_difference(before, recent[-1])]  # the flash begins here
+    if len(recent) == 2 * WINDOW + 2:
+        back.append(_difference(recent[0], after))  # the flash ends here
+    return min(back) < BACK_SHARE * _difference(before, after)
+
+
+def _difference(one: Picture8, other: Picture8) -> float:
+    return float(cv2.absdiff(one, other).mean())
 
 
 def _shots(starts: list[int], num_frames: int, min_frames: int) -> list[tuple[int, int]]:

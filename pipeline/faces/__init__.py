@@ -1,0 +1,1 @@
+"""Faces: detection and landmarks, tracks, smoothing, the aligned crop."""

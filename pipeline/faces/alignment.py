@@ -1,0 +1,102 @@
+"""LatentSync's face crop: three anchors, a similarity, a canvas, a square.
+
+The canvas is 210 x 280 px (420 x 560), then stretched to 256 (512) square with Lanczos-4, so a
+face is 1.219 times wider and 0.914 times lower than in the source. Formula and numbers: golden G4
+of bytedance/LatentSync at a229c39, without its "smoothing", in float64 (its float16 loses up to
+half a pixel). Pixel centres lie at whole coordinates.
+"""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.faces.backend import Frame
+
+CANVAS_W, CANVAS_H = 210, 280
+BASE_CROP_PX = 256
+TEMPLATE = np.array([[47.6, 56.0], [162.4, 56.0], [105.0, 112.0]])
+"""Left brow centre, right brow centre, nose on the 210 x 280 canvas."""
+FILL = 127.0
+MIN_SCALE = 0.5
+"""Sources shrunk further than this are averaged first, or bilinear sampling would alias."""
+
+
+def similarity(anchors: NDArray[Any], crop_px: int = BASE_CROP_PX) -> NDArray[np.float64]:
+    """Map the frame onto the canvas: M (2, 3) with M @ (x, y, 1) = canvas x, y.
+
+    Args:
+        anchors: (3, 2) left brow centre, right brow centre, nose in pixels of the frame.
+        crop_px: 256 or 512, the side of the final square.
+    Rotation from the SVD of the covariance of the normalised sets (Umeyama 1991); scale is the
+    ratio of the sample standard deviations of all six centred numbers.
+    """
+    target = TEMPLATE * (crop_px / BASE_CROP_PX)
+    source = np.asarray(anchors, dtype=np.float64)
+    p, q = source.mean(axis=0), target.mean(axis=0)
+    a, b = source - p, target - q
+    sa, sb = a.std(ddof=1), b.std(ddof=1)
+    u, _, vt = np.linalg.svd((a / sa).T @ (b / sb))
+    if np.linalg.det(vt.T @ u.T) < 0:
+        vt[-1] *= -1
+    turn = (sb / sa) * (vt.T @ u.T)
+    return np.column_stack([turn, q - turn @ p])
+
+
+def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.float64]:
+    """Append the stretch canvas -> square: the map frame pixel -> crop pixel that is stored."""
+    k = crop_px / BASE_CROP_PX
+    x, y = crop_px / (CANVAS_W * k), crop_px / (CANVAS_H * k)
+    stretch = np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5]])
+    return np.asarray(stretch @ np.vstack([canvas_matrix, [0.0, 0.0, 1.0]]))
+
+
+def warp(frame: Frame, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_CROP_PX) -> Frame:
+    """Cut the square (crop_px, crop_px, 3): bilinear in float32, grey 127 outside the frame."""
+    k = crop_px // BASE_CROP_PX
+    size = (CANVAS_W * k, CANVAS_H * k)
+    part, matrix = _source_part(frame, canvas_matrix, size)
+    canvas = cv2.warpAffine(
+        part.astype(np.float32),
+        matrix,
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(FILL, FILL, FILL),
+    )
+    canvas = canvas.astype(np.uint8)
+    return np.asarray(
+        cv2.resize(canvas, (crop_px, crop_px), interpolation=cv2.INTER_LANCZOS4), np.uint8
+    )
+
+
+def _source_part(
+    frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int]
+) -> tuple[Frame, NDArray[np.float64]]:
+    """Return the part of the frame that the canvas sees, reduced if large, and its matrix."""
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
+    seen = corners @ inverse[:, :2].T + inverse[:, 2]
+    factor = max(1, int(MIN_SCALE / max(np.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)))
+    margin = 2 * factor
+    limit = np.array(frame.shape[1::-1])
+    low = np.clip(np.floor(seen.min(axis=0)).astype(int) - margin, 0, limit - 1)
+    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + margin, low + 1, limit)
+    part = frame[low[1] : high[1], low[0] : high[0]]
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ low
+    return _reduce(part, moved, factor) if factor > 1 else (part, moved)
+
+
+def _reduce(
+    part: Frame, matrix: NDArray[np.float64], factor: int
+) -> tuple[Frame, NDArray[np.float64]]:
+    """Average blocks of factor x factor pixels and move the matrix along."""
+    height, width = (max(1, side // factor) for side in part.shape[:2])
+    even = part[: height * factor, : width * factor]
+    small = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)
+    scaled = matrix.copy()
+    scaled[:, 2] += matrix[:, :2].sum(axis=1) * (factor - 1) / 2
+    scaled[:, :2] *= factor
+    return np.asarray(small, np.uint8), scaled

@@ -1,0 +1,74 @@
+"""Geometry of face boxes (x0, y0, x1, y1): overlap, merging, motion."""
+
+import math
+from collections.abc import Sequence
+
+from pipeline.faces.backend import Box, Detection, longer_side
+
+MERGE_IOU = 0.3
+"""Detections that overlap more are one face."""
+
+
+def area(box: Box) -> float:
+    """Return the area in square pixels."""
+    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def intersection(a: Box, b: Box) -> float:
+    """Return the common area in square pixels."""
+    return area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+
+
+def iou(a: Box, b: Box) -> float:
+    """Return intersection over union, 0 to 1."""
+    both = intersection(a, b)
+    return both / max(area(a) + area(b) - both, 1e-9)
+
+
+def cover(a: Box, b: Box) -> float:
+    """Return intersection over the smaller box: 1 where one lies inside the other.
+
+    A profile's landmarks fill only half of the detector's square: IoU would miss that pair.
+    """
+    return intersection(a, b) / max(min(area(a), area(b)), 1e-9)
+
+
+def centre(box: Box) -> tuple[float, float]:
+    """Return the middle (x, y)."""
+    return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def distance(a: Box, b: Box) -> float:
+    """Return how far the centres are apart, in longer sides of the larger box."""
+    (ax, ay), (bx, by) = centre(a), centre(b)
+    return math.hypot(ax - bx, ay - by) / max(longer_side(a), longer_side(b), 1e-9)
+
+
+def size_ratio(a: Box, b: Box) -> float:
+    """Return larger over smaller longer side, >= 1."""
+    low, high = sorted((longer_side(a), longer_side(b)))
+    return high / max(low, 1e-9)
+
+
+def shifted(box: Box, x: float, y: float) -> Box:
+    """Return the box moved by (x, y)."""
+    return box[0] + x, box[1] + y, box[2] + x, box[3] + y
+
+
+def merge(detections: Sequence[Detection]) -> list[Detection]:
+    """Make one detection of all that show one face: score-weighted mean, best first."""
+    left = sorted(detections, key=lambda d: (-d.score, d.box))
+    merged = []
+    while left:
+        best = left[0]
+        same = [d for d in left if d is best or iou(d.box, best.box) > MERGE_IOU]
+        merged.append(_mean(same))
+        left = [d for d in left if not any(d is s for s in same)]
+    return merged
+
+
+def _mean(detections: Sequence[Detection]) -> Detection:
+    total = sum(d.score for d in detections)
+    x0, y0, x1, y1 = (sum(d.score * d.box[i] for d in detections) / total for i in range(4))
+    roll = sum(d.score * d.roll_rad for d in detections) / total
+    return Detection((x0, y0, x1, y1), detections[0].score, roll)

@@ -1,0 +1,127 @@
+"""One decoded frame as RGB, the way a player displays it."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+EXACT = (
+    Interpolation.BICUBIC
+    | Interpolation.ACCURATE_RND
+    | Interpolation.BITEXACT
+    | Interpolation.FULL_CHR_H_INT
+)
+"""swscale without the shortcuts that darken by a level and depend on the processor."""
+_UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
+"""Numbers of ITU-T H.273, table 4 (matrix coefficients)."""
+SD_LINES = 576
+"""Untagged pictures of at most so many lines are taken for BT.601, larger ones for BT.709."""
+SQUARE_ENOUGH = Fraction(1, 100)
+"""Pixels that are wider than high (or the reverse) by less are not worth a resampling."""
+MAX_PIXEL_ASPECT = 4
+"""More than this is a broken header, not an anamorphic picture."""
+
+
+class Picture:
+    """Turns the frames of one stream into RGB as displayed, all of the same size."""
+
+    def __init__(self, video: av.VideoStream) -> None:
+        self._aspect = Fraction(video.sample_aspect_ratio or 1)
+        self._reformatter = VideoReformatter()
+        self._size: tuple[int, int] | None = None
+
+    def rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """Return (H, W, 3) uint8 RGB.
+
+        The colour matrix is the stream's; where it names none, BT.601 up to 576 lines and BT.709
+        above, as players do. Frames of another size than the first are scaled to it. High dynamic
+        range is not tone-mapped, interlaced fields are not taken apart.
+
+        Args:
+            size: (width, height) before rotation, to scale to; as displayed if None.
+        """
+        self._size = self._size or size or square_size(frame.width, frame.height, self._aspect)
+        if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
+            frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
+        planar = self._reformatter.reformat(
+            frame,
+            width=self._size[0],
+            height=self._size[1],
+            format="gbrp",  # then merged: the same bytes as rgb24, in a third of the time
+            interpolation=EXACT,
+            threads=1,
+        )
+        green, blue, red = (_pixels(plane) for plane in planar.planes)
+        stored = np.asarray(cv2.merge([red, green, blue]), np.uint8)
+        return np.ascontiguousarray(as_displayed(stored, display_matrix(frame)))
+
+
+def _pixels(plane: Any) -> NDArray[np.uint8]:  # Any: PyAV's stub hides the buffer protocol
+    rows: NDArray[np.uint8] = np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size]
+    return rows.reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
+    """Return the size of a picture with square pixels, made larger rather than smaller.
+
+    Args:
+        pixel_aspect: width by height of one stored pixel (DV: 16:15, VCD: 12:11, ...).
+    """
+    square = abs(pixel_aspect - 1) < SQUARE_ENOUGH
+    if square or not Fraction(1, MAX_PIXEL_ASPECT) <= pixel_aspect <= MAX_PIXEL_ASPECT:
+        return width, height
+    if pixel_aspect > 1:
+        return round(width * pixel_aspect), height
+    return width, round(height / pixel_aspect)
+
+
+def displayed_size(video: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+    """Return (width, height) of what `Picture` makes of a stream whose first frame this is."""
+    aspect = Fraction(video.sample_aspect_ratio or 1)
+    width, height = square_size(frame.width, frame.height, aspect)
+    turned = rotation_deg(display_matrix(frame)) in (90, 270)
+    return (height, width) if turned else (width, height)
+
+
+def display_matrix(frame: av.VideoFrame) -> NDArray[np.int32] | None:
+    """Return the (2, 2) part of the display matrix that rotates and mirrors, or None."""
+    sides: Mapping[Any, Any] = frame.side_data
+    data = sides.get(SideDataType.DISPLAYMATRIX)
+    if data is None:
+        return None
+    return np.frombuffer(bytes(data), np.int32).reshape(3, 3)[:2, :2]
+
+
+def as_displayed(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> NDArray[np.uint8]:
+    """Rotate and mirror by multiples of 90 degrees, as a display matrix asks.
+
+    Args:
+        image: (H, W, 3) as stored.
+        matrix: [[a, b], [c, d]] maps stored (x, y) to displayed (a x + c y, b x + d y), in the
+            way of ISO/IEC 14496-12; other angles are taken for the nearest right one.
+    """
+    if matrix is None:
+        return image
+    (a, b), (c, d) = matrix.tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+    return image.transpose(1, 0, 2)[:: -1 if b < 0 else 1, :: -1 if c < 0 else 1]
+
+
+def rotation_deg(matrix: NDArray[np.int32] | None) -> int:
+    """Return by how many degrees the display turns the stored picture clockwise: 0 to 270.
+
+    The same number as the `rotate` tag of phones; mirroring is not part of it.
+    """
+    if matrix is None:
+        return 0
+    (a, b), (c, d) = matrix.tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return 180 if d < 0 else 0
+    return 90 if b > 0 else 270

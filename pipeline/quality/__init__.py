@@ -1,0 +1,1 @@
+"""What can be measured of one aligned clip besides sync: picture, head, mouth, speech."""

@@ -1,0 +1,171 @@
+"""Sharpness, exposure and frozen picture of the aligned crop, in one pass over its frames.
+
+Luma is the decoder's Y plane brought to 0-255, so no colour conversion is paid for.
+Shapes: T = frames, H x W = crop, h x w = small copy, L = landmarks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import DecodeError
+from pipeline.quality.landmarks import Floats
+
+Luma = npt.NDArray[np.uint8]
+
+SAMPLED_FRAMES = 12
+"""Frames that sharpness and exposure are measured on, spread evenly; the rest hardly differs."""
+SMALL_PX = 64
+"""Side of the small copies that all frames leave behind: frozen picture and hash."""
+_BLACK, _WHITE = 5, 250
+"""Luma at or beyond these counts as clipped: the encoder moves true 0 and 255 by a few levels."""
+_EDGE_SHARE = 1 / 64
+"""The face mask is shrunk by this share of the crop: the silhouette is no detail of the face."""
+_FROZEN_LEVELS = 0.2
+"""Frames that differ less (mean |difference| in levels of luma) show the same picture. Repeated
+frames measured 0.09-0.23, new frames of still faces from 0.2 up: docs/quality.md."""
+_DIFFERENCE_SIGMA_PX = 1.5
+"""Blur of the difference, in small pixels: encoder and resampling noise is fine, motion is not."""
+_BORDER = 4
+"""Small pixels at the border that moving the previous frame cannot fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What is left of a clip after its one decode."""
+
+    small: Luma
+    """Every frame at 64 x 64, (T, h, w)."""
+    sampled: dict[int, Luma]
+    """Frame number -> full luma (H, W)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Brightness of the face."""
+
+    luma_mean: float
+    clipped_share: float
+
+
+def read_pictures(path: Path, num_frames: int) -> Pictures:
+    """Decode the clip once.
+
+    Raises:
+        DecodeError: the file does not decode, or has another number of frames than the clip.
+    """
+    wanted = set(sample_frames(num_frames))
+    small, sampled = [], {}
+    for index, luma_HW in enumerate(_decode(path)):
+        small.append(cv2.resize(luma_HW, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA))
+        if index in wanted:
+            sampled[index] = luma_HW
+    if len(small) != num_frames:
+        raise DecodeError(f"the clip has {len(small)} frames, its landmarks {num_frames}")
+    return Pictures(np.stack(small), sampled)
+
+
+def sample_frames(num_frames: int) -> list[int]:
+    """Return up to 12 frame numbers, the middles of equal parts of the clip."""
+    count = min(SAMPLED_FRAMES, num_frames)
+    return [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+
+
+def face_masks(
+    points_TLC: Floats, matrices_T23: Floats, frames: list[int], crop_px: int
+) -> dict[int, npt.NDArray[np.bool_]]:
+    """Return frame number -> (H, W) mask of the face, the hull of its landmarks in the crop."""
+    return {
+        frame: _face_mask(points_TLC[frame, :, :2], matrices_T23[frame], crop_px)
+        for frame in frames
+    }
+
+
+def sharpness(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> float:
+    """Return the variance of the Laplacian on the face, median over the sampled frames.
+
+    Source: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (2000). Measured
+    on the crop, so an enlarged small face counts as unsharp, which it is.
+    """
+    variances = [
+        cv2.Laplacian(luma_HW, cv2.CV_16S)[masks[frame]].astype(np.float64).var()
+        for frame, luma_HW in pictures.sampled.items()
+    ]
+    return float(np.median(variances))
+
+
+def exposure(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> Exposure:
+    """Return mean luma and clipped share over the face in all sampled frames."""
+    face = np.concatenate([luma[masks[frame]] for frame, luma in pictures.sampled.items()])
+    clipped = (face <= _BLACK) | (face >= _WHITE)
+    return Exposure(float(face.mean(dtype=np.float64)), float(clipped.mean()))
+
+
+def frozen_share(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> float:
+    """Return the share of frames that show the same picture as the one before.
+
+    The alignment moves even where the source stands still, so the previous frame is first moved
+    by the step between the two alignments.
+    """
+    if len(pictures.small) < 2:
+        return 0.0
+    steps = pairwise(zip(pictures.small, matrices_T23, strict=True))
+    differences = [_difference(before, after, crop_px) for before, after in steps]
+    return float((np.array(differences) < _FROZEN_LEVELS).mean())
+
+
+def _difference(before: tuple[Luma, Floats], after: tuple[Luma, Floats], crop_px: int) -> float:
+    scale = SMALL_PX / crop_px
+    step_33 = _square(after[1]) @ np.linalg.inv(_square(before[1]))
+    # crop pixel centres to small pixel centres: u = (x + 0.5) * scale - 0.5
+    to_small = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
+    small_33 = to_small @ step_33 @ np.linalg.inv(to_small)
+    moved = cv2.warpAffine(
+        before[0].astype(np.float32), small_33[:2], (SMALL_PX, SMALL_PX), flags=cv2.INTER_LANCZOS4
+    )
+    difference = cv2.GaussianBlur(moved - after[0], (0, 0), _DIFFERENCE_SIGMA_PX)
+    return float(np.abs(difference[_BORDER:-_BORDER, _BORDER:-_BORDER]).mean())
+
+
+def _square(matrix_23: Floats) -> Floats:
+    return np.vstack([matrix_23, [0.0, 0.0, 1.0]])
+
+
+def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArray[np.bool_]:
+    in_crop = points_LC @ matrix_23[:, :2].T + matrix_23[:, 2]
+    hull = cv2.convexHull(np.rint(np.clip(in_crop, -9e3, 9e3)).astype(np.int32))
+    mask = np.zeros((crop_px, crop_px), np.uint8)
+    cv2.fillConvexPoly(mask, hull, 1)
+    edge = 2 * round(crop_px * _EDGE_SHARE) + 1
+    eroded = cv2.erode(mask, np.ones((edge, edge), np.uint8))
+    return eroded.astype(np.bool_) if eroded.any() else np.ones(mask.shape, np.bool_)
+
+
+def _decode(path: Path) -> Iterator[Luma]:
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            for frame in container.decode(stream):
+                yield _luma(frame)
+    except (av.error.FFmpegError, IndexError) as error:
+        raise DecodeError(f"the aligned video does not decode: {error}") from error
+
+
+def _luma(frame: av.VideoFrame) -> Luma:
+    """Return the Y plane, limited range (16-235) stretched to 0-255 unless marked as full."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
+    luma_HW = rows[:, : plane.width].copy()
+    return (
+        luma_HW if frame.color_range == av.video.reformatter.ColorRange.JPEG else _STRETCH[luma_HW]
+    )
+
+
+_STRETCH = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)

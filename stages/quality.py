@@ -1,0 +1,160 @@
+"""clips -> quality: picture, head, mouth and speech of every clip. Measures, decides nothing."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from pipeline.cache import Cache, open_cache
+from pipeline.clip_files import ClipFiles
+from pipeline.command import DATA, execute, run_main
+from pipeline.errors import DecodeError
+from pipeline.manifest import read_rows
+from pipeline.params import QualityParams, load_params
+from pipeline.quality import hashes, landmarks, picture, pose, speech
+from pipeline.rows import SAMPLE_RATE_HZ, Clip, Quality
+from pipeline.stage import Reject, Stage
+
+CLIPS = DATA / "faces" / "clips.parquet"
+TABLE = DATA / "quality" / "quality.parquet"
+
+
+class QualityStage(Stage[ClipFiles, Quality]):
+    """One clip becomes one row of measurements; no clip is ever rejected here."""
+
+    name: ClassVar[str] = "quality"
+    version: ClassVar[str] = "1"
+
+    def __init__(self, params: QualityParams) -> None:
+        self.params = params
+
+    def item_id(self, item: ClipFiles) -> str:
+        """Return the clip_id."""
+        return item.clip.clip_id
+
+    def identity(self, item: ClipFiles) -> Mapping[str, Any]:
+        """Return the clip's id and the cache key of its files, which names their content."""
+        return item.identity()
+
+    def cache_params(self) -> Mapping[str, Any]:
+        """Return the section's values."""
+        return self.params.model_dump()
+
+    def weights(self) -> Mapping[str, str]:
+        """Return the digest of Silero VAD's model file."""
+        return {speech.WEIGHTS: speech.weights_digest()}
+
+    def deadline_s(self, item: ClipFiles) -> float:
+        """Return a minute, and a second more per second of clip: a hundred times what it takes."""
+        return 60.0 + item.clip.num_frames / 25
+
+    def artifacts(self, item: ClipFiles) -> Sequence[tuple[str, str]]:
+        """Return the clip's three files."""
+        return item.artifacts()
+
+    def setup(self) -> None:
+        """Load Silero VAD and keep OpenCV on one thread."""
+        cv2.setNumThreads(1)
+        self._detector = speech.SpeechDetector()
+
+    def process(self, item: ClipFiles, workdir: Path) -> Sequence[Quality | Reject]:
+        """Measure one clip.
+
+        Raises:
+            DecodeError: one of the three files does not decode or does not fit the others.
+        """
+        arrays = _read_arrays(item)
+        measured = {
+            **_measure_landmarks(item, arrays),
+            **_measure_picture(item, arrays),
+            **self._measure_audio(_read_audio(item.audio)),
+        }
+        return [Quality(clip_id=item.clip.clip_id, face_px=item.clip.face_px, **measured)]
+
+    def _measure_audio(self, audio_N: npt.NDArray[np.float32]) -> dict[str, Any]:
+        probabilities_W = self._detector.probabilities(audio_N)
+        speech_W = speech.speech_windows(probabilities_W, self.params.vad_threshold)
+        return {
+            "speech_share": float(speech_W.mean()),
+            "snr_db": speech.snr_db(audio_N, speech_W),
+            "audio_hash": hashes.audio_hash(audio_N),
+        }
+
+
+def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    schema = landmarks.schema_named(item.clip.landmark_schema)
+    points_TLC, interpolated_T = arrays["landmarks"], arrays["interpolated"]
+    angles_T3 = pose.head_pose(points_TLC, schema)
+    return {
+        "yaw_deg": pose.steepest(angles_T3[:, 0]),
+        "pitch_deg": pose.steepest(angles_T3[:, 1]),
+        "roll_deg": pose.steepest(angles_T3[:, 2]),
+        "jitter": landmarks.jitter(points_TLC, interpolated_T, schema),
+        "mouth_movement": landmarks.mouth_movement(points_TLC, interpolated_T, schema),
+        "landmark_score": float(np.where(interpolated_T, 0.0, arrays["scores"]).mean()),
+    }
+
+
+def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    assert item.video is not None, "quality is given the aligned video"
+    crop_px, matrices_T23 = item.clip.crop_px, arrays["matrices"]
+    pictures = picture.read_pictures(item.video, len(matrices_T23))
+    masks = picture.face_masks(arrays["landmarks"], matrices_T23, list(pictures.sampled), crop_px)
+    light = picture.exposure(pictures, masks)
+    return {
+        "sharpness": picture.sharpness(pictures, masks),
+        "luma_mean": light.luma_mean,
+        "clipped_share": light.clipped_share,
+        "frozen_share": picture.frozen_share(pictures, matrices_T23, crop_px),
+        "picture_hash": hashes.picture_hash(pictures.small),
+    }
+
+
+def _read_arrays(item: ClipFiles) -> Mapping[str, Any]:
+    schema = landmarks.schema_named(item.clip.landmark_schema)
+    try:
+        with np.load(item.landmarks, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        arrays["landmarks"] = landmarks.checked(arrays["landmarks"], schema)
+        num_frames = len(arrays["landmarks"])
+        arrays["matrices"] = arrays["matrices"].astype(np.float64).reshape(num_frames, 2, 3)
+        arrays["scores"] = arrays["scores"].astype(np.float64).reshape(num_frames)
+        arrays["interpolated"] = arrays["interpolated"].astype(np.bool_).reshape(num_frames)
+    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise DecodeError(f"the landmark file cannot be used: {error}") from error
+    return arrays
+
+
+def _read_audio(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        audio_N, rate_hz = soundfile.read(path, dtype="float32")
+    except (OSError, soundfile.SoundFileError) as error:
+        raise DecodeError(f"the audio does not decode: {error}") from error
+    if rate_hz != SAMPLE_RATE_HZ or audio_N.ndim != 1 or not len(audio_N):
+        raise DecodeError(f"audio is {rate_hz} Hz, shape {audio_N.shape}, not 16 kHz mono")
+    samples_N: npt.NDArray[np.float32] = np.nan_to_num(audio_N)
+    return samples_N
+
+
+def main() -> None:
+    """`python -m stages.quality`, called by dvc.yaml."""
+    params, cache = load_params(), open_cache()
+    items = [_files(clip, cache) for clip in read_rows(CLIPS, Clip)]
+    execute(QualityStage(params.quality), items, TABLE, Quality, params)
+
+
+def _files(clip: Clip, cache: Cache) -> ClipFiles:
+    video, arrays, audio = (
+        cache.place(clip.artifact, f"{clip.clip_id}.{suffix}")
+        for suffix in ("mp4", "npz", "flac")
+    )
+    return ClipFiles(clip=clip, video=video, landmarks=arrays, audio=audio)
+
+
+if __name__ == "__main__":
+    run_main(main)

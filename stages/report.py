@@ -1,0 +1,56 @@
+"""all tables -> reports/report.html: one static page that needs neither network nor script."""
+
+from pathlib import Path
+
+from pipeline.cache import open_cache
+from pipeline.command import DATA, run_main
+from pipeline.errors import StorageError
+from pipeline.funnel import funnel
+from pipeline.params import Params, load_params
+from pipeline.report.clips import join_clips, read_tables
+from pipeline.report.page import Inputs, render
+from pipeline.report.strips import OpenArtifact
+
+REPORTS = Path("reports")
+PAGE = "report.html"
+
+
+def build_report(
+    data: Path, reports: Path, params: Params, open_artifact: OpenArtifact | None = None
+) -> Path:
+    """Write `report.html` below `reports` from the tables below `data` and return its path.
+
+    Stages that have not run are left out. Same tables, params and clips: same bytes.
+
+    Raises:
+        StorageError: the page cannot be written.
+    """
+    tables = read_tables(data)
+    inputs = Inputs(
+        tables=tables,
+        clips=join_clips(tables),
+        funnel=funnel(data),
+        params=params,
+        open_artifact=open_artifact or open_cache().artifact_path,
+    )
+    return _write(reports / PAGE, render(inputs))
+
+
+def _write(path: Path, text: str) -> Path:
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot write the report: {error}") from error
+    return path
+
+
+def main() -> None:
+    """`python -m stages.report`, called by dvc.yaml."""
+    build_report(DATA, REPORTS, load_params())
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,101 @@
+"""clips -> sync: the judge's offset, confidence, distance and curve. Measures, decides nothing."""
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.clip_files import ClipFiles
+from pipeline.errors import DecodeError, UnreadableError
+from pipeline.judge.curve import JudgeResult
+from pipeline.judge.landmark import LandmarkJudge, weights_sha256
+from pipeline.judge.points import SCHEMAS
+from pipeline.media.flac import read_flac
+from pipeline.params import SyncParams
+from pipeline.rows import FPS, SyncScore
+from pipeline.stage import Reject, Stage
+
+
+class Sync(Stage[ClipFiles, SyncScore]):
+    """Scores the landmarks that `faces` stored: no second decode of the video."""
+
+    name: ClassVar[str] = "sync"
+    version: ClassVar[str] = "1"
+
+    def __init__(self, params: SyncParams) -> None:
+        self.params = params
+
+    def item_id(self, item: ClipFiles) -> str:
+        """Return the clip's name."""
+        return item.clip.clip_id
+
+    def identity(self, item: ClipFiles) -> Mapping[str, Any]:
+        """Return the clip's name and the cache key of its files, which names their content."""
+        return item.identity()
+
+    def cache_params(self) -> Mapping[str, Any]:
+        """Return the judge's name."""
+        return self.params.model_dump()
+
+    def weights(self) -> Mapping[str, str]:
+        """Return the digest of the bundled judge."""
+        return {"landmark_judge.safetensors": weights_sha256()}
+
+    def deadline_s(self, item: ClipFiles) -> float:
+        """Return a minute, and one second more per second of clip."""
+        return 60.0 + item.clip.num_frames / FPS
+
+    def setup(self) -> None:
+        """Load the judge."""
+        self.judge = LandmarkJudge.load()
+
+    def process(self, item: ClipFiles, workdir: Path) -> Sequence[SyncScore | Reject] | Reject:
+        """Judge one clip; writes `<clip_id>.npz` with `distances`, float32 (windows, 31).
+
+        A pair whose sound lies outside of the clip is NaN there.
+
+        Raises:
+            MediaError: a file of the clip cannot be read, or holds no frame or no sound.
+        """
+        if item.clip.landmark_schema not in SCHEMAS:
+            return Reject("judge_cannot_read_landmarks", f"schema {item.clip.landmark_schema!r}")
+        landmarks, audio = _read_landmarks(item.landmarks), _read_audio(item.audio)
+        try:
+            result = self.judge.score(landmarks, audio)
+        except ValueError as error:
+            raise DecodeError(f"the clip cannot be judged: {error}") from error
+        distances = result.distances.astype(np.float32)
+        np.savez(workdir / f"{item.clip.clip_id}.npz", distances=distances)
+        return [_row(item.clip.clip_id, self.judge.name, result)]
+
+
+def _row(clip_id: str, judge: str, result: JudgeResult) -> SyncScore:
+    return SyncScore(
+        clip_id=clip_id,
+        judge=judge,
+        offset_frames=result.offset_frames,
+        offset_subframe=result.offset_subframe,
+        confidence=result.confidence,
+        min_distance=result.min_distance,
+        curve=[float(distance) for distance in result.curve],
+    )
+
+
+def _read_landmarks(path: Path) -> NDArray[Any]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return np.asarray(stored["landmarks"])
+    except OSError as error:
+        raise UnreadableError(f"the landmark file cannot be read: {error}") from error
+    except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise DecodeError(f"the landmark file cannot be used: {error}") from error
+
+
+def _read_audio(path: Path) -> NDArray[np.float32]:
+    try:
+        return read_flac(path)
+    except OSError as error:
+        raise UnreadableError(f"the sound cannot be read: {error}") from error
