@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.cache import Cache
 from pipeline.rows import Clip
 
 
@@ -20,6 +21,15 @@ class ClipFiles:
     px, `scores` (T,), `boxes` (T, 4), `interpolated` (T,)."""
     audio: Path
     """`<clip_id>.flac`: 16 kHz mono."""
+
+    @classmethod
+    def of(cls, clip: Clip, cache: Cache) -> "ClipFiles":
+        """Say where the clip's files lie; they need not be fetched yet."""
+        video, landmarks, audio = (
+            cache.place(clip.artifact, f"{clip.clip_id}.{suffix}")
+            for suffix in ("mp4", "npz", "flac")
+        )
+        return cls(clip=clip, video=video, landmarks=landmarks, audio=audio)
 
     def identity(self) -> Mapping[str, Any]:
         """Return what names the content; the paths do not."""

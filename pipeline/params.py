@@ -83,7 +83,7 @@ class SelectParams(_Section):
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
     min_confidence: Annotated[float, Field(ge=0)] = 0.1
     min_face_px: Positive = 64
-    min_sharpness: Annotated[float, Field(ge=0)] = 10.0
+    min_sharpness: Annotated[float, Field(ge=0)] = 7.0
     min_luma: Annotated[float, Field(ge=0, le=255)] = 25.0
     max_luma: Annotated[float, Field(ge=0, le=255)] = 235.0
     max_clipped_share: Share = 0.4

@@ -5,11 +5,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.media.probe import Probe, probe
-
 from pipeline.cache import file_sha256
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import NotMediaError, UnreadableError
+from pipeline.media.probe import Probe, probe
 from pipeline.outcome import Outcome, Part
 from pipeline.params import load_params
 from pipeline.rows import Video

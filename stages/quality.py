@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from pipeline.cache import Cache, open_cache
+from pipeline.cache import open_cache
 from pipeline.clip_files import ClipFiles
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError
@@ -144,16 +144,8 @@ def _read_audio(path: Path) -> npt.NDArray[np.float32]:
 def main() -> None:
     """`python -m stages.quality`, called by dvc.yaml."""
     params, cache = load_params(), open_cache()
-    items = [_files(clip, cache) for clip in read_rows(CLIPS, Clip)]
+    items = [ClipFiles.of(clip, cache) for clip in read_rows(CLIPS, Clip)]
     execute(QualityStage(params.quality), items, TABLE, Quality, params)
-
-
-def _files(clip: Clip, cache: Cache) -> ClipFiles:
-    video, arrays, audio = (
-        cache.place(clip.artifact, f"{clip.clip_id}.{suffix}")
-        for suffix in ("mp4", "npz", "flac")
-    )
-    return ClipFiles(clip=clip, video=video, landmarks=arrays, audio=audio)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,20 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.cache import open_cache
 from pipeline.clip_files import ClipFiles
+from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError, UnreadableError
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import LandmarkJudge, weights_sha256
 from pipeline.judge.points import SCHEMAS
+from pipeline.manifest import read_rows
 from pipeline.media.flac import read_flac
-from pipeline.params import SyncParams
-from pipeline.rows import FPS, SyncScore
+from pipeline.params import SyncParams, load_params
+from pipeline.rows import FPS, Clip, SyncScore
 from pipeline.stage import Reject, Stage
+
+TABLE = DATA / "sync" / "sync.parquet"
 
 
 class Sync(Stage[ClipFiles, SyncScore]):
@@ -47,6 +52,10 @@ class Sync(Stage[ClipFiles, SyncScore]):
     def deadline_s(self, item: ClipFiles) -> float:
         """Return a minute, and one second more per second of clip."""
         return 60.0 + item.clip.num_frames / FPS
+
+    def artifacts(self, item: ClipFiles) -> Sequence[tuple[str, str]]:
+        """Return the clip's files."""
+        return item.artifacts()
 
     def setup(self) -> None:
         """Load the judge."""
@@ -99,3 +108,15 @@ def _read_audio(path: Path) -> NDArray[np.float32]:
         return read_flac(path)
     except OSError as error:
         raise UnreadableError(f"the sound cannot be read: {error}") from error
+
+
+def main() -> None:
+    """`python -m stages.sync`, called by dvc.yaml."""
+    params, cache = load_params(), open_cache()
+    clips = read_rows(DATA / "faces" / "clips.parquet", Clip)
+    items = [ClipFiles.of(clip, cache) for clip in clips]
+    execute(Sync(params.sync), items, TABLE, SyncScore, params)
+
+
+if __name__ == "__main__":
+    run_main(main)

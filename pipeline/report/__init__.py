@@ -1,0 +1,1 @@
+"""The report: all tables in, one static, self-contained HTML page out."""

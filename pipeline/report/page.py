@@ -1,0 +1,236 @@
+"""What the page says, section by section, and its rendering."""
+
+import platform
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.outcome import STATUSES
+from pipeline.params import Params
+from pipeline.quality import speech
+from pipeline.report import wording
+from pipeline.report.clips import ClipFacts, Tables, failures
+from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
+from pipeline.report.strips import CURVE_HEIGHT, CURVE_WIDTH, OpenArtifact, make_strip, sample
+from pipeline.weights import list_weights
+
+PACKAGES = (
+    "lipforge",
+    "numpy",
+    "av",
+    "opencv-python",
+    "scipy",
+    "scenedetect",
+    "decord",
+    "ai-edge-litert",
+    "insightface",
+    "onnxruntime",
+    "silero-vad",
+    "torch",
+    "webdataset",
+    "pyarrow",
+    "ray",
+    "dvc",
+)
+MOST_FAILURES = 200
+MOST_SOURCES = 1000
+"""Rows that the page shows; the tables hold the rest. Keeps 10,000 clips under 5 MB."""
+
+SCORES = (
+    ("offset_frames", "offset", ""),
+    ("confidence", "confidence", ""),
+    ("min_distance", "distance", ""),
+    ("face_px", "face", " px"),
+    ("sharpness", "sharpness", ""),
+    ("yaw_deg", "yaw", "°"),
+    ("pitch_deg", "pitch", "°"),
+    ("mouth_movement", "mouth", ""),
+    ("speech_share", "speech", ""),
+    ("snr_db", "SNR", " dB"),
+    ("frozen_share", "frozen", ""),
+)
+"""Column, label and unit of the numbers under a film strip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that the page is made from."""
+
+    tables: Tables
+    clips: Sequence[ClipFacts]
+    funnel: Mapping[str, Any]
+    params: Params
+    open_artifact: OpenArtifact
+
+
+def render(inputs: Inputs) -> str:
+    """Return the page: one HTML document without script, link or network."""
+    environment = Environment(
+        loader=PackageLoader("pipeline.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    names = ("visible", "visible_lines", "duration", "count")
+    environment.filters |= {name: getattr(wording, name) for name in names}
+    environment.filters["number"] = number
+    return environment.get_template("report.html.j2").render(_context(inputs))
+
+
+def _context(inputs: Inputs) -> dict[str, Any]:
+    failed = failures(inputs.tables)
+    return {
+        "totals": _totals(inputs),
+        "funnel": [_funnel_line(line) for line in inputs.funnel["stages"]],
+        "reasons": _reasons(inputs.funnel["stages"]),
+        "histograms": _histograms(inputs),
+        "drawing": {"width": WIDTH, "height": HEIGHT},
+        "curve": {"width": CURVE_WIDTH, "height": CURVE_HEIGHT},
+        "scores": SCORES,
+        "strips": _strips(inputs),
+        "failures": failed[:MOST_FAILURES],
+        "num_failures": len(failed),
+        **_sources(inputs),
+        "versions": _versions(),
+        "params": _params(inputs.params),
+        "weights": _weights(),
+        "meaning": wording.REASONS,
+        "share": wording.share,
+    }
+
+
+def _totals(inputs: Inputs) -> dict[str, Any]:
+    endings = Counter(clip.ending for clip in inputs.clips)
+    accepted = [clip for clip in inputs.clips if clip.ending == "accepted"]
+    videos = inputs.tables.kept("ingest")
+    return {
+        "files": inputs.funnel["sources"],
+        "videos": len(videos),
+        "video_seconds": sum(row["duration_s"] for row in videos),
+        "clips": len(inputs.clips),
+        "accepted": endings["accepted"],
+        "rejected": endings["rejected"],
+        "undecided": endings["undecided"],
+        "clip_seconds": sum(clip.seconds for clip in inputs.clips),
+        "accepted_seconds": sum(clip.seconds for clip in accepted),
+        "splits": sorted(Counter(clip.split for clip in accepted).items()),
+    }
+
+
+def _funnel_line(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stage's counts and the widths of its bar in percent."""
+    total = line["in"]
+    widths = {s: round(100 * line[s] / total, 2) if total else 0 for s in STATUSES}
+    return {**line, "what": wording.STAGES.get(line["stage"], ""), "widths": widths}
+
+
+def _reasons(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one entry per stage, ending and reason, commonest first inside a stage."""
+    found = []
+    for line in lines:
+        entries = [
+            {"stage": line["stage"], "ending": ending, "reason": reason, "count": times}
+            for ending, reasons in line["reasons"].items()
+            for reason, times in reasons.items()
+        ]
+        found += sorted(entries, key=lambda one: (-one["count"], one["ending"], one["reason"]))
+    most = max((entry["count"] for entry in found), default=1)
+    return [{**e, "width": round(100 * e["count"] / most, 1)} for e in found]
+
+
+def _histograms(inputs: Inputs) -> list[Histogram]:
+    return [histogram(one, inputs.clips) for one in measures(inputs.params.select)]
+
+
+def _strips(inputs: Inputs) -> list[dict[str, Any]]:
+    section = inputs.params.report
+    groups = [
+        ("accepted", "Accepted clips", section.accepted_strips, lambda clip: clip.video_id),
+        ("rejected", _rest_title(inputs.clips), section.rejected_strips, lambda clip: clip.reason),
+    ]
+    found = []
+    for ending, title, limit, by in groups:
+        clips = [
+            clip for clip in inputs.clips if (clip.ending == "accepted") == (ending == "accepted")
+        ]
+        chosen = sample(clips, by, limit)
+        strips = [make_strip(clip, inputs.open_artifact) for clip in chosen]
+        found.append({"ending": ending, "title": title, "of": len(clips), "strips": strips})
+    return found
+
+
+def _rest_title(clips: Iterable[ClipFacts]) -> str:
+    undecided = any(clip.ending == "undecided" for clip in clips)
+    return "Rejected and undecided clips" if undecided else "Rejected clips"
+
+
+def _sources(inputs: Inputs) -> dict[str, Any]:
+    """Return one entry per file in the order of their names, up to a limit."""
+    by_video: dict[str, list[ClipFacts]] = defaultdict(list)
+    for clip in inputs.clips:
+        by_video[clip.video_id].append(clip)
+    shots = Counter(row["video_id"] for row in inputs.tables.kept("scenes"))
+    stopped = _stopped(inputs.tables)
+    rows = sorted(inputs.tables.rows["ingest"], key=lambda row: str(row["item_id"]))
+    entries = [_source(row, by_video, shots, stopped) for row in rows[:MOST_SOURCES]]
+    return {"sources": entries, "num_sources": len(rows)}
+
+
+def _source(
+    row: Mapping[str, Any],
+    by_video: Mapping[str, Sequence[ClipFacts]],
+    shots: Mapping[str, int],
+    stopped: Mapping[str, str],
+) -> dict[str, Any]:
+    is_video = row["status"] == "kept"
+    clips = by_video.get(row["video_id"], ()) if is_video else ()
+    rejected = Counter(clip.reason for clip in clips if clip.ending != "accepted")
+    return {
+        "row": row,
+        "shots": shots.get(row["video_id"], 0) if is_video else 0,
+        "clips": len(clips),
+        "accepted": sum(clip.ending == "accepted" for clip in clips),
+        "rejected": sorted(rejected.items()),
+        "end": stopped.get(row["video_id"], "") if is_video else row["reason"],
+    }
+
+
+def _stopped(tables: Tables) -> dict[str, str]:
+    """Return video_id -> reason for videos that gave no row at all in scenes or faces."""
+    found: dict[str, str] = {}
+    for stage in ("scenes", "faces"):
+        going_on = {row["item_id"] for row in tables.kept(stage)}
+        for row in tables.rows[stage]:
+            if row["item_id"] not in going_on:
+                found.setdefault(row["item_id"], row["reason"])
+    return found
+
+
+def _versions() -> list[tuple[str, str]]:
+    found = [("Python", platform.python_version())]
+    for name in PACKAGES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            found.append((name, "not installed"))
+    return found
+
+
+def _params(params: Params) -> list[dict[str, Any]]:
+    """Return every parameter with its value and whether it is the default."""
+    used, default = params.model_dump(), Params().model_dump()
+    return [
+        {"key": f"{section}.{key}", "value": str(value), "default": value == default[section][key]}
+        for section, values in used.items()
+        for key, value in values.items()
+    ]
+
+
+def _weights() -> list[tuple[str, str]]:
+    locked = [(entry.name, entry.sha256) for entry in list_weights()]
+    return sorted([*locked, (speech.WEIGHTS, speech.weights_digest())])

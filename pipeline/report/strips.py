@@ -1,0 +1,128 @@
+"""Film strips: which clips are shown, their frames as JPEG data URIs, their distance curve."""
+
+import base64
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import av
+import cv2
+
+from pipeline.report.clips import ClipFacts
+from pipeline.rows import FPS
+
+FRAMES = 8
+FRAME_PX = 144
+"""Shown at about 120 px on a desktop, so still crisp; 8 frames are about 50 kB of page."""
+_JPEG_QUALITY = 78
+CURVE_WIDTH, CURVE_HEIGHT = 150, 44
+
+OpenArtifact = Callable[[str, str], Path]
+"""Cache key and file name -> local path, as `Cache.artifact_path`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame of a strip."""
+
+    uri: str
+    """`data:image/jpeg;base64,...`"""
+    time_s: float
+    size: int = FRAME_PX
+    """Width and height in pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A distance curve as SVG coordinates."""
+
+    points: str
+    zero_x: float
+    lowest_x: float
+    lowest_y: float
+    reach: int
+    """The last offset of the axis, in frames."""
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """A clip as it is shown."""
+
+    facts: ClipFacts
+    pictures: tuple[Picture, ...]
+    problem: str
+    """Why there are no pictures; empty when there are."""
+    curve: Curve | None
+
+
+def sample(
+    clips: Iterable[ClipFacts], by: Callable[[ClipFacts], str], count: int
+) -> list[ClipFacts]:
+    """Return up to `count` clips: one of each group in turn, in the order of a hash of the id.
+
+    The hash spreads the choice over a source's length without any chance in it.
+    """
+    groups: dict[str, list[ClipFacts]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda c: hashlib.sha256(c.clip_id.encode()).digest()):
+        groups[by(clip)].append(clip)
+    turns = zip_longest(*(groups[name] for name in sorted(groups)))
+    return [clip for turn in turns for clip in turn if clip is not None][:count]
+
+
+def make_strip(facts: ClipFacts, open_artifact: OpenArtifact) -> Strip:
+    """Decode a clip for the page. A clip whose file is gone is shown without pictures."""
+    problem = ""
+    pictures: tuple[Picture, ...] = ()
+    try:
+        path = open_artifact(facts.clip["artifact"], f"{facts.clip_id}.mp4")
+        pictures = _pictures(path, int(facts.clip["num_frames"]))
+    except (OSError, av.error.FFmpegError) as error:
+        problem = f"no pictures: {type(error).__name__}; the item cache was emptied"
+    return Strip(facts, pictures, problem, _curve(facts))
+
+
+def _pictures(path: Path, num_frames: int) -> tuple[Picture, ...]:
+    count = min(FRAMES, num_frames)
+    wanted = [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+    found = []
+    with av.open(str(path)) as container:
+        container.streams.video[0].thread_count = 1
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in wanted:
+                found.append(Picture(_data_uri(frame), index / FPS))
+            if index == wanted[-1]:
+                break
+    return tuple(found)
+
+
+def _data_uri(frame: av.VideoFrame) -> str:
+    small = frame.reformat(
+        width=FRAME_PX, height=FRAME_PX, format="bgr24", interpolation="AREA"
+    ).to_ndarray()
+    done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    assert done, "OpenCV is built with JPEG"
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
+
+
+def _curve(facts: ClipFacts) -> Curve | None:
+    values: Sequence[float] = facts.sync["curve"] if facts.sync else ()
+    if len(values) < 2:
+        return None
+    low, span = min(values), max(max(values) - min(values), 1e-9)
+    last = len(values) - 1
+    xs = [round(index / last * CURVE_WIDTH, 1) for index in range(len(values))]
+    ys = [round(CURVE_HEIGHT - (value - low) / span * CURVE_HEIGHT, 1) for value in values]
+    best = values.index(low)
+    offset = best - last // 2
+    return Curve(
+        points=" ".join(f"{x},{y}" for x, y in zip(xs, ys, strict=True)),
+        zero_x=round(CURVE_WIDTH / 2, 1),
+        lowest_x=xs[best],
+        lowest_y=ys[best],
+        reach=last // 2,
+        words=f"distance over offsets {-(last // 2)} to {last // 2} frames, lowest at {offset:+d}",
+    )

@@ -1,0 +1,83 @@
+"""Words and numbers for people: reason codes, stages, durations, names that may be hostile."""
+
+REASONS = {
+    "duplicate": "same bytes as another file",
+    "empty_file": "no bytes at all",
+    "not_media": "no demuxer opens it",
+    "unreadable": "the file system did not give the bytes",
+    "decode_error": "opened, but frames or samples did not decode",
+    "no_video": "no video stream",
+    "no_audio": "no audio stream",
+    "still_picture": "one frame only",
+    "no_face": "no face was found",
+    "track_too_short": "shorter than faces.min_seconds",
+    "no_sync_score": "the judge could not score it",
+    "no_quality": "it could not be measured",
+    "face_too_small": "face under select.min_face_px",
+    "landmarks_unsure": "landmark confidence under select.min_landmark_score",
+    "blurred": "sharpness under select.min_sharpness",
+    "bad_exposure": "face darker or brighter than select.min_luma, max_luma",
+    "clipped_exposure": "black or white share over select.max_clipped_share",
+    "profile": "head turned further than select.max_yaw_deg",
+    "pitched": "head up or down further than select.max_pitch_deg",
+    "jitter": "landmarks shake more than select.max_jitter",
+    "frozen_picture": "repeated frames over select.max_frozen_share",
+    "no_speech": "speech under select.min_speech_share",
+    "noisy": "speech to noise under select.min_snr_db",
+    "mouth_still": "mouth moves less than select.min_mouth_movement",
+    "low_confidence": "sync confidence under select.min_confidence",
+    "offset_too_large": "offset beyond select.max_offset_frames",
+    "near_duplicate": "picture and sound like another clip's",
+    "source_cap": "over select.max_clips_per_source",
+    "offset_not_fixed": "not within one frame after the correction",
+    "not_selected": "select has not run on it",
+    "bug": "an error of lipforge itself",
+}
+"""Meaning of the reason codes; the page shows an unknown code without one."""
+
+STAGES = {
+    "ingest": "files to videos",
+    "scenes": "videos to shots",
+    "faces": "videos to face clips",
+    "sync": "clips scored for A/V sync",
+    "quality": "clips measured",
+    "select": "clips decided on",
+    "shards": "clips corrected and packed",
+}
+
+
+def visible(text: str, most: int = 2000) -> str:
+    """Return `text` with every unprintable character spelled out, at most `most` long.
+
+    A file name may hold newlines, escape codes or characters that turn the writing direction.
+    """
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+    return shown if len(shown) <= most else shown[:most] + " …"
+
+
+def visible_lines(text: str, most: int = 2000) -> str:
+    """Return the same, but keep line breaks: for messages and tracebacks."""
+    shown = "\n".join(visible(line, most) for line in text.split("\n"))
+    return shown if len(shown) <= most else shown[:most] + " …"
+
+
+def duration(seconds: float) -> str:
+    """Return 7.5 s, 3 min 20 s or 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count(number: int) -> str:
+    """Return a whole number with thin spaces between thousands."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def share(part: float, whole: float) -> str:
+    """Return a percentage; a dash where there is no whole."""
+    return f"{100 * part / whole:.0f} %" if whole else "\N{EN DASH}"

@@ -1,0 +1,94 @@
+import dataclasses
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DecodeError
+from pipeline.params import QualityParams
+from pipeline.quality.landmarks import INSIGHTFACE106, MESH468
+from pipeline.rows import Quality
+from stages.quality import QualityStage
+from tests.pipeline.quality.synthetic import Recipe, make_clip, texture, track
+
+
+@pytest.fixture(scope="module")
+def stage() -> QualityStage:
+    made = QualityStage(QualityParams())
+    made.setup()
+    return made
+
+
+def measure(stage, clip, tmp_path) -> Quality:
+    (row,) = stage.process(clip, tmp_path)
+    return row
+
+
+def assert_all_finite(row: Quality) -> None:
+    for name, value in dataclasses.asdict(row).items():
+        assert not isinstance(value, float) or math.isfinite(value), name
+
+
+@pytest.mark.parametrize("schema", [MESH468, INSIGHTFACE106], ids=lambda s: s.name)
+def test_a_plain_clip_is_measured_in_every_field(stage, tmp_path, schema):
+    points = track(schema, 50, opening=0.05, yaw=20)
+    row = measure(stage, make_clip(tmp_path, recipe=Recipe(schema, points=points)), tmp_path)
+    assert_all_finite(row)
+    assert (row.clip_id, row.face_px) == ("clip", 120.0)
+    assert row.yaw_deg == pytest.approx(20, abs=6)
+    assert row.mouth_movement > 0.02
+    assert row.frozen_share == 0
+    assert row.speech_share == row.snr_db == 0
+
+
+def test_the_same_clip_under_another_path_gives_the_same_row(stage, tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two folders"
+    one.mkdir()
+    two.mkdir()
+    rows = [measure(stage, make_clip(folder), tmp_path) for folder in (one, two)]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(num_frames=1),
+        Recipe(num_frames=2),
+        Recipe(luma=np.zeros((50, 256, 256))),
+        Recipe(luma=np.repeat(texture()[None], 50, axis=0)),
+        Recipe(points=np.zeros((50, 468, 3), np.float32)),
+        Recipe(arrays={"interpolated": np.ones(50, bool)}),
+        Recipe(audio=np.ones(32_000)),
+    ],
+    ids=["one-frame", "two-frames", "black", "frozen", "no-face", "all-interpolated", "constant"],
+)
+def test_no_clip_however_odd_gives_a_number_that_is_not_finite(stage, tmp_path, recipe):
+    assert_all_finite(measure(stage, make_clip(tmp_path, recipe=recipe), tmp_path))
+
+
+def test_frames_in_which_the_face_was_lost_count_as_no_confidence(stage, tmp_path):
+    lost = np.arange(50) < 10
+    clip = make_clip(tmp_path, recipe=Recipe(arrays={"interpolated": lost}))
+    assert measure(stage, clip, tmp_path).landmark_score == pytest.approx(0.9 * 0.8, abs=1e-3)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "npz", "flac"])
+@pytest.mark.parametrize("content", [None, b"", b"broken"], ids=["absent", "empty", "broken"])
+def test_a_file_that_cannot_be_read_fails_this_clip_only(stage, tmp_path, suffix, content):
+    clip = make_clip(tmp_path)
+    path = tmp_path / f"clip.{suffix}"
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DecodeError):
+        stage.process(clip, tmp_path)
+
+
+def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp_path):
+    clip = make_clip(tmp_path)
+    elsewhere = replace(clip, video=tmp_path / "elsewhere.mp4")
+    other = replace(clip, clip=replace(clip.clip, artifact="other"))
+    assert stage.identity(clip) == stage.identity(elsewhere) != stage.identity(other)
+    assert stage.cache_params() == {"vad_threshold": 0.5}
+    assert list(stage.weights()) == ["silero_vad_16k_sequence.onnx"]
