@@ -83,18 +83,18 @@ class SelectParams(_Section):
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
     min_confidence: Annotated[float, Field(ge=0)] = 0.1
     min_face_px: Positive = 64
-    min_sharpness: Annotated[float, Field(ge=0)] = 7.0
+    min_sharpness: Annotated[float, Field(ge=0)] = 9.0
     min_luma: Annotated[float, Field(ge=0, le=255)] = 25.0
     max_luma: Annotated[float, Field(ge=0, le=255)] = 235.0
     max_clipped_share: Share = 0.4
     max_yaw_deg: Annotated[float, Field(ge=0, le=90)] = 60.0
     max_pitch_deg: Annotated[float, Field(ge=0, le=90)] = 45.0
-    max_jitter: Annotated[float, Field(ge=0)] = 0.05
+    max_jitter: Annotated[float, Field(ge=0)] = 0.1
     max_frozen_share: Share = 0.5
     min_mouth_movement: Annotated[float, Field(ge=0)] = 0.005
     min_landmark_score: Share = 0.5
     min_speech_share: Share = 0.2
-    min_snr_db: float = 0.0
+    min_snr_db: float = -5.0
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 4
     max_clips_per_source: Annotated[int, Field(ge=1)] = 1000
     val_share: Share = 0.1

@@ -76,7 +76,8 @@ def write_video(
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.time_base = stream.time_base = time_base
         ticks = [round((start_s + time_s) / time_base) for time_s in times_s]
-        lasts = dict(zip(ticks, np.diff([*ticks, ticks[-1] + _usual(ticks)]).tolist(), strict=True))
+        usual = int(np.median(np.diff(ticks))) if len(ticks) > 1 else round(0.04 / time_base)
+        lasts = dict(zip(ticks, np.diff([*ticks, ticks[-1] + usual]).tolist(), strict=True))
         voice = _add_audio(container, sound)
         for number, (rgb, tick) in enumerate(zip(frames, ticks, strict=True)):
             if number == 0:
@@ -92,10 +93,6 @@ def write_video(
     return path
 
 
-def _usual(ticks: list[int]) -> int:
-    return int(np.median(np.diff(ticks))) if len(ticks) > 1 else 1
-
-
 def _mux(
     container: OutputContainer, packets: list["av.Packet[Any]"], durations: dict[int, int]
 ) -> None:
@@ -103,6 +100,15 @@ def _mux(
         if packet.pts in durations:
             packet.duration = durations[packet.pts]
         container.mux(packet)
+
+
+def write_sound(path: Path, sound: Sound) -> Path:
+    """Encode sound alone; the suffix chooses the container."""
+    with av.open(f"file:{path}", "w") as container:
+        voice = _add_audio(container, sound)
+        assert voice is not None
+        _encode_sound(container, voice, sound)
+    return path
 
 
 def _add_audio(container: OutputContainer, sound: Sound | None) -> av.AudioStream | None:

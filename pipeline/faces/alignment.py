@@ -78,7 +78,8 @@ def _source_part(
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
     seen = corners @ inverse[:, :2].T + inverse[:, 2]
-    factor = max(1, int(MIN_SCALE / max(np.hypot(matrix[0, 0], matrix[1, 0]), 1e-6)))
+    scale = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-3)
+    factor = 1 if scale > MIN_SCALE else int(1 / scale)
     margin = 2 * factor
     limit = np.array(frame.shape[1::-1])
     low = np.clip(np.floor(seen.min(axis=0)).astype(int) - margin, 0, limit - 1)

@@ -66,7 +66,10 @@ def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:
     """Return silence in a file whose blocks are reserved: a full disk must not kill by SIGBUS."""
     try:
         with path.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, 2 * num_samples)
+            reserve = getattr(os, "posix_fallocate", None)  # macOS has none
+            if reserve is not None:
+                reserve(file.fileno(), 0, 2 * num_samples)
+            file.truncate(2 * num_samples)
         return np.memmap(path, np.int16, "r+", shape=(num_samples,))
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error

@@ -34,6 +34,7 @@ _SYSTEM_ERRORS = frozenset(
 )
 _NOT_MEDIA = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp", "tty"})
 """Demuxers of playlists, which would open other files, and of plain text drawn as a picture."""
+_DEMUXERS = ",".join(sorted(av.formats_available - _NOT_MEDIA))
 
 
 def as_media_error(error: av.FFmpegError, kind: type[MediaError], doing: str) -> MediaError:
@@ -65,8 +66,6 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     """
     _refuse_unreadable(path)
     with _open(path) as container:
-        if _NOT_MEDIA & set(container.format.name.split(",")):
-            raise NotMediaError(f"a playlist or text ({container.format.name}), not a media file")
         try:
             yield container
         except av.FFmpegError as error:
@@ -88,9 +87,11 @@ def _open(path: Path) -> InputContainer:
         return av.open(
             local_url(path),
             mode="r",
-            container_options={"protocol_whitelist": "file"},
+            container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS},
             metadata_errors="replace",
         )
+    except av.ArgumentError as error:  # what `format_whitelist` answers
+        raise NotMediaError("a playlist or plain text, not a media file") from error
     except av.FFmpegError as error:
         raise as_media_error(error, NotMediaError, "no container that can be opened") from error
 

@@ -155,7 +155,7 @@ def read_video(source: Path | bytes) -> NDArray[np.uint8]:
 
     Raises:
         DecodeError: no video, or not all of it decodes.
-        MediaError: as `open_media`.
+        UnreadableError: the operating system refuses to give the bytes.
     """
     opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
     try:

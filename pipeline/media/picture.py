@@ -35,6 +35,7 @@ class Picture:
         self._aspect = Fraction(video.sample_aspect_ratio or 1)
         self._reformatter = VideoReformatter()
         self._size: tuple[int, int] | None = None
+        self._matrix: NDArray[np.int32] | None = None
 
     def rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         """Return (H, W, 3) uint8 RGB.
@@ -46,7 +47,11 @@ class Picture:
         Args:
             size: (width, height) before rotation, to scale to; as displayed if None.
         """
-        self._size = self._size or size or square_size(frame.width, frame.height, self._aspect)
+        if self._size is None:
+            self._size = size or square_size(frame.width, frame.height, self._aspect)
+            # Of the first frame only: PyAV's side data and its frame hold each other, so that
+            # every frame asked for them stays in memory until the garbage collector comes by.
+            self._matrix = display_matrix(frame)
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
         planar = self._reformatter.reformat(
@@ -59,7 +64,7 @@ class Picture:
         )
         green, blue, red = (_pixels(plane) for plane in planar.planes)
         stored = np.asarray(cv2.merge([red, green, blue]), np.uint8)
-        return np.ascontiguousarray(as_displayed(stored, display_matrix(frame)))
+        return np.ascontiguousarray(as_displayed(stored, self._matrix))
 
 
 def _pixels(plane: Any) -> NDArray[np.uint8]:  # Any: PyAV's stub hides the buffer protocol

@@ -16,7 +16,14 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params import ShardsParams
 from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
-from pipeline.tarshards import MEMBERS, PackedSample, bucket_of, plan_shards, read_shards, write_shard
+from pipeline.tarshards import (
+    MEMBERS,
+    PackedSample,
+    bucket_of,
+    plan_shards,
+    read_shards,
+    write_shard,
+)
 from stages.shards import SelectedClip, pack, write_streams
 from tests.media import beep_flash, measure_av_error_s
 from tests.pipeline.test_selection import GOOD, candidate

@@ -1,0 +1,1 @@
+"""Comparisons with the peer or the limit, in one run, as ratios."""

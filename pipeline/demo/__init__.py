@@ -1,0 +1,1 @@
+"""The demo corpus: rendered talking faces with ground truth."""

@@ -1,0 +1,230 @@
+"""The curation against the demo corpus' ground truth: what was found, missed and made up."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cache import Cache, open_cache
+from pipeline.demo.matching import Match, Row, Tables, match_clips
+from pipeline.demo.truth import FileTruth, read_truth
+from pipeline.funnel import table_path
+from pipeline.manifest import read_table
+from pipeline.rows import FPS
+
+CUT_TOLERANCE_FRAMES = 1
+OFFSET_TOLERANCE_FRAMES = 1
+TARGETS = {
+    "cuts_f1": 0.98,
+    "kept_precision": 0.97,
+    "kept_recall": 0.9,
+    "offset_within_1_frame": 0.95,
+    "endings_right": 1.0,
+}
+"""What the demo corpus has to reach."""
+
+
+def compare(truth: Path, data: Path, cache: Cache | None = None) -> dict[str, Any]:
+    """Compare the tables below `data` with truth.json.
+
+    Returns:
+        A flat dict: shares in 0 to 1 (1 where nothing was to be found and nothing was), counts,
+        `offset_error_frames_mean`, and `wrong`, one line for everything that is not as it should.
+
+    Raises:
+        ManifestError: no truth, or no table of `ingest`.
+    """
+    files = {one.uri: one for one in read_truth(truth)}
+    read_table(table_path(data, "ingest"))  # says so if nothing ran yet
+    tables = Tables.read(data)
+    uris = {row["video_id"]: row["item_id"] for row in tables.kept("ingest")}
+    known = {video_id: uri for video_id, uri in uris.items() if uri in files}
+    matches = match_clips(tables, known, files, cache or open_cache())
+    wrong: list[str] = []
+    metrics = {
+        "files": len(files),
+        **_cuts(tables, known, files, wrong),
+        **_faces(matches, known, files, wrong),
+        **_kept(tables, matches, known, files, wrong),
+        **_offsets(tables, matches, wrong),
+        **_endings(tables, files, known, wrong),
+    }
+    return {**metrics, "wrong": wrong}
+
+
+def _cuts(
+    tables: Tables, known: Mapping[str, str], files: Mapping[str, FileTruth], wrong: list[str]
+) -> dict[str, Any]:
+    found: dict[str, list[int]] = {uri: [] for uri in known.values()}
+    for row in tables.kept("scenes"):
+        if row["start_frame"] > 0 and row["video_id"] in known:
+            found[known[row["video_id"]]].append(row["start_frame"])
+    hits = sum(_paired(files[uri].cuts, cuts) for uri, cuts in found.items())
+    true = sum(len(files[uri].cuts) for uri in found)
+    for uri, cuts in sorted(found.items()):
+        if _paired(files[uri].cuts, cuts) < max(len(cuts), len(files[uri].cuts)):
+            wrong.append(f"{uri}: cuts at {sorted(cuts)}, true {list(files[uri].cuts)}")
+    return _rates("cuts", hits, sum(map(len, found.values())), true)
+
+
+def _paired(true: Iterable[int], found: Iterable[int]) -> int:
+    """Count true cuts that have a found one of their own within a frame."""
+    left = sorted(found)
+    hits = 0
+    for cut in sorted(true):
+        near = [one for one in left if abs(one - cut) <= CUT_TOLERANCE_FRAMES]
+        if near:
+            left.remove(min(near, key=lambda one: abs(one - cut)))
+            hits += 1
+    return hits
+
+
+def _faces(
+    matches: Sequence[Match],
+    known: Mapping[str, str],
+    files: Mapping[str, FileTruth],
+    wrong: list[str],
+) -> dict[str, Any]:
+    """A true face counts as found when a clip shows it; faces nobody could use count not at all."""
+    wanted = {(uri, face) for uri in known.values() for face in files[uri].faces}
+    found = {(one.uri, one.face) for one in matches if one.face}
+    required = {(uri, face) for uri, face in wanted if files[uri].endings.get("faces")}
+    for uri, face in sorted(required - found, key=lambda one: (one[0], one[1].shot)):
+        wrong.append(f"{uri}: face of shot {face.shot} not found")
+    strangers = [one for one in matches if one.face is None]
+    wrong.extend(f"{one.uri}: clip {one.clip['clip_id']} shows no true face" for one in strangers)
+    hits = len(required & found)
+    return {
+        "faces_precision": _share(len(matches) - len(strangers), len(matches)),
+        "faces_recall": _share(hits, len(required)),
+        "faces_true": len(required),
+        "clips": len(matches),
+    }
+
+
+def _kept(
+    tables: Tables,
+    matches: Sequence[Match],
+    known: Mapping[str, str],
+    files: Mapping[str, FileTruth],
+    wrong: list[str],
+) -> dict[str, Any]:
+    """Kept means: a sample in a shard. Recall counts true faces, precision counts clips."""
+    samples = {row["clip_id"] for row in tables.kept("shards")}
+    ends = tables.by_clip("shards") | {
+        clip_id: row for clip_id, row in tables.by_clip("select").items() if row["reason"]
+    }
+    wanted = {(u, f) for u in known.values() for f in files[u].faces if f.should_be_kept}
+    reached, right = set(), 0
+    for one in matches:
+        kept, should = one.clip["clip_id"] in samples, bool(one.face and one.face.should_be_kept)
+        right += kept and should
+        if kept and one.face:
+            reached.add((one.uri, one.face))
+        if kept != should:
+            why = ends.get(one.clip["clip_id"], {}).get("reason") or "nothing"
+            ending = "kept" if kept else f"rejected for {why}"
+            wrong.append(f"{one.uri}: clip {one.clip['clip_id']} was {ending}")
+    recalled = len(reached & wanted)
+    recall = _share(recalled, len(wanted))
+    precision = _share(right, len(samples)) if samples or not wanted else 0.0
+    return {
+        "kept_precision": precision,
+        "kept_recall": recall,
+        "kept_f1": _f1(precision, recall),
+        "kept_clips": len(samples),
+        "kept_true": len(wanted),
+    }
+
+
+def _offsets(tables: Tables, matches: Sequence[Match], wrong: list[str]) -> dict[str, Any]:
+    """Errors of the judge on every clip of a face that should be kept, selected or not."""
+    scores = tables.by_clip("sync")
+    errors = []
+    for one in matches:
+        score = scores.get(one.clip["clip_id"])
+        if one.face is None or not one.face.should_be_kept or score is None:
+            continue
+        errors.append(abs(score["offset_frames"] - one.face.offset_frames))
+        if errors[-1] > OFFSET_TOLERANCE_FRAMES:
+            said, true = score["offset_frames"], one.face.offset_frames
+            wrong.append(f"{one.uri}: shot {one.face.shot}: offset {said:+d}, true {true:+d}")
+    within = sum(error <= OFFSET_TOLERANCE_FRAMES for error in errors)
+    return {
+        "offset_within_1_frame": within / len(errors) if errors else 0.0,
+        "offset_error_frames_mean": float(np.mean(errors)) if errors else 0.0,
+        "offset_error_ms_mean": float(np.mean(errors)) * 1000 / FPS if errors else 0.0,
+        "offset_clips": len(errors),
+    }
+
+
+def _endings(
+    tables: Tables,
+    files: Mapping[str, FileTruth],
+    known: Mapping[str, str],
+    wrong: list[str],
+) -> dict[str, Any]:
+    """Check every file's ending in the stages that its truth names."""
+    names = {uri: video_id for video_id, uri in known.items()}
+    checked = right = 0
+    for uri, one in sorted(files.items()):
+        for stage, expected in one.endings.items():
+            item = uri if stage == "ingest" else names.get(uri, "")
+            rows = [row for row in tables.rows[stage] if row["item_id"] == item]
+            checked += 1
+            if _ended(rows, expected):
+                right += 1
+            else:
+                wrong.append(f"{uri}: {stage}: {_said(rows)}, expected {_expected(expected)}")
+    return {"endings_right": _share(right, checked), "endings_checked": checked}
+
+
+def _ended(rows: Sequence[Row], expected: Row) -> bool:
+    if expected["status"] == "kept":
+        return any(row["status"] == "kept" for row in rows)
+    reasons = set(expected["reasons"])
+    return bool(rows) and all(
+        row["status"] == expected["status"] and (not reasons or row["reason"] in reasons)
+        for row in rows
+    )
+
+
+def _said(rows: Sequence[Row]) -> str:
+    counts = Counter(f"{row['status']} {row['reason']}".strip() for row in rows)
+    return ", ".join(sorted(counts)) or "no row"
+
+
+def _expected(expected: Row) -> str:
+    return f"{expected['status']} {' or '.join(expected['reasons'])}".strip()
+
+
+def _rates(name: str, hits: int, found: int, true: int) -> dict[str, Any]:
+    precision, recall = _share(hits, found), _share(hits, true)
+    rates = {"precision": precision, "recall": recall, "f1": _f1(precision, recall), "true": true}
+    return {f"{name}_{key}": value for key, value in rates.items()}
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 1.0
+
+
+def _f1(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+def render_table(metrics: Mapping[str, Any]) -> Group:
+    """Return what to print on a terminal: every metric, its target, and what is wrong."""
+    table = Table("measure", "value", "target", "", title="curation against ground truth")
+    for name, value in metrics.items():
+        if name == "wrong":
+            continue
+        target = TARGETS.get(name)
+        verdict = "" if target is None else ("[green]ok[/]" if value >= target else "[red]no[/]")
+        shown = f"{value:.3f}" if isinstance(value, float) else str(value)
+        table.add_row(name, shown, "" if target is None else f">= {target:g}", verdict)
+    return Group(table, *(escape(line) for line in metrics["wrong"]))

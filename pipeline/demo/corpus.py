@@ -1,0 +1,186 @@
+"""Renders the demo corpus: `videos/` with every film and wreck, and `truth.json` beside it."""
+
+import multiprocessing
+import os
+import shutil
+from bisect import bisect_right
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+from tqdm import tqdm
+
+from pipeline.demo import scenario
+from pipeline.demo.film import Format, write_film
+from pipeline.demo.films import FILMS, WRECKS
+from pipeline.demo.scenario import Ending, Film, Wreck
+from pipeline.demo.stageplay import Play, rehearse
+from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
+from pipeline.errors import StorageError
+from pipeline.faces.backend import Box
+
+
+def render_corpus(
+    out: Path, seed: int = 0, videos: int | Literal["all"] = "all", workers: int | None = None
+) -> Path:
+    """Render films and wrecks into `out/videos`, their truth into `out/truth.json`.
+
+    All of it appears at once: the folder is filled under another name first. Equal arguments give
+    equal bytes on one machine, whatever the number of workers.
+
+    Args:
+        out: a folder that is replaced as a whole.
+        videos: so many of the files only, in the order of `films.py`.
+        workers: processes; None takes one per core.
+
+    Returns:
+        The path of truth.json.
+
+    Raises:
+        SpeechError, PortraitError: the extra `demo` is not installed.
+        WeightsError: the face networks were not fetched.
+        StorageError: the disk is full or not writable.
+    """
+    films, wrecks = _chosen(videos)
+    return render_files(out, films, wrecks, seed, workers)
+
+
+def render_files(
+    out: Path,
+    films: Sequence[Film],
+    wrecks: Sequence[Wreck],
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Render any films and wrecks; as `render_corpus`."""
+    part = out.with_name(f".{out.name}.part")
+    try:
+        shutil.rmtree(part, ignore_errors=True)
+        (part / "videos").mkdir(parents=True)
+        truths = _render_all(films, part / "videos", seed, workers)
+        truths += [_wreck(wreck, part / "videos") for wreck in wrecks]
+        write_truth(part / "truth.json", seed, truths)
+        shutil.rmtree(out, ignore_errors=True)
+        part.replace(out)
+    except OSError as error:
+        raise StorageError(f"{out}: cannot write the demo corpus: {error}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return out / "truth.json"
+
+
+def _chosen(videos: int | Literal["all"]) -> tuple[Sequence[Film], Sequence[Wreck]]:
+    if videos == "all":
+        return FILMS, WRECKS
+    films = FILMS[:videos]
+    there = {film.uri for film in films}
+    room = max(0, videos - len(films))
+    return films, [wreck for wreck in WRECKS if not wreck.source or wreck.source in there][:room]
+
+
+def _render_all(
+    films: Sequence[Film], folder: Path, seed: int, workers: int | None
+) -> list[FileTruth]:
+    count = min(len(films), workers or len(os.sched_getaffinity(0)))
+    jobs = [(film, folder, seed * 1000 + index) for index, film in enumerate(films)]
+    if count == 1:
+        return [_render(*job) for job in jobs]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, mp_context=context) as pool:
+        running = [pool.submit(_render, *job) for job in jobs]
+        return [one.result() for one in tqdm(running, "demo corpus", unit="film", disable=None)]
+
+
+def _render(film: Film, folder: Path, seed: int) -> FileTruth:
+    """Render one film; runs in a process of its own."""
+    cv2.setNumThreads(1)
+    path = folder / film.uri
+    path.parent.mkdir(parents=True, exist_ok=True)
+    play = rehearse(film, seed)
+    witness = _Witness()
+    write_film(path, play.paint(witness.saw), play.sound(), film.how)
+    return _truth(play, witness)
+
+
+@dataclass
+class _Witness:
+    """Notes where the faces were in every painted frame."""
+
+    times_s: list[float] = field(default_factory=list)
+    boxes: list[tuple[Box, ...]] = field(default_factory=list)
+
+    def saw(self, time_s: float, shot: int, boxes: tuple[Box, ...]) -> None:
+        self.times_s.append(time_s)
+        self.boxes.append(boxes)
+
+    def at(self, frame: int) -> tuple[Box, ...]:
+        """Return the boxes of the picture that is shown at a frame of the 25 fps grid."""
+        return self.boxes[max(0, bisect_right(self.times_s, frame / 25 + 1e-6) - 1)]
+
+
+def _truth(play: Play, witness: _Witness) -> FileTruth:
+    film = play.film
+    faces = [
+        _face(play, witness, shot, index)
+        for shot, played in enumerate(play.shots)
+        for index in range(len(played.puppets))
+    ]
+    return FileTruth(
+        uri=film.uri,
+        kind=film.kind,
+        faults=film.faults,
+        endings=_endings(film.kind, film.keep),
+        num_frames=play.starts[-1],
+        cuts=tuple(play.starts[1:-1]),
+        faces=tuple(faces),
+        stored=_stored(film.how),
+    )
+
+
+def _face(play: Play, witness: _Witness, shot: int, index: int) -> Face:
+    start, end = play.starts[shot], play.starts[shot + 1]
+    frames = tuple(range(start, end, BOX_EVERY))
+    speaking = play.shots[shot].speaking[index]
+    matches = speaking and play.film.shots[shot].voice_over is None
+    return Face(
+        shot=shot,
+        start_frame=start,
+        end_frame=end,
+        frames=frames,
+        boxes=tuple(_rounded(witness.at(frame)[index]) for frame in frames),
+        speaking=speaking,
+        offset_frames=play.film.offset_frames if matches else 0,
+        speech_matches=matches,
+        should_be_kept=matches and play.film.keep,
+    )
+
+
+def _rounded(box: Box) -> Box:
+    x0, y0, x1, y1 = (round(value, 2) for value in box)
+    return x0, y0, x1, y1
+
+
+def _endings(kind: str, keep: bool) -> dict[str, dict[str, Any]]:
+    usual = scenario.TALKING if keep else scenario.UNUSABLE
+    return {stage: _ending(one) for stage, one in scenario.ENDINGS.get(kind, usual).items()}
+
+
+def _ending(ending: Ending) -> dict[str, Any]:
+    return {"status": ending.status, "reasons": list(ending.reasons)}
+
+
+def _stored(how: Format) -> dict[str, Any]:
+    return {**asdict(how), "fps": str(how.fps)}
+
+
+def _wreck(wreck: Wreck, folder: Path) -> FileTruth:
+    path = folder / wreck.uri
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = (folder / wreck.source).read_bytes() if wreck.source else wreck.content
+    path.write_bytes(content[: round(len(content) * wreck.share)])
+    return FileTruth(
+        uri=wreck.uri, kind=wreck.kind, faults=wreck.faults, endings=_endings(wreck.kind, False)
+    )

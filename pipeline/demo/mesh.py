@@ -1,0 +1,236 @@
+"""The mesh over a portrait: which vertices follow what, and how a moved mesh becomes a picture.
+
+Vertices: 468 landmarks, rings of points round the head (hair, hat, neck) that follow it less and
+less, and the picture's border, which never moves. The face deforms by a Laplacian: lips, jaw, eyes
+are told where to go, every other vertex takes the mean of its neighbours.
+
+Shape suffixes: V vertices, L landmarks, K told vertices, T triangles, C coordinates.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import Delaunay
+
+from pipeline.demo.portrait import Portrait
+from pipeline.faces.backend import Frame
+
+UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
+LOWER_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
+UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
+LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
+UPPER_BETWEEN = (
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+)
+LOWER_BETWEEN = (
+    (77, 90, 180, 85, 16, 315, 404, 320, 307),
+    (96, 89, 179, 86, 15, 316, 403, 319, 325),
+)
+"""Rows of points from the outer to the inner edge of the lips."""
+INNER = UPPER_INNER + LOWER_INNER[-2:0:-1]
+UPPER_LIDS = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362),
+)
+LOWER_LIDS = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362),
+)
+OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+CHEEK_TO_CHEEK = OVAL[9:28]
+"""The lower half of the oval, along the jaw."""
+SKULL = (
+    *OVAL[:8], *OVAL[29:], 1, 2, 4, 5, 6, 98, 327, 168, 9, 8, 70, 63, 105, 66, 107, 336, 296, 334,
+    293, 300, 117, 346, 195, 197, 94, 129, 358,
+)  # fmt: skip
+RINGS = ((1.3, 1.0), (1.65, 0.85), (2.2, 0.4))
+"""Rings round the oval: radius as a multiple of its own, share of the head's movement."""
+_BORDER_STEPS = 7
+_SHIFT = 4
+"""Fractional bits of OpenCV's polygon coordinates."""
+_THIN_PX2 = 0.2
+"""Twice the area under which a triangle has collapsed and is not painted."""
+
+
+class Mouth(NamedTuple):
+    """Vertices told by the mouth, in the order of the columns of `Mesh.follow`."""
+
+    upper_inner: tuple[int, ...] = UPPER_INNER
+    lower_inner: tuple[int, ...] = LOWER_INNER[1:-1]
+    upper_outer: tuple[int, ...] = UPPER_OUTER
+    lower_outer: tuple[int, ...] = LOWER_OUTER[1:-1]
+    jaw: tuple[int, ...] = CHEEK_TO_CHEEK
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Vertices at rest, triangles, and how far each vertex follows."""
+
+    rest: NDArray[np.float64]
+    """(V, 3), pixels of the portrait."""
+    triangles: NDArray[np.intp]
+    """(T, 3), what is farther first."""
+    head_share: NDArray[np.float64]
+    """(V,): 0 = the border of the picture, 1 = the head."""
+    told: tuple[int, ...]
+    """Vertices with a movement of their own."""
+    follow: NDArray[np.float64]
+    """(V, K): movement of every vertex as a weighted mean of the told ones."""
+
+
+def build_mesh(portrait: Portrait) -> Mesh:
+    """Lay the mesh over a portrait."""
+    points, shares = _vertices(portrait)
+    told = _told()
+    _even_lips(points)
+    triangles = _triangles(_opened(points, portrait.scale_px), points)
+    follow = _follow(triangles, told, shares)
+    return Mesh(points, triangles, shares, told, follow)
+
+
+def _even_lips(points: NDArray[np.float64]) -> None:
+    """Space the rows inside the lips evenly: on a smile some lie on the teeth."""
+    lower_outer, lower_inner = LOWER_OUTER[1:-1], LOWER_INNER[1:-1]
+    for share, upper, lower in zip((1 / 3, 2 / 3), UPPER_BETWEEN, LOWER_BETWEEN, strict=True):
+        for row, outer, inner in (
+            (upper, UPPER_OUTER, UPPER_INNER),
+            (lower, lower_outer, lower_inner),
+        ):
+            edge = points[list(outer)]
+            points[list(row)] = edge + share * (points[list(inner)] - edge)
+
+
+def _opened(points: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
+    """Drop all that lies below the line of the mouth, most in its middle: order is kept."""
+    upper, lower = points[list(UPPER_INNER)], points[list(LOWER_INNER)]
+    line = (upper + lower) / 2
+    line = line[np.argsort(line[:, 0])]
+    slope = (line[-1, 1] - line[0, 1]) / (line[-1, 0] - line[0, 0])
+    middle, half = line[[0, -1], 0].mean(), 0.8 * np.ptp(line[:, 0])
+    x = points[:, 0]
+    on_line = np.interp(x, line[:, 0], line[:, 1])
+    on_line += slope * (x - np.clip(x, line[0, 0], line[-1, 0]))
+    below = points[:, 1] > on_line
+    below[list(UPPER_INNER)] = False
+    below[list(LOWER_INNER[1:-1])] = True
+    opened = points.copy()
+    drop = 0.25 * unit * np.clip(1.0 - ((x - middle) / half) ** 2, 0.0, 1.0)
+    opened[below, 1] += drop[below]
+    return opened
+
+
+def _told() -> tuple[int, ...]:
+    lids = [i for lid in (*UPPER_LIDS, *LOWER_LIDS) for i in lid]
+    named = [i for group in Mouth() for i in group]
+    return (*named, *dict.fromkeys(i for i in (*lids, *SKULL) if i not in named))
+
+
+def _vertices(portrait: Portrait) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return vertices (V, 3) and their share of the head's movement."""
+    face = portrait.points
+    oval = face[list(OVAL)]
+    middle = oval.mean(axis=0) * [1.0, 1.0, 0.0] + [0.0, 0.0, oval[:, 2].mean()]
+    groups, shares = [face], [np.ones(len(face))]
+    for radius, share in RINGS:
+        groups.append(middle + (oval - middle) * [radius, radius, 1.0])
+        shares.append(np.full(len(oval), share))
+    height, width = portrait.image.shape[:2]
+    groups.append(_border(width, height))
+    shares.append(np.zeros(len(groups[-1])))
+    points, follows = np.concatenate(groups), np.concatenate(shares)
+    inside = _inside(points, width, height) | (follows == 0)
+    inside[: len(face)] = True
+    return points[inside], follows[inside]
+
+
+def _inside(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    x, y = points[:, 0], points[:, 1]
+    return np.asarray((x > 4) & (y > 4) & (x < width - 4) & (y < height - 4))
+
+
+def _border(width: int, height: int) -> NDArray[np.float64]:
+    x = np.linspace(-2.0, width + 1.0, _BORDER_STEPS)
+    y = np.linspace(-2.0, height + 1.0, _BORDER_STEPS)
+    top, left = np.column_stack([x, x * 0 + y[0]]), np.column_stack([y * 0 + x[0], y])[1:-1]
+    edges = [top, top + np.array([0.0, y[-1] - y[0]]), left, left + np.array([x[-1] - x[0], 0.0])]
+    flat = np.concatenate(edges)
+    return np.column_stack([flat, np.zeros(len(flat))])
+
+
+def _triangles(opened: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Triangulate with the mouth open, leave the mouth out; what is farther comes first."""
+    triangles = Delaunay(opened[:, :2]).simplices
+    triangles = triangles[~np.isin(triangles, INNER).all(axis=1)]
+    depth = rest[triangles, 2].mean(axis=1)
+    return np.asarray(triangles[np.argsort(-depth, kind="stable")], np.intp)
+
+
+def _follow(
+    triangles: NDArray[np.intp], told: tuple[int, ...], shares: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (V, K): every free vertex is the mean of its neighbours, the told ones are given."""
+    count = len(shares)
+    linked = np.zeros((count, count))
+    for one, two in ((0, 1), (1, 2), (2, 0)):
+        linked[triangles[:, one], triangles[:, two]] = 1.0
+        linked[triangles[:, two], triangles[:, one]] = 1.0
+    laplacian = np.diag(linked.sum(axis=1)) - linked
+    fixed = np.array([*told, *np.flatnonzero(shares < 1.0)])
+    free = np.setdiff1d(np.arange(count), fixed)
+    answer = np.linalg.solve(laplacian[np.ix_(free, free)], -laplacian[np.ix_(free, fixed)])
+    follow = np.zeros((count, len(told)))
+    follow[list(told), np.arange(len(told))] = 1.0
+    follow[free] = answer[:, : len(told)]
+    return follow
+
+
+def draw(image: Frame, mesh: Mesh, moved_VC: NDArray[np.float64]) -> Frame:
+    """Paint the portrait with its vertices moved; the mouth is left for `teeth`."""
+    ids = _triangle_ids(image.shape[:2], mesh.triangles, moved_VC)
+    back = _inverse_maps(mesh, moved_VC)[ids]
+    height, width = ids.shape
+    x = np.arange(width, dtype=np.float32)[None]
+    y = np.arange(height, dtype=np.float32)[:, None]
+    map_x = back[..., 0] * x + back[..., 1] * y + back[..., 2]
+    map_y = back[..., 3] * x + back[..., 4] * y + back[..., 5]
+    return np.asarray(
+        cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
+        np.uint8,
+    )
+
+
+def _triangle_ids(
+    size: tuple[int, int], triangles: NDArray[np.intp], moved: NDArray[np.float64]
+) -> NDArray[np.int32]:
+    ids = np.full(size, -1, np.int32)
+    there = moved[triangles, :2]
+    corners = np.round(there * (1 << _SHIFT)).astype(np.int32)
+    for index in np.flatnonzero(np.abs(_areas(there)) > _THIN_PX2).tolist():
+        cv2.fillConvexPoly(ids, corners[index], index, cv2.LINE_8, _SHIFT)
+    near = cv2.dilate(ids.astype(np.float32), np.ones((5, 5), np.uint8)).astype(np.int32)
+    return np.maximum(np.where(ids < 0, near, ids), 0)
+
+
+def _areas(corners_T3C: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return twice the signed area of every triangle."""
+    return np.asarray(np.linalg.det(corners_T3C[:, 1:] - corners_T3C[:, :1]))
+
+
+def _inverse_maps(mesh: Mesh, moved: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return (T, 6): for every triangle the affine map from the moved place to the rest."""
+    there = moved[mesh.triangles, :2].copy()
+    edges = there[:, 1:] - there[:, :1]
+    edges[np.abs(_areas(there)) <= _THIN_PX2] = np.eye(2)
+    here = mesh.rest[mesh.triangles, :2]
+    linear = np.linalg.solve(edges, here[:, 1:] - here[:, :1])
+    shift = here[:, 0] - np.einsum("tc,tcd->td", there[:, 0], linear)
+    columns = [linear[:, 0, 0], linear[:, 1, 0], shift[:, 0]]
+    columns += [linear[:, 0, 1], linear[:, 1, 1], shift[:, 1]]
+    return np.column_stack(columns).astype(np.float32)

@@ -1,0 +1,91 @@
+"""The words in which the demo corpus is described: films, shots, actors, and how each must end."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pipeline.demo.film import Format
+from pipeline.demo.motion import Pose
+from pipeline.demo.portrait import Sitter
+
+Status = Literal["kept", "rejected", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """One face: who, where, and what it says."""
+
+    sitter: Sitter
+    text: str = ""
+    """Empty: the mouth stays still."""
+    voice: str = "en-us+f3"
+    words_per_minute: int = 150
+    face_px: float = 115.0
+    """From the middle of the eyes to the chin."""
+    centre: tuple[float, float] = (0.5, 0.48)
+    mirrored: bool = False
+    gain: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    pose: Pose = field(default_factory=Pose)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """A piece of film without a cut: faces side by side, or none."""
+
+    actors: tuple[Actor, ...] = ()
+    voice_over: Actor | None = None
+    """Says what is heard, unseen. None: the first actor with a text is heard."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One file that is rendered."""
+
+    uri: str
+    kind: str
+    shots: tuple[Shot, ...]
+    how: Format = field(default_factory=Format)
+    size: tuple[int, int] = (480, 360)
+    faults: tuple[str, ...] = ()
+    offset_frames: int = 0
+    """Positive: the sound comes early."""
+    blur_px: float = 0.0
+    keep: bool = True
+    """Whether the clips of its speaking faces belong into the shards."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wreck:
+    """One file that is made from the bytes of another, or of none."""
+
+    uri: str
+    kind: str
+    source: str = ""
+    """uri of the film whose bytes are taken."""
+    share: float = 1.0
+    """Share of those bytes, from the start."""
+    content: bytes = b""
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a stage must end for a file; any of `reasons`, if there are some."""
+
+    status: Status
+    reasons: tuple[str, ...] = ()
+
+
+KEPT = Ending("kept")
+NO_CLIP = Ending("rejected", ("no_face", "track_too_short"))
+ENDINGS: dict[str, dict[str, Ending]] = {
+    "no_face": {"ingest": KEPT, "scenes": KEPT, "faces": NO_CLIP},
+    "no_audio": {"ingest": Ending("rejected", ("no_audio",))},
+    "duplicate": {"ingest": Ending("rejected", ("duplicate",))},
+    "truncated": {"ingest": Ending("failed", ("not_media", "decode_error"))},
+    "zero_bytes": {"ingest": Ending("failed", ("empty_file",))},
+    "not_media": {"ingest": Ending("failed", ("not_media",))},
+}
+"""By kind; every other kind passes ingest and scenes."""
+TALKING = {"ingest": KEPT, "scenes": KEPT, "faces": KEPT}
+UNUSABLE = {"ingest": KEPT, "scenes": KEPT}
+"""For films whose face may be lost in `faces` as well as in `select`."""

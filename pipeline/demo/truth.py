@@ -1,0 +1,88 @@
+"""Ground truth of the demo corpus: what each file is and how the curation must end for it.
+
+truth.json: `files`, sorted by uri, each with kind, faults, endings per stage, cuts (25 fps frame
+of the first picture of the new shot) and faces. A face is one person in one shot.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ManifestError
+from pipeline.faces.backend import Box
+
+BOX_EVERY = 5
+"""A box is noted for every so many frames of the 25 fps grid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """One person in one shot."""
+
+    shot: int
+    start_frame: int
+    end_frame: int
+    frames: tuple[int, ...]
+    """25 fps frames that have a box."""
+    boxes: tuple[Box, ...]
+    """x0, y0, x1, y1 in displayed pixels: the extent of the landmarks."""
+    speaking: bool
+    offset_frames: int
+    """True AV offset, positive = audio early; means nothing unless `speech_matches`."""
+    speech_matches: bool
+    """Whether what is heard is what this face says."""
+    should_be_kept: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileTruth:
+    """One file."""
+
+    uri: str
+    kind: str
+    faults: tuple[str, ...]
+    endings: Mapping[str, Mapping[str, Any]]
+    """stage -> {status, reasons}; a reason of the list must be given if the list is not empty."""
+    num_frames: int = 0
+    cuts: tuple[int, ...] = ()
+    faces: tuple[Face, ...] = ()
+    stored: Mapping[str, Any] = field(default_factory=dict)
+    """How the file was written: fps, codecs, rotation and the like."""
+
+
+def write_truth(path: Path, seed: int, files: list[FileTruth]) -> None:
+    """Write truth.json, sorted by uri."""
+    document = {
+        "seed": seed,
+        "fps": 25,
+        "offset_sign": "positive = audio early",
+        "files": [asdict(one) for one in sorted(files, key=lambda one: one.uri)],
+    }
+    text = json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_truth(path: Path) -> list[FileTruth]:
+    """Read truth.json.
+
+    Raises:
+        ManifestError: no such file, or not one that `write_truth` wrote.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return [_file(record) for record in document["files"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ManifestError(f"{path}: not the demo's truth ({error}); `lipforge demo`") from error
+
+
+def _file(record: dict[str, Any]) -> FileTruth:
+    faces = tuple(_face(face) for face in record.pop("faces"))
+    cuts, faults = tuple(record.pop("cuts")), tuple(record.pop("faults"))
+    return FileTruth(faces=faces, cuts=cuts, faults=faults, **record)
+
+
+def _face(record: dict[str, Any]) -> Face:
+    boxes: tuple[Any, ...] = tuple(tuple(box) for box in record.pop("boxes"))
+    return Face(frames=tuple(record.pop("frames")), boxes=boxes, **record)

@@ -1,0 +1,85 @@
+"""From embeddings to an answer: distances at every offset, their mean curve, its minimum.
+
+Sign: offset o pairs picture window i with sound window i - o, so a positive offset means that the
+sound comes early (SyncNet's sign). Shape suffixes: W windows (one per frame), D embedding,
+K = 31 offsets from -15 to +15.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_OFFSET_FRAMES = 15
+NUM_OFFSETS = 2 * MAX_OFFSET_FRAMES + 1
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeResult:
+    """What a sync judge says of one clip."""
+
+    offset_frames: int
+    """Audio lead in frames at 25 fps; positive = audio early."""
+    offset_subframe: float
+    """The same from a parabola through the minimum and its two neighbours."""
+    confidence: float
+    """Median minus minimum of `curve`; >= 0."""
+    min_distance: float
+    """Minimum of `curve`."""
+    curve: Doubles
+    """(31,) mean distance at offsets -15 ... +15."""
+    distances: Doubles
+    """(W, 31), one row per window; NaN where the sound window lies outside of the clip."""
+
+
+def pair_distances(picture_WD: Doubles, sound_WD: Doubles) -> Doubles:
+    """Return (W, 31) Euclidean distances; NaN where there is no sound window to pair with."""
+    num = len(picture_WD)
+    distances = np.full((num, NUM_OFFSETS), np.nan)
+    for column, offset in enumerate(range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1)):
+        rows = np.arange(max(0, offset), min(num, num + offset))
+        gap = picture_WD[rows] - sound_WD[rows - offset]
+        distances[rows, column] = np.sqrt((gap**2).sum(axis=1))
+    return distances
+
+
+def mean_curve(distances_WK: Doubles) -> Doubles:
+    """Average over windows, (31,), so that far offsets of a short clip are not favoured.
+
+    A plain mean over the |o| fewer windows that offset o has is noisier, and a minimum is drawn
+    to noise. So a missing pair counts as the mean of its own window: it speaks for no offset.
+    """
+    neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
+    filled = np.where(np.isnan(distances_WK), neutral, distances_WK)
+    return np.asarray(filled.mean(axis=0))
+
+
+def read_curve(distances_WK: Doubles) -> JudgeResult:
+    """Find the best offset of a clip.
+
+    Raises:
+        ValueError: no window at all.
+    """
+    if not len(distances_WK):
+        raise ValueError("no window to judge")
+    curve = mean_curve(distances_WK)
+    best = int(curve.argmin())
+    return JudgeResult(
+        offset_frames=best - MAX_OFFSET_FRAMES,
+        offset_subframe=best - MAX_OFFSET_FRAMES + _vertex(curve, best),
+        confidence=float(np.median(curve) - curve[best]),
+        min_distance=float(curve[best]),
+        curve=curve,
+        distances=distances_WK,
+    )
+
+
+def _vertex(curve_K: Doubles, best: int) -> float:
+    """Return the minimum of the parabola through three points, in -0.5 ... 0.5 from `best`."""
+    if best in (0, len(curve_K) - 1):
+        return 0.0
+    before, here, after = curve_K[best - 1 : best + 2]
+    bend = before - 2 * here + after
+    return float(0.5 * (before - after) / bend) if bend > 0 else 0.0

@@ -1,0 +1,47 @@
+"""One small corpus, rendered once for all tests of this folder."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.demo.articulation import articulate
+from pipeline.demo.motion import move
+from pipeline.demo.portrait import Framing, framed
+from pipeline.demo.puppet import Puppet
+from pipeline.demo.speech import Speech, speak
+from pipeline.errors import WeightsError
+from pipeline.faces.litert import LiteRTBackend
+
+LEAD_IN_S = 0.4
+
+
+@pytest.fixture(scope="session")
+def face_networks() -> None:
+    """Skip where `lipforge weights fetch` has not run."""
+    try:
+        LiteRTBackend()
+    except WeightsError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def spoken() -> Speech:
+    return speak("Mama, Papa. My boat moved above the bay.", "en-us+f3")
+
+
+@pytest.fixture(scope="session")
+def puppet(spoken: Speech, face_networks: None) -> Puppet:
+    duration_s = spoken.duration_s + 2 * LEAD_IN_S
+    return Puppet(
+        framed("hopper", Framing(320, 240, 80.0, (0.5, 0.55))),
+        articulate(spoken.phonemes, duration_s, LEAD_IN_S),
+        move(1, duration_s),
+    )
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory, face_networks: None) -> Path:
+    """Render films of half the size that hold every fault of container, clock and picture."""
+    from tests.pipeline.demo.small import render_small
+
+    return render_small(tmp_path_factory.mktemp("demo") / "demo", workers=1)

@@ -1,0 +1,57 @@
+"""Films of the demo corpus in small: every fault of clock, container and picture, seconds long."""
+
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from pipeline.demo.corpus import render_files
+from pipeline.demo.film import Format
+from pipeline.demo.films import WRECKS
+from pipeline.demo.motion import Pose
+from pipeline.demo.scenario import Actor, Film, Shot, Wreck
+
+HOPE = Actor(sitter="hopper", text="Papa, Mama.", voice="en-us", face_px=60.0, centre=(0.5, 0.55))
+ANNA = replace(HOPE, sitter="astronaut", text="Bob, Mom.", centre=(0.5, 0.45))
+SILENT = replace(HOPE, text="")
+ALONE = (Shot(actors=(HOPE,)),)
+
+
+def film(uri: str, kind: str = "talking", how: Format | None = None, **more: object) -> Film:
+    details = {"shots": ALONE, "size": (240, 180), **more}
+    return Film(uri=uri, kind=kind, how=how or Format(), **details)  # type: ignore[arg-type]
+
+
+FILMS = (
+    film("plain.mp4"),
+    film("early.mkv", how=Format(".mkv", audio_rate_hz=48_000, channels=2), offset_frames=7),
+    film("late.avi", how=Format(".avi", "mpeg4", "pcm_s16le", 16_000), offset_frames=-12),
+    film("vp8.webm", how=Format(".webm", "libvpx", "libopus", 48_000)),
+    film("thirty.mp4", how=Format(fps=Fraction(30))),
+    film("ntsc.mkv", how=Format(".mkv", fps=Fraction(24_000, 1001))),
+    film("variable.mp4", how=Format(variable_fps=True)),
+    film("turned.mp4", how=Format(rotation_deg=90), size=(180, 240)),
+    film("late start.mkv", how=Format(".mkv", audio_start_s=0.32)),
+    film("mute.mp4", "no_audio", Format(audio_codec=""), keep=False),
+    film("cuts.mp4", "cuts", shots=(*ALONE, Shot(actors=(ANNA,)), *ALONE)),
+    film("pair.mp4", "two_people", shots=(Shot(actors=(ANNA, SILENT)),), size=(480, 180)),
+    film("silent.mp4", "silent", shots=(Shot(actors=(SILENT,), voice_over=HOPE),), keep=False),
+    film("dubbed.mp4", "dubbed", shots=(Shot(actors=(HOPE,), voice_over=ANNA),), keep=False),
+    film("blurred.mp4", "blur", blur_px=5.0, keep=False),
+    film("tiny.mp4", "tiny", shots=(Shot(actors=(replace(HOPE, face_px=14.0),)),), keep=False),
+    film(
+        "profile.mp4",
+        "profile",
+        shots=(Shot(actors=(replace(HOPE, pose=Pose(yaw_deg=72.0)),)),),
+        keep=False,
+    ),
+    film("nobody.mp4", "no_face", shots=(Shot(voice_over=HOPE),), keep=False),
+)
+
+
+def _of_small(wreck: Wreck) -> Wreck:
+    return replace(wreck, source="plain.mp4" if wreck.source else "")
+
+
+def render_small(out: Path, workers: int | None = None) -> Path:
+    render_files(out, FILMS, [_of_small(wreck) for wreck in WRECKS], seed=3, workers=workers)
+    return out

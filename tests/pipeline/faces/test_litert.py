@@ -1,0 +1,118 @@
+"""BlazeFace and Face Mesh on pictures that ship inside packages."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline import weights
+from pipeline.errors import WeightsError
+from pipeline.faces.backend import Frame, box_of, longer_side, weights_of
+from pipeline.faces.litert import LiteRTBackend
+from pipeline.params import FacesParams
+
+data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
+LEFT_EYE, RIGHT_EYE, CHIN = (33, 133), (263, 362), 152
+
+
+@pytest.fixture(scope="module")
+def backend() -> LiteRTBackend:
+    try:
+        weights.fetch()
+    except WeightsError as error:
+        pytest.skip(str(error))
+    cv2.setNumThreads(1)
+    return LiteRTBackend()
+
+
+@pytest.fixture(scope="module")
+def portrait() -> Frame:
+    return np.ascontiguousarray(data.astronaut()[..., :3])
+
+
+def turned(image: Frame, degrees: float) -> tuple[Frame, np.ndarray]:
+    """Rotate about the middle; return the picture and the 2 x 3 matrix."""
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height)), np.uint8), matrix
+
+
+def test_one_face_is_found_once_and_its_landmarks_lie_on_it(
+    backend: LiteRTBackend, portrait: Frame
+) -> None:
+    (found,) = backend.detect(portrait)
+    looked = backend.landmarks(portrait, found)
+    assert looked.points.shape == (468, 3)
+    assert looked.score > 0.99
+    left, right = (looked.points[list(eye), :2].mean(axis=0) for eye in (LEFT_EYE, RIGHT_EYE))
+    assert np.abs(left - [204, 101]).max() < 3
+    assert np.abs(right - [246, 103]).max() < 3
+    assert np.abs(looked.points[CHIN, :2] - [222, 178]).max() < 6
+
+
+@pytest.mark.parametrize("degrees", [-45, -30, 30, 45])
+def test_a_tilted_head_gets_the_landmarks_of_the_upright_one(
+    backend: LiteRTBackend, portrait: Frame, degrees: float
+) -> None:
+    upright = backend.landmarks(portrait, backend.detect(portrait)[0]).points[:, :2]
+    image, matrix = turned(portrait, degrees)
+    looked = backend.landmarks(image, backend.detect(image)[0])
+    expected = upright @ matrix[:, :2].T + matrix[:, 2]
+    size = longer_side(box_of(upright))
+    assert looked.score > 0.9
+    assert np.linalg.norm(looked.points[:, :2] - expected, axis=1).mean() < 0.04 * size
+
+
+def test_following_from_landmarks_or_a_box_finds_the_same_points(
+    backend: LiteRTBackend, portrait: Frame
+) -> None:
+    first = backend.landmarks(portrait, backend.detect(portrait)[0])
+    size = longer_side(box_of(first.points))
+    box = np.array(box_of(first.points), np.float32)
+    for start in (first.points, first.points + np.float32(0.1 * size), box):
+        again = backend.landmarks(portrait, start)
+        assert again.score > 0.99
+        assert np.linalg.norm(again.points - first.points, axis=1).mean() < 0.04 * size
+
+
+def test_a_region_without_a_face_has_a_low_score(backend: LiteRTBackend, portrait: Frame) -> None:
+    for box in ((0, 300, 120, 420), (380, 20, 500, 140), (-300, -300, -200, -200)):
+        assert backend.landmarks(portrait, np.array(box, np.float32)).score < 0.5
+
+
+def test_a_small_face_in_a_large_picture_is_found(backend: LiteRTBackend, portrait: Frame) -> None:
+    small = cv2.resize(portrait, (320, 320), interpolation=cv2.INTER_AREA)
+    for x, y in ((0, 0), (800, 380), (1600, 760)):
+        image = np.full((1080, 1920, 3), 90, np.uint8)
+        image[y : y + 320, x : x + 320] = small
+        scores = [backend.landmarks(image, found).score for found in backend.detect(image)]
+        assert max(scores) > 0.9
+
+
+def test_an_empty_picture_has_no_face(backend: LiteRTBackend) -> None:
+    for shape in ((1080, 1920, 3), (2, 2, 3), (40, 700, 3)):
+        assert backend.detect(np.full(shape, 90, np.uint8)) == []
+
+
+def test_anchors_are_the_picture_s_left_brow_right_brow_and_nose(
+    backend: LiteRTBackend, portrait: Frame
+) -> None:
+    points = backend.landmarks(portrait, backend.detect(portrait)[0]).points
+    (left, right, nose) = backend.anchors(points)
+    assert left[0] < nose[0] < right[0]
+    assert max(left[1], right[1]) < points[list(LEFT_EYE), 1].mean() < nose[1]
+    assert np.array_equal(backend.anchors(np.stack([points, points]))[1], backend.anchors(points))
+
+
+def test_weights_are_named_with_their_locked_digests(backend: LiteRTBackend) -> None:
+    assert backend.weights() == {name: weights.sha256_of(name) for name in backend.weights()}
+    assert weights_of(FacesParams()) == backend.weights()
+
+
+def test_absent_weights_stop_before_any_work(
+    tmp_path: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match="lipforge weights fetch"):
+        weights_of(FacesParams())
+    with pytest.raises(WeightsError, match="lipforge weights fetch"):
+        LiteRTBackend()

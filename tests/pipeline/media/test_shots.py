@@ -1,0 +1,123 @@
+"""Hard cuts at known frames are found to the frame, at any frame rate, by both decoders."""
+
+from fractions import Fraction
+
+import decord
+import numpy as np
+import pytest
+
+from pipeline.media.frames import frames_at_25fps
+from pipeline.media.probe import probe
+from pipeline.media.shots import find_shots
+from pipeline.params import ScenesParams
+from tests.media import frame_times, hard_cuts, textured_shot, variable_times, write_video
+
+RATES = {
+    "23.976": frame_times(Fraction(24000, 1001), 8),
+    "25": frame_times(25, 8),
+    "29.97": frame_times(Fraction(30000, 1001), 8),
+    "30": frame_times(30, 8),
+    "50": frame_times(50, 8),
+    "60": frame_times(60, 8),
+    "variable": variable_times(8),
+}
+SHARES = (0.13, 0.3, 0.42, 0.6, 0.8)
+
+
+def found(path, **params):
+    return find_shots(path, probe(path), ScenesParams(**params))
+
+
+def grid_starts(times, cuts):
+    """First grid frame of each shot, by searching all source frames for the nearest."""
+    offsets = np.round(np.array(times) * 90_000).astype(int)
+    shown = [int(np.abs(offsets - 3600 * k).argmin()) for k in range(2 * 25 * 8)]
+    return [next(k for k, source in enumerate(shown) if source >= cut) for cut in cuts]
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+@pytest.mark.parametrize("rate", RATES)
+def test_cuts_are_exact_to_the_frame(tmp_path, rate, suffix):
+    times = RATES[rate]
+    cuts = [int(len(times) * share) for share in SHARES]
+    path = hard_cuts(tmp_path / f"x.{suffix}", cuts, times)
+    shots, decoder = found(path)
+    if suffix == "mp4":
+        assert decoder == "decord"
+        assert [start for start, _ in shots] == [0, *grid_starts(times, cuts)]
+    pictures = np.stack(list(frames_at_25fps(path))).astype(float)
+    change = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2, 3))
+    biggest = sorted(np.argsort(change)[-len(cuts) :] + 1)
+    assert [start for start, _ in shots[1:]] == biggest, "where the pictures really change"
+
+
+def test_shots_cover_all_frames_once(tmp_path):
+    shots, _ = found(hard_cuts(tmp_path / "x.mp4", [40, 90, 147], frame_times(25, 6)))
+    assert shots == [(0, 40), (40, 90), (90, 147), (147, 150)]
+
+
+@pytest.mark.parametrize("left", [1, 2, 3])
+def test_a_cut_just_before_the_end_is_found(tmp_path, left):
+    path = hard_cuts(tmp_path / "x.mp4", [40, 150 - left], frame_times(25, 6))
+    assert found(path)[0] == [(0, 40), (40, 150 - left), (150 - left, 150)]
+
+
+def test_a_cut_before_the_minimum_length_is_no_cut(tmp_path):
+    path = hard_cuts(tmp_path / "x.mp4", [10, 60, 70, 120], frame_times(25, 6))
+    assert found(path)[0] == [(0, 60), (60, 120), (120, 150)]
+    assert found(path, min_scene_frames=5)[0] == [
+        (0, 10),
+        (10, 60),
+        (60, 70),
+        (70, 120),
+        (120, 150),
+    ]
+
+
+def test_the_minimum_length_counts_frames_at_25_fps(tmp_path):
+    path = hard_cuts(tmp_path / "x.mp4", [100, 126], frame_times(50, 5))
+    assert found(path, min_scene_frames=13)[0] == [(0, 50), (50, 63), (63, 125)]
+    assert found(path, min_scene_frames=14)[0] == [(0, 50), (50, 125)]
+
+
+def test_a_file_that_decord_cannot_place_in_time_is_read_by_pyav(tmp_path, monkeypatch):
+    path = hard_cuts(tmp_path / "x.mp4", [50, 100], frame_times(25, 6))
+    expected = found(path)[0]
+
+    def refuse(*_args, **_kwargs):
+        raise decord.DECORDError("no")
+
+    monkeypatch.setattr(decord, "VideoReader", refuse)
+    assert found(path) == (expected, "pyav")
+
+
+def test_a_transport_stream_is_cut_at_the_same_frames(tmp_path):
+    path = hard_cuts(tmp_path / "x.ts", [50, 100], frame_times(25, 6))
+    assert found(path)[0] == [(0, 50), (50, 100), (100, 150)]
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_a_flash_is_no_cut(tmp_path, length):
+    frames = textured_shot(150, 3)
+    for k in (50, 51)[:length]:
+        frames[k] = np.full_like(frames[k], 240)
+    assert found(write_video(tmp_path / "x.mp4", frames, frame_times(25, 6)))[0] == [(0, 150)]
+
+
+def test_a_pan_and_a_change_of_light_are_no_cuts(tmp_path):
+    frames = textured_shot(150, 3)
+    for k in range(60, 120):
+        frames[k] = (frames[k] * (0.2 + 0.8 * abs(k - 90) / 30)).astype(np.uint8)
+    assert found(write_video(tmp_path / "x.mp4", frames, frame_times(25, 6)))[0] == [(0, 150)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_a_handful_of_frames_is_one_shot(tmp_path, count):
+    path = write_video(tmp_path / "x.mp4", textured_shot(count, 1), frame_times(25, count / 25))
+    assert found(path)[0] == [(0, count)]
+
+
+def test_a_turned_picture_is_cut_at_the_same_frames(tmp_path):
+    frames = [*textured_shot(60, 1), *textured_shot(60, 8)]
+    path = write_video(tmp_path / "x.mov", frames, frame_times(25, 4.8), rotation_deg=90)
+    assert found(path)[0] == [(0, 60), (60, 120)]

@@ -1,0 +1,200 @@
+"""The whole line by `dvc repro`, as a user runs it, on the first films of the demo corpus."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cache import file_sha256
+from pipeline.funnel import TABLES, funnel, table_path
+from pipeline.manifest import read_table
+from pipeline.tarshards import read_shards
+from tests.conftest import ROOT
+
+BIN = Path(sys.executable).parent
+
+
+class Workspace:
+    """A fresh clone, its params pointing at `videos`."""
+
+    def __init__(self, folder: Path, videos: Path, **environment: str) -> None:
+        self.folder, self.videos = folder, videos
+        self.environment = {
+            **os.environ,
+            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+            "LIPFORGE_WEIGHTS": str(ROOT / ".cache" / "weights"),
+            "PYTHONPATH": str(folder),
+            **environment,
+        }
+        for name in ("pipeline", "stages"):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+        for name in ("dvc.yaml", ".dvcignore"):
+            shutil.copy(ROOT / name, folder / name)
+        self.set_params({"data/demo/videos": str(videos)})
+        self.run("dvc", "init", "--no-scm", "-q")
+        self.run("dvc", "config", "core.analytics", "false")
+
+    def set_params(self, changes: dict[str, str]) -> None:
+        path = self.folder / "params.yaml"
+        text = (path if path.exists() else ROOT / "params.yaml").read_text()
+        for old, new in changes.items():
+            assert old in text
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    def run(self, *command: str) -> str:
+        done = self.attempt(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def attempt(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def hashes(self) -> dict[str, str]:
+        """The SHA-256 of every table, tar, card and metric."""
+        paths = [p for top in ("data", "reports") for p in (self.folder / top).rglob("*")]
+        chosen = [p for p in paths if p.is_file() and "demo" not in p.parts]
+        return {str(p.relative_to(self.folder)): file_sha256(p) for p in chosen}
+
+    def computed(self) -> dict[str, int]:
+        """How many items each stage has computed, not found in the cache, so far."""
+        lines = (self.folder / ".cache/events.jsonl").read_text().splitlines()
+        events = [json.loads(line) for line in lines]
+        fresh = [e["stage"] for e in events if e["event"] == "item" and not e["cached"]]
+        return {stage: fresh.count(stage) for stage in set(fresh)}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """Three films, a copy, an empty file and a text file, with names that hurt."""
+    from pipeline.demo.corpus import render_corpus
+
+    corpus = tmp_path_factory.mktemp("corpus") / "demo"
+    render_corpus(corpus, videos=3)
+    folder = corpus / "videos"
+    first = sorted(path for path in folder.rglob("*") if path.is_file())[0]
+    (folder / "zero.mp4").touch()
+    (folder / "$(touch x) '\"\n.mp4").write_text("not a video")
+    (folder / "other").mkdir()
+    shutil.copy(first, folder / "other" / first.name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def first_run(videos, tmp_path_factory) -> Workspace:
+    workspace = Workspace(tmp_path_factory.mktemp("one"), videos, LIPFORGE_WORKERS="2")
+    workspace.run("dvc", "repro")
+    return workspace
+
+
+def test_every_input_is_kept_rejected_or_failed_and_the_counts_add_up(first_run):
+    content = funnel(first_run.folder / "data")
+    assert content["sources"] == 6
+    for stage in content["stages"]:
+        endings = [stage[name] for name in ("kept", "rejected", "failed", "quarantined")]
+        assert stage["in"] == sum(endings)
+    ingest = content["stages"][0]
+    assert ingest["reasons"]["rejected"] == {"duplicate": 1}
+    assert ingest["reasons"]["failed"] == {"empty_file": 1, "not_media": 1}
+    assert content["stages"][-1]["kept"] >= 2
+
+
+def test_the_shards_hold_the_selected_clips_in_sync(first_run):
+    shards = first_run.folder / "data" / "shards"
+    index = json.loads((shards / "index.json").read_text())
+    samples = [s for e in index["shards"] for s in read_shards(str(shards / e["name"]))]
+    rows = [r for r in read_table(shards / "samples.parquet") if r["status"] == "kept"]
+    assert sorted(s.clip_id for s in samples) == sorted(r["clip_id"] for r in rows)
+    assert all(len(s.audio) == 640 * len(s.frames) == 640 * len(s.landmarks) for s in samples)
+    assert all(abs(s.facts["rescored"]["offset_frames"]) <= 1 for s in samples)
+
+
+def test_one_worker_another_folder_and_another_time_zone_give_the_same_bytes(
+    first_run, videos, tmp_path
+):
+    moved = tmp_path / "elsewhere" / "clips"
+    shutil.copytree(videos, moved, copy_function=shutil.copy)
+    workspace = tmp_path / "two"
+    workspace.mkdir()
+    other = Workspace(workspace, moved, LIPFORGE_WORKERS="1", TZ="Asia/Tokyo")
+    other.run("dvc", "repro")
+    ours, theirs = first_run.hashes(), other.hashes()
+    assert {name for name in ours if ours[name] != theirs.get(name)} <= {"reports/report.html"}
+    assert any(name.endswith(".tar") for name in ours)
+
+
+def test_a_second_repro_computes_nothing_and_a_new_threshold_decodes_nothing(first_run):
+    before, tables = first_run.computed(), first_run.hashes()
+    first_run.run("dvc", "repro")
+    assert first_run.computed() == before
+    assert first_run.hashes() == tables
+    first_run.set_params({"min_face_px: 64": "min_face_px: 5000"})
+    first_run.run("dvc", "repro")
+    after = first_run.computed()
+    assert {k: v for k, v in after.items() if k != "shards"} == {
+        k: v for k, v in before.items() if k != "shards"
+    }
+    assert funnel(first_run.folder / "data")["stages"][5]["kept"] == 0
+    first_run.set_params({"min_face_px: 5000": "min_face_px: 64"})
+    first_run.run("dvc", "repro")
+    assert first_run.hashes() == tables
+
+
+def test_one_added_video_is_the_only_one_computed(first_run, videos):
+    before = first_run.computed()
+    tars = {name: sha for name, sha in first_run.hashes().items() if name.endswith(".tar")}
+    source = next(path for path in sorted(videos.rglob("*.mp4")) if path.stat().st_size > 1000)
+    added = videos / "added.mp4"
+    added.write_bytes(source.read_bytes() + b"\0\0\0\x08free")
+    try:
+        first_run.run("dvc", "repro")
+        after = first_run.computed()
+        assert {s: after[s] - before[s] for s in ("ingest", "scenes", "faces")} == {
+            "ingest": 1,
+            "scenes": 1,
+            "faces": 1,
+        }
+        changed = [n for n, sha in first_run.hashes().items() if tars.get(n, sha) != sha]
+        assert len(changed) <= 1
+    finally:
+        added.unlink()
+
+
+def test_a_wrong_param_stops_before_any_work(first_run):
+    first_run.set_params({"min_confidence:": "min_confidenc:"})
+    try:
+        done = first_run.attempt("lipforge", "run", "ingest")
+        assert done.returncode == 1
+        assert "select.min_confidenc: unknown key" in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        first_run.set_params({"min_confidenc:": "min_confidence:"})
+
+
+def test_status_and_inspect_show_what_became_of_a_clip(first_run):
+    assert "duplicate 1" in first_run.run("lipforge", "status")
+    clip = read_table(table_path(first_run.folder / "data", "faces"))[0]["clip_id"]
+    shown = first_run.run("lipforge", "inspect", clip[:8])
+    assert all(stage in shown for stage in TABLES if stage not in ("ingest", "scenes", "shards"))
+
+
+def test_an_empty_folder_is_the_users_error(first_run, tmp_path):
+    first_run.set_params({str(first_run.videos): str(tmp_path)})
+    try:
+        done = first_run.attempt("lipforge", "run", "ingest")
+        assert done.returncode == 1
+        assert "no file below" in done.stderr
+    finally:
+        first_run.set_params({f"source: {tmp_path}": f"source: {first_run.videos}"})

@@ -1,0 +1,1 @@
+"""What trains: networks that pipeline uses are trained here."""
