@@ -86,12 +86,15 @@ def status() -> None:
     if not content["stages"]:
         raise ManifestError("no tables yet: run `dvc repro`")
     table = Table(title=f"{content['sources']} inputs")
-    for name in ("stage", "in", "kept", "rejected", "failed", "quarantined", "rows", "seconds"):
+    for name in ("stage", "in", "kept", "rejected", "failed", "quarant.", "rows", "seconds"):
         table.add_column(name, justify="left" if name == "stage" else "right")
-    table.add_column("reasons")
     for line in content["stages"]:
         table.add_row(*_funnel_cells(line))
     console.print(table)
+    for line in content["stages"]:
+        for ending, reasons in line["reasons"].items():
+            for reason, count in reasons.items():
+                console.print(f"  {line['stage']}: {ending}: {reason} {count}", highlight=False)
     report = Path("reports/report.html")
     if report.exists():
         console.print(f"report: {report.absolute().as_uri()}", soft_wrap=True, highlight=False)
@@ -153,11 +156,8 @@ def weights_verify() -> None:
 
 def _funnel_cells(line: dict[str, Any]) -> list[str]:
     numbers = [line["in"], *(line[s] for s in ("kept", "rejected", "failed", "quarantined"))]
-    reasons = ", ".join(
-        f"{reason} {count}" for group in line["reasons"].values() for reason, count in group.items()
-    )
     kept_s = f"{line['seconds_kept']:.0f}" if line["seconds_kept"] else "-"
-    return [line["stage"], *map(str, numbers), str(line["rows"]), kept_s, reasons]
+    return [line["stage"], *map(str, numbers), str(line["rows"]), kept_s]
 
 
 def _facts(stage: str, row: dict[str, Any]) -> Table:

@@ -44,7 +44,7 @@ class Faces(Stage[VideoShots, Clip]):
     """Finds, follows, aligns and cuts the faces of one video."""
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, params: FacesParams) -> None:
         self.params = params

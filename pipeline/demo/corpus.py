@@ -41,7 +41,6 @@ def render_corpus(
 
     Raises:
         SpeechError, PortraitError: the extra `demo` is not installed.
-        WeightsError: the face networks were not fetched.
         StorageError: the disk is full or not writable.
     """
     films, wrecks = _chosen(videos)

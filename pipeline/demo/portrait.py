@@ -1,15 +1,18 @@
 """Public-domain portraits that ship inside packages, placed in a picture of a given size.
 
-`astronaut` (scikit-image, NASA) and `hopper` (matplotlib, US Navy). The landmarks come from the
-project's own `litert` backend, rounded so that they do not depend on the machine's arithmetic.
+`astronaut` (scikit-image, NASA) and `hopper` (matplotlib, US Navy). Their landmarks were found by
+the project's own `litert` backend and lie in `landmarks.json`, so that the corpus neither needs the
+networks nor changes with them; `python -m pipeline.demo.portrait` finds and writes them again.
 
 Shape suffixes: L landmarks, C coordinates (x, y, z).
 """
 
 import importlib
+import json
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import cv2
 import numpy as np
@@ -19,15 +22,14 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.demo.speech import INSTALL
 from pipeline.errors import LipforgeError
 from pipeline.faces.backend import Frame
-from pipeline.faces.litert import LiteRTBackend
 
 Sitter = Literal["astronaut", "hopper"]
+LANDMARKS = Path(__file__).with_name("landmarks.json")
 GRAIN_SIGMA = 2.5
 """Film grain in grey levels: enlarged portraits are smoother than any camera."""
 CHIN, EYES = 152, (33, 133, 263, 362)
-_MIRROR_EYE = 33
 _MESH_PASSES = 4
-_GRID_PX = 0.1
+_DECIMALS = 1
 
 
 class PortraitError(LipforgeError):
@@ -106,16 +108,42 @@ def _graded(image: Frame, framing: Framing, sharpening: float) -> Frame:
 
 @cache
 def _original(sitter: Sitter) -> Portrait:
-    image = _astronaut() if sitter == "astronaut" else _hopper()
+    image = portrait_image(sitter)
+    stored = json.loads(LANDMARKS.read_text(encoding="utf-8"))[sitter]
+    if list(image.shape[:2]) != stored["size"]:
+        raise PortraitError(
+            f"{sitter}: the installed package has another picture, {image.shape[1]} x "
+            f"{image.shape[0]} pixels; install the versions of constraints.txt"
+        )
+    return Portrait(image, np.array(stored["points"], np.float64))
+
+
+def portrait_image(sitter: Sitter) -> Frame:
+    """Return the picture as its package has it.
+
+    Raises:
+        PortraitError: the package is not installed.
+    """
+    return _astronaut() if sitter == "astronaut" else _hopper()
+
+
+def find_landmarks(image: Frame) -> NDArray[np.float64]:
+    """Return (468, 3) landmarks of the face on a picture, by the `litert` backend.
+
+    Raises:
+        PortraitError: no face found.
+        WeightsError: the networks were not fetched.
+    """
+    from pipeline.faces.litert import LiteRTBackend  # rendering does without the networks
+
     backend = LiteRTBackend()
     found = backend.detect(image)
     if not found:
-        raise PortraitError(f"{sitter}: no face found on the portrait")
+        raise PortraitError("no face found on the portrait")
     face = backend.landmarks(image, found[0])
     for _ in range(_MESH_PASSES - 1):
         face = backend.landmarks(image, face.points)
-    points = np.round(face.points.astype(np.float64) / _GRID_PX) * _GRID_PX
-    return Portrait(image, points)
+    return np.asarray(face.points, np.float64)
 
 
 @cache
@@ -156,3 +184,17 @@ def _module(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise PortraitError(f"the demo's portraits need {name}: {INSTALL}") from error
+
+
+def _main() -> None:
+    """Find the landmarks of every portrait and write them."""
+    document = {}
+    for sitter in get_args(Sitter):
+        image = portrait_image(sitter)
+        points = np.round(find_landmarks(image), _DECIMALS).tolist()
+        document[sitter] = {"size": list(image.shape[:2]), "points": points}
+    LANDMARKS.write_text(json.dumps(document, separators=(",", ":")) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main()

@@ -134,7 +134,7 @@ class LiteRTBackend:
         about the surroundings, sees no face: the mesh alone takes a dog for a profile.
         """
         looked = self._first_look(frame, previous)
-        if not MIN_SCORE <= looked.score < SURE_SCORE or True:
+        if not MIN_SCORE <= looked.score < SURE_SCORE or self._vouched(frame, looked.points):
             return looked
         return replace(looked, score=looked.score / 2)
 
@@ -146,7 +146,7 @@ class LiteRTBackend:
         """
         first = self._look(frame, previous)
         if not isinstance(previous, Detection):
-            if False:
+            if first.score >= SURE_SCORE:
                 return first
             return max(first, self._look(frame, first.points), key=lambda one: one.score)
         if first.score < SURE_SCORE:

@@ -16,10 +16,10 @@ LEAD_IN_S = 0.4
 
 
 @pytest.fixture(scope="session")
-def face_networks() -> None:
+def backend() -> LiteRTBackend:
     """Skip where `lipforge weights fetch` has not run."""
     try:
-        LiteRTBackend()
+        return LiteRTBackend()
     except WeightsError as error:
         pytest.skip(str(error))
 
@@ -30,7 +30,7 @@ def spoken() -> Speech:
 
 
 @pytest.fixture(scope="session")
-def puppet(spoken: Speech, face_networks: None) -> Puppet:
+def puppet(spoken: Speech) -> Puppet:
     duration_s = spoken.duration_s + 2 * LEAD_IN_S
     return Puppet(
         framed("hopper", Framing(320, 240, 80.0, (0.5, 0.55))),
@@ -40,7 +40,7 @@ def puppet(spoken: Speech, face_networks: None) -> Puppet:
 
 
 @pytest.fixture(scope="session")
-def corpus(tmp_path_factory: pytest.TempPathFactory, face_networks: None) -> Path:
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Render films of half the size that hold every fault of container, clock and picture."""
     from tests.pipeline.demo.small import render_small
 

@@ -115,9 +115,11 @@ def test_the_picture_changes_at_the_true_cuts_and_nowhere_else(
     "uri", ["plain.mp4", "turned.mp4", "ntsc.mkv", "variable.mp4", "pair.mp4", "cuts.mp4"]
 )
 def test_true_boxes_lie_on_the_faces(
-    truths: Truths, frames_of: Callable[[str], list[NDArray[np.uint8]]], uri: str
+    truths: Truths,
+    frames_of: Callable[[str], list[NDArray[np.uint8]]],
+    backend: LiteRTBackend,
+    uri: str,
 ) -> None:
-    backend = LiteRTBackend()
     for face in truths[uri].faces:
         frame, box = face.frames[2], face.boxes[2]
         found = backend.landmarks(frames_of(uri)[frame], np.array(box, np.float32))
@@ -126,12 +128,13 @@ def test_true_boxes_lie_on_the_faces(
 
 
 def test_only_the_speaking_face_of_a_pair_moves_its_mouth(
-    truths: Truths, frames_of: Callable[[str], list[NDArray[np.uint8]]]
+    truths: Truths,
+    frames_of: Callable[[str], list[NDArray[np.uint8]]],
+    backend: LiteRTBackend,
 ) -> None:
     speaking, silent = truths["pair.mp4"].faces
     assert (speaking.speaking, silent.speaking) == (True, False)
     assert (speaking.should_be_kept, silent.should_be_kept) == (True, False)
-    backend = LiteRTBackend()
 
     def spread(face: Face) -> float:
         gaps = []
@@ -145,7 +148,9 @@ def test_only_the_speaking_face_of_a_pair_moves_its_mouth(
 
 
 def test_poor_pictures_are_poor(
-    truths: Truths, frames_of: Callable[[str], list[NDArray[np.uint8]]]
+    truths: Truths,
+    frames_of: Callable[[str], list[NDArray[np.uint8]]],
+    backend: LiteRTBackend,
 ) -> None:
     def sharpness(uri: str) -> float:
         grey = cv2.cvtColor(frames_of(uri)[10], cv2.COLOR_RGB2GRAY)
@@ -154,7 +159,7 @@ def test_poor_pictures_are_poor(
     def nose_share(uri: str) -> float:
         box = truths[uri].faces[0].boxes[2]
         picture = frames_of(uri)[truths[uri].faces[0].frames[2]]
-        points = LiteRTBackend().landmarks(picture, np.array(box, np.float32)).points
+        points = backend.landmarks(picture, np.array(box, np.float32)).points
         return float((points[1, 0] - box[0]) / (box[2] - box[0]))
 
     assert sharpness("blurred.mp4") < 0.05 * sharpness("plain.mp4")

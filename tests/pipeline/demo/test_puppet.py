@@ -1,9 +1,18 @@
+import json
+
 import numpy as np
 import pytest
 
 from pipeline.demo.articulation import still
 from pipeline.demo.motion import Pose, move
-from pipeline.demo.portrait import Framing, eye_to_chin, framed
+from pipeline.demo.portrait import (
+    LANDMARKS,
+    Sitter,
+    eye_to_chin,
+    find_landmarks,
+    framed,
+    portrait_image, Framing
+)
 from pipeline.demo.puppet import Puppet
 from pipeline.demo.speech import Speech
 from pipeline.faces.litert import LiteRTBackend
@@ -24,22 +33,25 @@ def measured_gaps(backend: LiteRTBackend, puppet: Puppet, times_s: list[float]) 
     return gaps
 
 
-def test_the_face_mesh_sees_the_mouth_move_as_scripted(spoken: Speech, puppet: Puppet) -> None:
+def test_the_face_mesh_sees_the_mouth_move_as_scripted(
+    spoken: Speech, puppet: Puppet, backend: LiteRTBackend
+) -> None:
     times = [n / FPS for n in range(round((spoken.duration_s + LEAD_IN_S) * FPS))]
     scripted = [puppet.articulation.at(time_s)[0] for time_s in times]
-    seen = measured_gaps(LiteRTBackend(), puppet, times)
+    seen = measured_gaps(backend, puppet, times)
     assert np.corrcoef(scripted, seen)[0, 1] > 0.9
     assert np.ptp(seen) > 0.06  # real speakers: 0.08 to 0.15 between the 5th and 95th percentile
 
 
-def test_a_still_mouth_is_seen_as_still(puppet: Puppet) -> None:
+def test_a_still_mouth_is_seen_as_still(puppet: Puppet, backend: LiteRTBackend) -> None:
     silent = Puppet(puppet.portrait, still(3.0), puppet.motion)
-    seen = measured_gaps(LiteRTBackend(), silent, [0.0, 0.7, 1.5, 2.2])
+    seen = measured_gaps(backend, silent, [0.0, 0.7, 1.5, 2.2])
     assert np.ptp(seen) < 0.01
 
 
-def test_the_true_box_is_where_the_face_mesh_finds_the_face(puppet: Puppet) -> None:
-    backend = LiteRTBackend()
+def test_the_true_box_is_where_the_face_mesh_finds_the_face(
+    puppet: Puppet, backend: LiteRTBackend
+) -> None:
     for time_s in (0.1, 0.9, 1.7):
         look = puppet.look(time_s)
         points = backend.landmarks(look.image, backend.detect(look.image)[0]).points[:, :2]
@@ -70,12 +82,20 @@ def test_a_mirrored_portrait_has_its_landmarks_on_the_right_sides() -> None:
     assert turned.points[1, :2] == pytest.approx(plain.points[1, :2], abs=0.5)
 
 
-def test_yaw_turns_the_nose_towards_the_side(puppet: Puppet) -> None:
+def test_yaw_turns_the_nose_towards_the_side(puppet: Puppet, backend: LiteRTBackend) -> None:
     def nose_share(yaw_deg: float) -> float:
         motion = move(1, 4.0, Pose(yaw_deg=yaw_deg))
         look = Puppet(puppet.portrait, still(1.0), motion).look(0.0)
-        backend = LiteRTBackend()
-        points = backend.landmarks(look.image, np.array(look.box, np.float32)).points
+            points = backend.landmarks(look.image, np.array(look.box, np.float32)).points
         return float((points[1, 0] - points[234, 0]) / (points[454, 0] - points[234, 0]))
 
     assert nose_share(-25.0) < nose_share(0.0) - 0.1 < nose_share(25.0) - 0.2
+
+
+@pytest.mark.parametrize("sitter", ["astronaut", "hopper"])
+def test_the_stored_landmarks_are_those_the_backend_finds(
+    sitter: Sitter, backend: LiteRTBackend
+) -> None:
+    stored = np.array(json.loads(LANDMARKS.read_text())[sitter]["points"])
+    found = find_landmarks(portrait_image(sitter))
+    assert np.abs(stored - found)[:, :2].max() < 0.03 * eye_to_chin(stored)

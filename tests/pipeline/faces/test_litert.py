@@ -1,5 +1,7 @@
 """BlazeFace and Face Mesh on pictures that ship inside packages."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -77,6 +79,26 @@ def test_following_from_landmarks_or_a_box_finds_the_same_points(
 def test_a_region_without_a_face_has_a_low_score(backend: LiteRTBackend, portrait: Frame) -> None:
     for box in ((0, 300, 120, 420), (380, 20, 500, 140), (-300, -300, -200, -200)):
         assert backend.landmarks(portrait, np.array(box, np.float32)).score < 0.5
+
+
+def test_a_doubtful_mesh_needs_the_detector_to_see_a_face(
+    backend: LiteRTBackend, portrait: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = backend.landmarks(portrait, backend.detect(portrait)[0])
+    doubtful = dataclasses.replace(sure, score=0.7)
+    monkeypatch.setattr(backend, "_look", lambda frame, region: doubtful)
+    assert backend.landmarks(portrait, sure.points).score == 0.7
+    assert backend.landmarks(np.full_like(portrait, 90), sure.points).score == 0.35
+
+
+def test_a_sure_look_is_not_repeated_while_following(
+    backend: LiteRTBackend, portrait: Frame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sure = backend.landmarks(portrait, backend.detect(portrait)[0])
+    looks = []
+    monkeypatch.setattr(backend, "_look", lambda frame, region: looks.append(region) or sure)
+    backend.landmarks(portrait, sure.points)
+    assert len(looks) == 1
 
 
 def test_a_small_face_in_a_large_picture_is_found(backend: LiteRTBackend, portrait: Frame) -> None:
