@@ -99,9 +99,8 @@ def _sha256(path: Path) -> str:
     try:
         return file_sha256(path)
     except OSError as error:
-        raise UnreadableError(
-            f"cannot read the file: {error.strerror}; check permissions"
-        ) from error
+        fix = "check its permissions and that the disk is there"
+        raise UnreadableError(f"cannot read the file: {error.strerror}; {fix}") from error
 
 
 def _video(item: Source, video_id: str, size_bytes: int, found: Probe) -> Video:

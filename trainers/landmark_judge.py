@@ -7,7 +7,7 @@ python -m trainers.landmark_judge --clips FOLDER_OF_NPZ_AND_FLAC --folds
 import logging
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -70,6 +70,7 @@ def main(
     videos: Annotated[Path | None, typer.Option(help="ingest table")] = None,
     seed: int = 0,
     members: int = 3,
+    fold_members: Annotated[int, typer.Option(help="networks that vote in a fold")] = 2,
     folds: Annotated[bool, typer.Option(help="measure every fold, write the card")] = False,
     card: Path = CARD,
 ) -> None:
@@ -84,7 +85,8 @@ def main(
     for name, result in sorted(held_out.items()):
         logger.info("%s: %+d (%.3f)", name, result.offset_frames, result.confidence)
     if folds:
-        judged = run_folds(usable, lambda rest: train(rest, config, seed)[0], _log_fold)
+        in_fold = replace(config, members=fold_members)
+        judged = run_folds(usable, lambda rest: train(rest, in_fold, seed)[0], _log_fold)
         write_card(card, measured_part(judged, held_out))
 
 

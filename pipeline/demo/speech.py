@@ -1,7 +1,8 @@
 """Phoneme-timed speech from eSpeak NG, the one place that loads it (GPL-3, optional extra `demo`).
 
-The library keeps global state that leaks from one text into the next, so every text is spoken in
-a fresh process: equal arguments give equal samples. The constants are those of speak_lib.h.
+The library keeps global state that leaks from one text into the next, and draws random numbers
+seeded by the clock, so every text is spoken in a fresh process with a fixed seed: equal arguments
+give equal samples. The constants are those of speak_lib.h.
 """
 
 import ctypes
@@ -29,6 +30,7 @@ _RATE, _PITCH = 1, 3
 _EVENT_END, _EVENT_PHONEME = 0, 7
 _CHUNK_MS = 100
 _DEADLINE_S = 60.0
+_SEED = 1
 
 
 class SpeechError(LipforgeError):
@@ -130,6 +132,7 @@ def _speak_here(text: str, voice: str, words_per_minute: int, pitch: int) -> Spe
     rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, _CHUNK_MS, data, _PHONEME_EVENTS_IN_IPA)
     if rate <= 0 or library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise SpeechError("no such voice" if rate > 0 else "the library did not start")
+    ctypes.CDLL(None).srand(_SEED)  # eSpeak seeds C's generator with the clock; some voices use it
     library.espeak_SetParameter(_RATE, words_per_minute, 0)
     library.espeak_SetParameter(_PITCH, pitch, 0)
     chunks: list[NDArray[np.int16]] = []

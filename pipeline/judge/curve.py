@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 MAX_OFFSET_FRAMES = 15
 NUM_OFFSETS = 2 * MAX_OFFSET_FRAMES + 1
+FLAT = 1e-6
+"""Distances that differ by less are equal: rounding."""
 
 Doubles = NDArray[np.float64]
 
@@ -65,15 +67,21 @@ def read_curve(distances_WK: Doubles) -> JudgeResult:
     if not len(distances_WK):
         raise ValueError("no window to judge")
     curve = mean_curve(distances_WK)
-    best = int(curve.argmin())
+    best = _lowest(curve)
     return JudgeResult(
         offset_frames=best - MAX_OFFSET_FRAMES,
         offset_subframe=best - MAX_OFFSET_FRAMES + _vertex(curve, best),
-        confidence=float(np.median(curve) - curve[best]),
-        min_distance=float(curve[best]),
+        confidence=float(np.median(curve) - curve.min()),
+        min_distance=float(curve.min()),
         curve=curve,
         distances=distances_WK,
     )
+
+
+def _lowest(curve_K: Doubles) -> int:
+    """Return where the curve is lowest; of equals, as silence gives, the one nearest offset 0."""
+    equal = np.flatnonzero(curve_K <= curve_K.min() + FLAT)
+    return int(equal[np.abs(equal - MAX_OFFSET_FRAMES).argmin()])
 
 
 def _vertex(curve_K: Doubles, best: int) -> float:

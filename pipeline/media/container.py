@@ -34,6 +34,8 @@ _SYSTEM_ERRORS = frozenset(
 )
 _NOT_MEDIA = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp", "tty"})
 """Demuxers of playlists, which would open other files, and of plain text drawn as a picture."""
+_SIGNATURES = (b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"\x00\x00\x01\xba")
+"""First bytes of Matroska, AVI, FLV, Ogg and MPEG programme streams."""
 _DEMUXERS = ",".join(sorted(av.formats_available - _NOT_MEDIA))
 
 
@@ -61,7 +63,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
     Raises:
         EmptyFileError: no bytes.
         NotMediaError: no demuxer recognises the bytes, or it is a playlist or text.
-        DecodeError: the container opened, then reading its packets failed.
+        DecodeError: a known container that is broken, or reading its packets failed.
         UnreadableError: the operating system refuses to give the bytes.
     """
     _refuse_unreadable(path)
@@ -93,7 +95,17 @@ def _open(path: Path) -> InputContainer:
     except av.ArgumentError as error:  # what `format_whitelist` answers
         raise NotMediaError("a playlist or plain text, not a media file") from error
     except av.FFmpegError as error:
+        if _has_signature(path):
+            doing = "the container is broken or cut off (an mp4 without its index, say)"
+            raise as_media_error(error, DecodeError, doing) from error
         raise as_media_error(error, NotMediaError, "no container that can be opened") from error
+
+
+def _has_signature(path: Path) -> bool:
+    """Tell whether the file at least begins like a container: then it is broken, not foreign."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    return head[4:8] == b"ftyp" or head.startswith(_SIGNATURES)
 
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:

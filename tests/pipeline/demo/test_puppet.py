@@ -86,7 +86,7 @@ def test_yaw_turns_the_nose_towards_the_side(puppet: Puppet, backend: LiteRTBack
     def nose_share(yaw_deg: float) -> float:
         motion = move(1, 4.0, Pose(yaw_deg=yaw_deg))
         look = Puppet(puppet.portrait, still(1.0), motion).look(0.0)
-            points = backend.landmarks(look.image, np.array(look.box, np.float32)).points
+        points = backend.landmarks(look.image, np.array(look.box, np.float32)).points
         return float((points[1, 0] - points[234, 0]) / (points[454, 0] - points[234, 0]))
 
     assert nose_share(-25.0) < nose_share(0.0) - 0.1 < nose_share(25.0) - 0.2

@@ -62,7 +62,8 @@ def test_a_minimum_at_the_end_has_no_subframe_part() -> None:
 
 
 def test_confidence_is_median_minus_minimum_and_zero_for_a_flat_curve() -> None:
-    assert read_curve(np.ones((5, 31))).confidence == 0
+    flat = read_curve(np.ones((5, 31)))
+    assert (flat.offset_frames, flat.confidence) == (0, 0)
     row = np.ones(31)
     row[20] = 0.25
     assert read_curve(np.tile(row, (5, 1))).confidence == pytest.approx(0.75)

@@ -143,6 +143,7 @@ def test_silence_gives_numbers_and_little_confidence(judge: LandmarkJudge, frame
     result = judge.score(mesh(opening(frames)), np.zeros(frames * 640, np.int16))
     assert np.isfinite(result.curve).all()
     assert result.confidence < 1e-4
+    assert result.offset_frames == 0
 
 
 def test_a_still_face_gives_numbers_and_little_confidence(judge: LandmarkJudge) -> None:

@@ -1,0 +1,126 @@
+"""Every input ends as a Video, a rejection with a reason, or a failure with an error."""
+
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.cache import LocalCache, file_sha256
+from pipeline.command import run_stage
+from pipeline.outcome import Outcome
+from pipeline.runner import SerialRunner
+from pipeline.sources import list_sources
+from stages.ingest import Ingest, finish
+from tests.media import Sound, beep_flash, write_video
+
+
+def ingest(folder: Path, cache: Path) -> dict[str, Outcome]:
+    sources = list_sources(str(folder))
+    outcomes = finish(run_stage(Ingest(), sources, SerialRunner(), LocalCache(cache)))
+    return {outcome.item_id: outcome for outcome in outcomes}
+
+
+def endings(found: dict[str, Outcome]) -> dict[str, tuple[str, str]]:
+    return {name: (one.status, one.reason) for name, one in found.items()}
+
+
+def picture(number: int) -> "np.ndarray[tuple[int, ...], np.dtype[np.uint8]]":
+    return np.full((48, 64, 3), number % 200, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    path = tmp_path / "in"
+    path.mkdir()
+    return path
+
+
+def test_bad_inputs_all_have_a_named_outcome(folder, workspace):
+    good = beep_flash(folder / "good.mp4", seconds=2.0)
+    (folder / "zero.mp4").touch()
+    (folder / "text.mp4").write_text("this is not a video\n" * 100)
+    (folder / "notes.txt").write_text("notes")
+    (folder / "cut.mp4").write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    write_video(folder / "silent.mp4", [picture(i) for i in range(50)], [i / 25 for i in range(50)])
+    sound = Sound(np.zeros((1, 16_000), np.float32))
+    write_video(folder / "one frame.mp4", [picture(0)], [0.0], sound)
+    (folder / "dead link.mp4").symlink_to(folder / "nowhere")
+    found = endings(ingest(folder, workspace / "cache"))
+    assert found == {
+        "good.mp4": ("kept", ""),
+        "zero.mp4": ("failed", "empty_file"),
+        "text.mp4": ("failed", "not_media"),
+        "notes.txt": ("rejected", "not_media"),
+        "cut.mp4": ("failed", "decode_error"),
+        "silent.mp4": ("rejected", "no_audio"),
+        "one frame.mp4": ("rejected", "still_picture"),
+        "dead link.mp4": ("failed", "unreadable"),
+    }
+
+
+def test_an_unreadable_file_is_a_failure_that_names_the_fix(folder, workspace, monkeypatch):
+    beep_flash(folder / "locked.mp4", seconds=2.0)
+
+    def refused(self: Path, *_args: object, **_named: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refused)  # root may read everything: chmod proves nothing
+    source = list_sources(str(folder))[0]
+    from pipeline.errors import UnreadableError
+
+    with pytest.raises(UnreadableError, match="check its permissions"):
+        Ingest().process(source, workspace)
+
+
+def test_equal_bytes_are_one_video_and_the_smallest_uri_wins(folder, workspace):
+    (folder / "b").mkdir()
+    (folder / "a").mkdir()
+    beep_flash(folder / "b" / "1.mp4", seconds=2.0)
+    shutil.copy(folder / "b" / "1.mp4", folder / "a" / "1.mp4")
+    found = ingest(folder, workspace / "cache")
+    assert endings(found) == {"a/1.mp4": ("kept", ""), "b/1.mp4": ("rejected", "duplicate")}
+    assert found["b/1.mp4"].detail == "same bytes as a/1.mp4"
+
+
+def test_equal_base_names_in_two_folders_do_not_mix(folder, workspace):
+    for name, offset in (("x", 0), ("y", 5)):
+        (folder / name).mkdir()
+        beep_flash(folder / name / "00001.mp4", seconds=2.0, offset_frames=offset)
+    found = ingest(folder, workspace / "cache")
+    assert endings(found) == {"x/00001.mp4": ("kept", ""), "y/00001.mp4": ("kept", "")}
+    rows = [one.parts[0].row for one in found.values()]
+    assert rows[0] and rows[1]
+    assert rows[0]["video_id"] != rows[1]["video_id"]
+
+
+@pytest.mark.parametrize("name", ["a b.mp4", "q'\"`.mp4", "$(touch x).mp4", "n\nl.mp4", "ñ日本.mp4"])
+def test_hostile_names_are_read_like_any_other(folder, workspace, name):
+    beep_flash(folder / "plain.mp4", seconds=2.0).rename(folder / name)
+    assert endings(ingest(folder, workspace / "cache")) == {name: ("kept", "")}
+    assert not (workspace / "x").exists()
+
+
+def test_sources_are_never_changed(folder, workspace):
+    path = beep_flash(folder / "v.mp4", seconds=2.0)
+    (folder / "broken.mp4").write_bytes(b"\0" * 100)
+    before = {p.name: (file_sha256(p), p.stat().st_mtime_ns) for p in folder.iterdir()}
+    ingest(folder, workspace / "cache")
+    assert {p.name: (file_sha256(p), p.stat().st_mtime_ns) for p in folder.iterdir()} == before
+    assert path.exists()
+
+
+def test_a_replaced_file_of_the_same_name_is_read_again(folder, workspace):
+    path = beep_flash(folder / "v.mp4", seconds=2.0)
+    first = ingest(folder, workspace / "cache")["v.mp4"].parts[0].row
+    beep_flash(path, seconds=3.0)
+    os.utime(path, ns=(1, 1))
+    second = ingest(folder, workspace / "cache")["v.mp4"].parts[0].row
+    assert first and second
+    assert first["video_id"] != second["video_id"]
+
+
+def test_the_cache_key_with_this_machines_file_times_is_not_in_the_table(folder, workspace):
+    beep_flash(folder / "v.mp4", seconds=2.0)
+    assert ingest(folder, workspace / "cache")["v.mp4"].key == ""
