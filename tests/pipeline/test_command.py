@@ -142,7 +142,8 @@ from tests.doubles import Half, Halve
 
 def main():
     stage = Halve(Path("calls"), slow_s=0.3)
-    write_table(Path("t.parquet"), run_stage(stage, range(0, 40, 2), cache=LocalCache(Path("c"))), Half)
+    outcomes = run_stage(stage, range(0, 40, 2), cache=LocalCache(Path("c")))
+    write_table(Path("t.parquet"), outcomes, Half)
 
 run_main(main)
 """

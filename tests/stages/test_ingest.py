@@ -91,11 +91,15 @@ def test_equal_base_names_in_two_folders_do_not_mix(folder, workspace):
     found = ingest(folder, workspace / "cache")
     assert endings(found) == {"x/00001.mp4": ("kept", ""), "y/00001.mp4": ("kept", "")}
     rows = [one.parts[0].row for one in found.values()]
-    assert rows[0] and rows[1]
+    assert rows[0]
+    assert rows[1]
     assert rows[0]["video_id"] != rows[1]["video_id"]
 
 
-@pytest.mark.parametrize("name", ["a b.mp4", "q'\"`.mp4", "$(touch x).mp4", "n\nl.mp4", "ñ日本.mp4"])
+HOSTILE = ["a b.mp4", "q'\"`.mp4", "$(touch x).mp4", "n\nl.mp4", "ñ日本.mp4"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_read_like_any_other(folder, workspace, name):
     beep_flash(folder / "plain.mp4", seconds=2.0).rename(folder / name)
     assert endings(ingest(folder, workspace / "cache")) == {name: ("kept", "")}
@@ -117,7 +121,8 @@ def test_a_replaced_file_of_the_same_name_is_read_again(folder, workspace):
     beep_flash(path, seconds=3.0)
     os.utime(path, ns=(1, 1))
     second = ingest(folder, workspace / "cache")["v.mp4"].parts[0].row
-    assert first and second
+    assert first
+    assert second
     assert first["video_id"] != second["video_id"]
 
 

@@ -7,11 +7,12 @@ from pipeline.demo.articulation import still
 from pipeline.demo.motion import Pose, move
 from pipeline.demo.portrait import (
     LANDMARKS,
+    Framing,
     Sitter,
     eye_to_chin,
     find_landmarks,
     framed,
-    portrait_image, Framing
+    portrait_image,
 )
 from pipeline.demo.puppet import Puppet
 from pipeline.demo.speech import Speech
