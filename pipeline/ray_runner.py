@@ -71,7 +71,7 @@ def connect() -> None:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address := os.environ.get("LIPFORGE_RAY_ADDRESS"):
-        excludes = [".venv", ".git", ".dvc", ".cache/items", "data", "reports", "tests"]
+        excludes = [".venv", ".git", ".dvc", ".cache/items", "data", "reports"]
         project = {"working_dir": str(Path.cwd()), "excludes": excludes}
         ray.init(
             address=address, runtime_env=project, logging_level=logging.ERROR, log_to_driver=False
@@ -146,7 +146,7 @@ class _Dispatch:
         try:
             result = ray.get(seat.pending)
         except _DEATHS as error:
-            yield from self._bury(seat, *_cause_of_death(error))
+            yield from self._bury(seat, *_cause_of_death(error), error)
             return
         except RayTaskError as error:
             result = self._blame(seat, error)
@@ -174,10 +174,12 @@ class _Dispatch:
         seat.pending = seat.actor.run.remote(seat.work)
         seat.started_s = time.monotonic()
 
-    def _bury(self, seat: _Seat, reason: str, detail: str) -> Iterator[Outcome]:
+    def _bury(
+        self, seat: _Seat, reason: str, detail: str, error: BaseException | None = None
+    ) -> Iterator[Outcome]:
         work = seat.work
         if work is None:
-            self._survive_setup_crash(detail)
+            self._survive_setup_crash(str(error or detail))
         elif reason == "node_lost":
             self.queue.append(work)
         else:

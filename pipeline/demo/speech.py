@@ -132,7 +132,7 @@ def _speak_here(text: str, voice: str, words_per_minute: int, pitch: int) -> Spe
     rate = library.espeak_Initialize(_OUTPUT_SYNCHRONOUS, _CHUNK_MS, data, _PHONEME_EVENTS_IN_IPA)
     if rate <= 0 or library.espeak_SetVoiceByName(voice.encode()) != 0:
         raise SpeechError("no such voice" if rate > 0 else "the library did not start")
-    ctypes.CDLL(None).srand(_SEED)  # eSpeak seeds C's generator with the clock; some voices use it
+    library.espeak_ng_SetRandSeed(ctypes.c_long(_SEED))  # it was seeded with the clock
     library.espeak_SetParameter(_RATE, words_per_minute, 0)
     library.espeak_SetParameter(_PITCH, pitch, 0)
     chunks: list[NDArray[np.int16]] = []
