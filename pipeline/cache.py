@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from pipeline.errors import StorageError
 
 META = "meta.json"
 DEFAULT_ROOT = ".cache/items"
+ABANDONED_S = 86_400.0
 
 
 def canonical_json(value: Any) -> str:
@@ -67,6 +69,10 @@ class Cache(Protocol):
         """Remove one entry."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what killed workers left behind."""
+        ...
+
     def keys(self) -> Iterator[str]:
         """Yield the key of every complete entry."""
         ...
@@ -80,9 +86,16 @@ class LocalCache:
 
     @contextmanager
     def workdir(self) -> Iterator[Path]:
-        """Make a folder beside the entries, so that the commit is a rename."""
+        """Make a folder beside the entries, so that the commit is a rename.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
         path = self.root / "tmp" / uuid.uuid4().hex
-        path.mkdir(parents=True)
+        try:
+            path.mkdir(parents=True)
+        except OSError as error:
+            raise StorageError(f"{self.root}: cannot store a result: {error}") from error
         try:
             yield path
         finally:
@@ -124,6 +137,12 @@ class LocalCache:
     def forget(self, key: str) -> None:
         """See Cache.forget."""
         shutil.rmtree(self._folder(key), ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove the private folders of workers that were killed more than a day ago."""
+        for path in (self.root / "tmp").glob("*"):
+            if time.time() - path.stat().st_mtime > ABANDONED_S:
+                shutil.rmtree(path, ignore_errors=True)
 
     def keys(self) -> Iterator[str]:
         """See Cache.keys."""
@@ -186,6 +205,9 @@ class RemoteCache:
             self.fs.rm_file(self._remote(key, META))
             self.fs.rm(folder, recursive=True)
 
+    def sweep(self) -> None:
+        """Nothing to do: work folders are temporary folders of their machines."""
+
     def keys(self) -> Iterator[str]:
         """See Cache.keys."""
         found = self.fs.glob(f"{self.root}/??/*/{META}")
@@ -202,11 +224,16 @@ def open_cache(root: str | None = None) -> Cache:
 
 
 def collect_garbage(cache: Cache, reachable: Iterable[str]) -> list[str]:
-    """Remove every entry whose key no table names; return the removed keys."""
+    """Remove every entry that no table names; return the removed keys.
+
+    Entries of `ingest` stay: its table has no keys, since they hold this machine's file times.
+    """
     wanted = set(reachable)
     removed = [key for key in cache.keys() if key not in wanted]  # noqa: SIM118 - not a dict
+    removed = [key for key in removed if (cache.lookup(key) or {}).get("stage") != "ingest"]
     for key in removed:
         cache.forget(key)
+    cache.sweep()
     return removed
 
 

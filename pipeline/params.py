@@ -119,7 +119,7 @@ class ReportParams(_Section):
 class RunParams(_Section):
     """When a run as a whole has failed."""
 
-    max_failed_fraction: Share = 0.5
+    max_failed_fraction: Share = 0.25
 
 
 class Params(_Section):

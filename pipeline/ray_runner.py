@@ -35,6 +35,8 @@ MAX_CRASHES = 2
 ITEMS_PER_WORKER = 500
 """A worker is replaced after so many items: decoders leak."""
 POLL_S = 1.0
+SETUP_DEADLINE_S = 600.0
+"""A worker that has not started by then never will: no free CPU in the cluster, or it hangs."""
 _DEATHS = (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError)
 
 
@@ -78,6 +80,7 @@ def connect() -> None:
         )
         return
     ray.init(
+        address="local",  # not a cluster that happens to run on this machine
         num_cpus=int(os.environ.get("LIPFORGE_WORKERS", os.cpu_count() or 1)),
         include_dashboard=False,
         object_store_memory=128 * 2**20,
@@ -193,7 +196,9 @@ class _Dispatch:
     def _survive_setup_crash(self, detail: str) -> None:
         self.setup_crashes += 1
         if self.setup_crashes > MAX_CRASHES:
-            raise RuntimeError(f"{self.stage.name}: workers die while loading weights: {detail}")
+            raise RuntimeError(
+                f"{self.stage.name}: workers die or hang before their first item: {detail}"
+            )
 
     def _replace(self, seat: _Seat) -> None:
         self._dismiss(seat)
@@ -205,7 +210,8 @@ class _Dispatch:
         self.seats.remove(seat)
 
     def _overdue(self, seat: _Seat) -> bool:
-        return seat.work is not None and time.monotonic() - seat.started_s > seat.work.deadline_s
+        limit = seat.work.deadline_s if seat.work else SETUP_DEADLINE_S
+        return time.monotonic() - seat.started_s > limit
 
 
 def _cause_of_death(error: BaseException) -> tuple[str, str]:

@@ -102,7 +102,7 @@ def fingerprint(location: str) -> str:
 def _below_folder(root: Path) -> Iterator[Source]:
     """Walk, following links; a folder that was seen is not entered again (link loops)."""
     seen: set[tuple[int, int]] = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=_refuse_folder):
         facts = Path(folder).stat()
         if (facts.st_dev, facts.st_ino) in seen:
             folders.clear()
@@ -112,6 +112,11 @@ def _below_folder(root: Path) -> Iterator[Source]:
         for name in sorted(files):
             if not name.startswith("."):
                 yield _file(root, Path(folder) / name)
+
+
+def _refuse_folder(error: OSError) -> None:
+    fix = "make it readable or leave it out"
+    raise SourceError(f"{error.filename}: cannot list the folder: {error.strerror}; {fix}")
 
 
 def _file(root: Path, path: Path) -> Source:

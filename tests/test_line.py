@@ -16,6 +16,8 @@ from pipeline.tarshards import read_shards
 from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
+FAILED_SHARE = "max_failed_fraction: 0.4"
+"""Two of the six inputs are broken on purpose."""
 
 
 class Workspace:
@@ -35,7 +37,8 @@ class Workspace:
             shutil.copytree(ROOT / name, folder / name, ignore=ignore)
         for name in ("dvc.yaml", ".dvcignore"):
             shutil.copy(ROOT / name, folder / name)
-        self.set_params({"data/demo/videos": str(videos)})
+        changes = {"data/demo/videos": str(videos), "max_failed_fraction: 0.25": FAILED_SHARE}
+        self.set_params(changes)
         self.run("dvc", "init", "--no-scm", "-q")
         self.run("dvc", "config", "core.analytics", "false")
 
@@ -188,6 +191,16 @@ def test_status_and_inspect_show_what_became_of_a_clip(first_run):
     clip = read_table(table_path(first_run.folder / "data", "faces"))[0]["clip_id"]
     shown = first_run.run("lipforge", "inspect", clip[:8])
     assert all(stage in shown for stage in TABLES if stage not in ("ingest", "scenes", "shards"))
+
+
+def test_too_many_broken_inputs_stop_the_line_and_leave_no_table(first_run, tmp_path):
+    strict = Workspace(tmp_path, first_run.videos)
+    strict.set_params({FAILED_SHARE: "max_failed_fraction: 0.1"})
+    done = strict.attempt("lipforge", "run", "ingest")
+    assert done.returncode == 1
+    assert "2 of 6 items failed" in done.stderr
+    assert not (tmp_path / "data/ingest/videos.parquet").exists()
+    assert len(read_table(tmp_path / "data/ingest/videos.failed.parquet")) == 6
 
 
 def test_an_empty_folder_is_the_users_error(first_run, tmp_path):

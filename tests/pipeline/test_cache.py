@@ -60,6 +60,12 @@ def test_garbage_collection_removes_only_what_no_table_names(cache):
     assert list(cache.keys()) == [KEY]
 
 
+def test_garbage_collection_keeps_what_ingest_knows_of_the_sources(cache):
+    with cache.workdir() as workdir:
+        cache.commit(KEY, {"stage": "ingest", "status": "kept", "parts": []}, workdir)
+    assert collect_garbage(cache, set()) == []
+
+
 def test_a_key_does_not_depend_on_the_order_of_a_mapping():
     assert canonical_json({"a": 1, "b": 2}) == canonical_json({"b": 2, "a": 1})
 

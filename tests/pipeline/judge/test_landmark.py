@@ -23,7 +23,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.rows import SAMPLES_PER_FRAME
 from tests.pipeline.judge.talking import mesh, opening, speech, talking
 
-PINNED_SHA256 = "6677ee24bdd52db84fa2ea80824f75a3fd8fc76d2eee692f91e5ebf886aa1cdb"
+PINNED_SHA256 = "e12fc9319d65b38d930cf6166a91577dd5a56de04fc7a4105fd3fb9b94858aee"
 EXAMPLE_FRAMES = 317
 
 
