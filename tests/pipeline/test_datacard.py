@@ -32,6 +32,6 @@ def test_the_card_counts_the_inputs_and_names_the_licences(tmp_path):
     (tmp_path / "index.json").write_text(json.dumps(index))
     card = datacard(funnel(tmp_path), tmp_path / "index.json", table_path(tmp_path, "ingest"))
     assert "What became of 2 inputs" in card
-    assert "| ingest | 2 | 1 | 0 | 1 | 0 | 1 | empty\\_file 1; |" in card
+    assert "| ingest | 2 | 1 | 0 | 1 | 0 | 1 | empty\\_file 1; " in card
     assert "| CC0-1.0 | 1 |" in card
     assert "| train | 1 | 2 | 9.0 | 7 |" in card
