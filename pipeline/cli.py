@@ -12,8 +12,8 @@ from rich.table import Table
 from pipeline import weights as weight_files
 from pipeline.cache import collect_garbage, open_cache
 from pipeline.command import DATA, run_main
-from pipeline.demo.compare import compare, render_table
-from pipeline.errors import ManifestError, WeightsError
+from pipeline.demo.compare import TARGETS, compare, render_table
+from pipeline.errors import ManifestError, TruthError, WeightsError
 from pipeline.funnel import TABLES, funnel, table_path, write_funnel
 from pipeline.manifest import read_table
 from pipeline.params import load_params
@@ -61,6 +61,8 @@ def demo(
 @app.command()
 def truth(
     out: Annotated[Path, typer.Option(help="Where the metrics go.")] = Path("reports/truth.json"),
+    quiet: Annotated[bool, typer.Option(help="Write the metrics, print nothing.")] = False,
+    strict: Annotated[bool, typer.Option(help="Exit with 1 when a target is missed.")] = False,
 ) -> None:
     """Compare the curation with the demo corpus' ground truth."""
     source = Path(load_params().ingest.source)
@@ -70,7 +72,11 @@ def truth(
         return
     metrics = compare(answers, DATA)
     write_funnel(out, {"compared": True, **metrics})
-    console.print(render_table(metrics))
+    if not quiet:
+        console.print(render_table(metrics))
+    missed = [name for name, target in TARGETS.items() if metrics[name] < target]
+    if strict and missed:
+        raise TruthError(f"the demo corpus misses its targets for {', '.join(missed)}")
 
 
 @app.command()

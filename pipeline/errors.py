@@ -11,7 +11,8 @@ LipforgeError
 |  |- NotMediaError      no container that PyAV opens
 |  |- DecodeError        the container opened, its frames or samples did not
 |  `- UnreadableError    the file system refused to give the bytes
-`- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
+|- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
+`- TruthError            the demo corpus misses a target     `lipforge truth --strict` exits 1
 """
 
 
@@ -78,3 +79,7 @@ class TooManyFailuresError(LipforgeError):
             f"run.max_failed_fraction allows; first: {first}"
         )
         self.stage, self.failed, self.total = stage, failed, total
+
+
+class TruthError(LipforgeError):
+    """A run on the demo corpus differs from its ground truth by more than the targets allow."""

@@ -81,7 +81,7 @@ class SelectParams(_Section):
     """The only thresholds of the whole line."""
 
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
-    min_confidence: Annotated[float, Field(ge=0)] = 0.1
+    min_confidence: Annotated[float, Field(ge=0)] = 0.18
     min_face_px: Positive = 64
     min_sharpness: Annotated[float, Field(ge=0)] = 9.0
     min_luma: Annotated[float, Field(ge=0, le=255)] = 25.0
