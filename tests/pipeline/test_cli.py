@@ -1,0 +1,76 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cache import open_cache
+from pipeline.cli import StageName, app
+from pipeline.errors import ManifestError, ParamsError, WeightsError
+from pipeline.funnel import TABLES, table_path
+from pipeline.manifest import write_table
+from pipeline.outcome import Outcome, Part
+from tests.doubles import Half
+
+KEY, OTHER = "ab" * 32, "cd" * 32
+
+
+def call(*words: str) -> str:
+    result = CliRunner().invoke(app, list(words), catch_exceptions=False, standalone_mode=False)
+    return result.output
+
+
+def commit(key: str) -> None:
+    cache = open_cache()
+    with cache.workdir() as workdir:
+        cache.commit(key, {"stage": "faces", "status": "kept", "parts": []}, workdir)
+
+
+def test_garbage_collection_without_tables_is_refused(workspace):
+    commit(KEY)
+    with pytest.raises(ManifestError, match="would empty the whole cache"):
+        call("cache", "gc")
+    assert list(open_cache().keys()) == [KEY]
+
+
+def test_garbage_collection_keeps_what_a_table_names(workspace):
+    commit(KEY)
+    commit(OTHER)
+    part = Part("kept", row={"number": 1, "half": 2, "artifact": KEY})
+    faces = table_path(workspace / "data", "faces")
+    write_table(faces, [Outcome("v", "kept", (part,), KEY)], Half)
+    assert "removed 1 entries" in call("cache", "gc")
+    assert list(open_cache().keys()) == [KEY]
+
+
+def test_every_weight_is_listed_with_its_terms():
+    shown = call("weights", "list")
+    assert "Apache" in shown
+    assert "mesh" in shown.lower()
+
+
+def test_absent_weights_fail_the_check_and_name_the_fix(workspace, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_WEIGHTS", str(workspace))
+    with pytest.raises(WeightsError, match="lipforge weights fetch"):
+        call("weights", "verify")
+
+
+def test_status_before_any_run_says_what_to_do(workspace):
+    with pytest.raises(ManifestError, match="dvc repro"):
+        call("status")
+
+
+def test_commands_outside_of_the_project_say_so(workspace):
+    with pytest.raises(ParamsError, match="project's folder"):
+        call("demo")
+
+
+def test_the_demo_is_not_rendered_for_another_source(workspace):
+    (workspace / "params.yaml").write_text("ingest: {source: /videos}\n")
+    call("demo", "--if-source")
+    assert [path.name for path in (workspace / "data/demo").iterdir()] == ["not-used.txt"]
+    call("truth")
+    assert json.loads((workspace / "reports/truth.json").read_text())["compared"] is False
+
+
+def test_every_stage_can_be_run_by_name():
+    assert {stage.value for stage in StageName} == {*TABLES, "report"}
