@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline import weights as weight_files
 from pipeline.cache import collect_garbage, open_cache
@@ -19,7 +20,11 @@ from pipeline.manifest import read_table
 from pipeline.params import load_params
 
 DEMO = Path("data/demo")
-app = typer.Typer(no_args_is_help=True, help="Raw talking-head video in, lip-sync shards out.")
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Raw talking-head video in, lip-sync shards out.",
+)
 cache_app = typer.Typer(no_args_is_help=True, help="Finished items, kept between runs.")
 weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA-256.")
 app.add_typer(cache_app, name="cache")
@@ -170,10 +175,10 @@ def _facts(stage: str, row: dict[str, Any]) -> Table:
     table = Table("field", "value", title=stage, title_justify="left")
     for name, value in row.items():
         if value not in (None, ""):
-            table.add_row(name, str(value))
+            table.add_row(name, Text(str(value)))
     return table
 
 
 def main() -> None:
     """Entry point of the `lipforge` command."""
-    run_main(lambda: app(standalone_mode=False))
+    run_main(app)

@@ -4,13 +4,19 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.cache import Cache, digest, open_cache
-from pipeline.errors import LipforgeError, ManifestError, ParamsError, TooManyFailuresError
+from pipeline.errors import (
+    DISK_ERRORS,
+    LipforgeError,
+    ManifestError,
+    ParamsError,
+    TooManyFailuresError,
+)
 from pipeline.manifest import write_table
 from pipeline.outcome import STATUSES, Outcome, Work
 from pipeline.params import Params
@@ -34,20 +40,22 @@ def runner_from_environment() -> Runner:
     return RayRunner()
 
 
-def item_key(stage: Stage[Any, Any], item: Any) -> str:
-    """Return the cache key: content, stage version, result-changing params, weights.
+def stage_facts(stage: Stage[Any, Any]) -> dict[str, Any]:
+    """Return what a result depends on besides its item: version, params, weights.
 
     Workers, paths, batch sizes and the cluster's address are not part of it.
     """
-    return digest(
-        {
-            "stage": stage.name,
-            "version": stage.version,
-            "params": dict(stage.cache_params()),
-            "weights": dict(stage.weights()),
-            "item": dict(stage.identity(item)),
-        }
-    )
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "params": dict(stage.cache_params()),
+        "weights": dict(stage.weights()),
+    }
+
+
+def item_key(stage: Stage[Any, Any], item: Any, facts: Mapping[str, Any] | None = None) -> str:
+    """Return the cache key of an item; `facts` saves reading the weights for every item."""
+    return digest({**(facts or stage_facts(stage)), "item": dict(stage.identity(item))})
 
 
 def plan(stage: Stage[Any, Any], items: Iterable[Any]) -> list[Work]:
@@ -56,8 +64,9 @@ def plan(stage: Stage[Any, Any], items: Iterable[Any]) -> list[Work]:
     Raises:
         ManifestError: two items have one name.
     """
+    facts = stage_facts(stage)
     work = [
-        Work(stage.item_id(item), item_key(stage, item), item, stage.deadline_s(item))
+        Work(stage.item_id(item), item_key(stage, item, facts), item, stage.deadline_s(item))
         for item in items
     ]
     names = Counter(one.item_id for one in work)
@@ -104,12 +113,15 @@ def execute(
         TooManyFailuresError: after the table of what happened went to `<table>.failed.parquet`;
             the table itself is not written, so nothing downstream takes the run for done.
     """
+    told = table.with_suffix(".failed.parquet")
     outcomes = finish(run_stage(stage, items))
     try:
         check_failures(stage.name, outcomes, params.run.max_failed_fraction)
     except TooManyFailuresError:
-        write_table(table.with_suffix(".failed.parquet"), outcomes, row_type)
+        table.unlink(missing_ok=True)
+        write_table(told, outcomes, row_type)
         raise
+    told.unlink(missing_ok=True)
     write_table(table, outcomes, row_type)
     return outcomes
 
@@ -191,6 +203,11 @@ def run_main(main: Callable[[], None]) -> None:
         main()
     except LipforgeError as error:
         sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        sys.stderr.write(f"error: {error}; free some space and run again\n")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished items are cached, run again to go on\n")

@@ -12,8 +12,14 @@ LipforgeError
 |  |- DecodeError        the container opened, its frames or samples did not
 |  `- UnreadableError    the file system refused to give the bytes
 |- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
+|- ClusterError          Ray cannot be reached or has no CPU stop
 `- TruthError            the demo corpus misses a target     `lipforge truth --strict` exits 1
 """
+
+import errno
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""What the system says when results cannot be stored: the fault of no input."""
 
 
 class LipforgeError(Exception):
@@ -83,3 +89,7 @@ class TooManyFailuresError(LipforgeError):
 
 class TruthError(LipforgeError):
     """A run on the demo corpus differs from its ground truth by more than the targets allow."""
+
+
+class ClusterError(LipforgeError):
+    """Ray cannot be reached, or its workers do not start."""

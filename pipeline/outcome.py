@@ -1,5 +1,6 @@
 """What became of one item, as the runner reports it and the cache stores it."""
 
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -32,7 +33,9 @@ class Outcome:
     key: str = ""
     cached: bool = False
     final: bool = True
-    """False for what may go well next time (a bug of ours): never written to the cache."""
+    """False for a bug of ours."""
+    trace: str = ""
+    """Where a bug happened: for events.jsonl, never for a table."""
 
     @property
     def reason(self) -> str:
@@ -92,7 +95,8 @@ def failed(work: Work, error: MediaError) -> Outcome:
 def bug(work: Work, error: BaseException) -> Outcome:
     """Record an exception that nobody raised on purpose; it is not cached."""
     part = Part("failed", "bug", f"{type(error).__name__}: {error}")
-    return Outcome(work.item_id, "failed", (part,), work.key, final=False)
+    trace = "".join(traceback.format_exception(error))
+    return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace)
 
 
 def quarantined(work: Work, reason: str, detail: str) -> Outcome:

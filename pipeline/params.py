@@ -13,7 +13,7 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class DemoParams(_Section):
@@ -49,7 +49,8 @@ class FacesParams(_Section):
     insightface_name: str = "buffalo_l"
     insightface_root: str = "~/.insightface"
     crop_px: Literal[256, 512] = 256
-    min_seconds: Positive = 3.0
+    min_seconds: Annotated[float, Field(ge=1.04)] = 3.0
+    """At least 11 frames for the judge and 15 for the largest correction."""
     max_seconds: Positive = 10.0
     max_gap_seconds: Annotated[float, Field(ge=0, le=1)] = 1.0
     detect_every_frames: Annotated[int, Field(ge=1)] = 25
@@ -101,6 +102,14 @@ class SelectParams(_Section):
     test_share: Share = 0.1
     split_seed: int = 0
 
+    @model_validator(mode="after")
+    def _possible(self) -> "SelectParams":
+        if self.val_share + self.test_share > 1:
+            raise ValueError("val_share + test_share must not be more than 1")
+        if self.min_luma >= self.max_luma:
+            raise ValueError("min_luma must be below max_luma")
+        return self
+
 
 class ShardsParams(_Section):
     """WebDataset tars."""
@@ -148,7 +157,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError(f"{path}: no such file; run from the project's folder") from error
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ParamsError(f"{path}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not YAML: {error}") from error
     try:
         return Params.model_validate(document or {})

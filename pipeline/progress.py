@@ -52,7 +52,8 @@ class Progress:
         self.bar.update()
         self.bar.set_postfix(dict(self.counts), refresh=False)
         facts = {"item": outcome.item_id, "status": outcome.status, "reason": outcome.reason}
-        self._event(event="item", cached=outcome.cached, **facts)
+        trace = {"trace": outcome.trace} if outcome.trace else {}
+        self._event(event="item", cached=outcome.cached, **facts, **trace)
         if not self.terminal and time.monotonic() - self.last_line_s > LINE_EVERY_S:
             self._line("running")
 

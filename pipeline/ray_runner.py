@@ -5,13 +5,10 @@ it. Ray Data is not used because it retries a segfaulting item for ever and drop
 one bad row (see docs/architecture.md).
 """
 
-import logging
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -19,14 +16,16 @@ from ray.exceptions import (
     NodeDiedError,
     OutOfMemoryError,
     RayActorError,
+    RayError,
     RayTaskError,
     WorkerCrashedError,
 )
 
 from pipeline import outcome as ending
 from pipeline.cache import Cache
-from pipeline.errors import LipforgeError
+from pipeline.errors import ClusterError, LipforgeError
 from pipeline.outcome import Outcome, Work
+from pipeline.ray_connection import connect, workers_from_environment
 from pipeline.runner import perform
 from pipeline.stage import Stage
 
@@ -34,6 +33,8 @@ MAX_CRASHES = 2
 """An item that killed its worker this often is quarantined."""
 ITEMS_PER_WORKER = 500
 """A worker is replaced after so many items: decoders leak."""
+MAX_LOST_NODES = 5
+"""An item whose node was lost this often is taken for the cause."""
 POLL_S = 1.0
 SETUP_DEADLINE_S = 600.0
 """A worker that has not started by then never will: no free CPU in the cluster, or it hangs."""
@@ -66,29 +67,6 @@ class _Seat:
     done: int = 0
 
 
-def connect() -> None:
-    """Start Ray here, or join the cluster at $LIPFORGE_RAY_ADDRESS. No telemetry."""
-    if ray.is_initialized():
-        return
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if address := os.environ.get("LIPFORGE_RAY_ADDRESS"):
-        excludes = [".venv", ".git", ".dvc", ".cache/items", "data", "reports"]
-        project = {"working_dir": str(Path.cwd()), "excludes": excludes}
-        ray.init(
-            address=address, runtime_env=project, logging_level=logging.ERROR, log_to_driver=False
-        )
-        return
-    ray.init(
-        address="local",  # not a cluster that happens to run on this machine
-        num_cpus=int(os.environ.get("LIPFORGE_WORKERS", os.cpu_count() or 1)),
-        include_dashboard=False,
-        object_store_memory=128 * 2**20,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
-
-
 class RayRunner:
     """Fans items out to actors under a bounded window: one item per worker in flight.
 
@@ -107,8 +85,8 @@ class RayRunner:
 
     def _capacity(self, stage: Stage[Any, Any]) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cpus = resources.get("CPU", 1.0)
-        return max(1, int(cpus / stage.resources.cpus))
+        seats = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
+        return min(seats, workers_from_environment() or seats)
 
 
 class _Dispatch:
@@ -117,7 +95,9 @@ class _Dispatch:
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
         self.stage, self.queue = stage, deque(work)
         self.crashes: dict[str, int] = {}
+        self.lost: dict[str, int] = {}
         self.setup_crashes = 0
+        self.ready = False
         need = stage.resources
         decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
         self.remote = decorate(Worker)
@@ -153,6 +133,10 @@ class _Dispatch:
             return
         except RayTaskError as error:
             result = self._blame(seat, error)
+        except RayError as error:
+            yield from self._bury(seat, "worker_crashed", str(error)[:200], error)
+            return
+        self.ready = True
         if result is not None:
             yield result
         self._next(seat)
@@ -182,23 +166,33 @@ class _Dispatch:
     ) -> Iterator[Outcome]:
         work = seat.work
         if work is None:
-            self._survive_setup_crash(str(error or detail))
-        elif reason == "node_lost":
-            self.queue.append(work)
+            self._survive_setup_crash(reason, str(error or detail))
+            self._dismiss(seat)
+            if self.queue and (not self.ready or not self.seats):
+                self.seats.append(self._new_seat())
+            return
+        if self._spent(work, reason):
+            yield ending.quarantined(work, reason, detail)
         else:
-            self.crashes[work.key] = self.crashes.get(work.key, 0) + 1
-            if self.crashes[work.key] >= MAX_CRASHES:
-                yield ending.quarantined(work, reason, detail)
-            else:
-                self.queue.append(work)
+            self.queue.append(work)
         self._replace(seat)
 
-    def _survive_setup_crash(self, detail: str) -> None:
+    def _spent(self, work: Work, reason: str) -> bool:
+        """Count a death against its item; lost nodes are counted apart and forgiven longer."""
+        table, limit = (
+            (self.lost, MAX_LOST_NODES) if reason == "node_lost" else (self.crashes, MAX_CRASHES)
+        )
+        table[work.key] = table.get(work.key, 0) + 1
+        return table[work.key] >= limit
+
+    def _survive_setup_crash(self, reason: str, detail: str) -> None:
+        """Put up with seats that never start (no CPU left, say) as long as others work."""
+        if self.ready or reason == "node_lost":
+            return
         self.setup_crashes += 1
         if self.setup_crashes > MAX_CRASHES:
-            raise RuntimeError(
-                f"{self.stage.name}: workers die or hang before their first item: {detail}"
-            )
+            name = self.stage.name
+            raise ClusterError(f"{name}: workers die or hang before their first item: {detail}")
 
     def _replace(self, seat: _Seat) -> None:
         self._dismiss(seat)

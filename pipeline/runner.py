@@ -4,18 +4,21 @@
 that kill or hang their worker.
 """
 
-import errno
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from pipeline import outcome as ending
 from pipeline.cache import Cache
-from pipeline.errors import LipforgeError, MediaError, StorageError
+from pipeline.errors import (
+    DISK_ERRORS,
+    LipforgeError,
+    MediaError,
+    StorageError,
+    UnreadableError,
+)
 from pipeline.outcome import Outcome, Work
 from pipeline.stage import Reject, Stage
-
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
 
 class Runner(Protocol):
@@ -29,26 +32,39 @@ class Runner(Protocol):
 def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
     """Apply a stage that is set up to one item and commit the result to the cache.
 
-    The only place where MediaError is caught.
+    The only place where MediaError is caught. What the file system or the network refused is not
+    cached: it may go well next time, and says nothing about the content.
 
     Raises:
-        StorageError: the result cannot be stored.
+        StorageError: the result cannot be stored, or a file of the item cache is gone.
     """
     with cache.workdir() as workdir:
-        for key, name in stage.artifacts(work.item):
-            cache.artifact_path(key, name)
+        _have(stage.artifacts(work.item), cache)
         try:
             produced = stage.process(work.item, workdir)
+        except UnreadableError as error:
+            return ending.failed(work, error)
         except MediaError as error:
             result = ending.failed(work, error)
         except OSError as error:
-            if error.errno not in _DISK_ERRORS:
+            if error.errno not in DISK_ERRORS:
                 raise
             raise StorageError(f"{stage.name}: {work.item_id}: {error}") from error
         else:
             result = _judge(work, produced)
         cache.commit(work.key, {"stage": stage.name, **result.to_json()}, workdir)
     return result
+
+
+def _have(artifacts: Sequence[tuple[str, str]], cache: Cache) -> None:
+    """Fetch what an item needs; a lost cache must never look like a fault of the item."""
+    for key, name in artifacts:
+        try:
+            path = cache.artifact_path(key, name)
+        except OSError as error:
+            raise StorageError(f"{name}: cannot be fetched from the cache: {error}") from error
+        if not path.exists():
+            raise StorageError(f"{path}: gone from the item cache; run `dvc repro -f faces`")
 
 
 def _judge(work: Work, produced: Sequence[Any] | Reject) -> Outcome:

@@ -10,18 +10,18 @@ import io
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlsplit
 
 import fsspec
 
 from pipeline.cache import digest
-from pipeline.errors import SourceError, UnreadableError
+from pipeline.errors import DISK_ERRORS, SourceError, StorageError, UnreadableError
 
 LIST_FIELDS = ("licence", "speaker", "language", "url")
 """Columns of a list besides `uri`; others are refused, so that a misspelt one is seen."""
@@ -62,9 +62,16 @@ def list_sources(source: str) -> list[Source]:
     return sorted(found, key=lambda one: one.uri)
 
 
-def locations(source: str) -> dict[str, str]:
-    """Return uri -> location of every input."""
-    return {one.uri: one.location for one in list_sources(source)}
+def locations(source: str, uris: Iterable[str]) -> dict[str, str]:
+    """Return uri -> location of inputs that were listed before.
+
+    Raises:
+        SourceError: one of them is not there any more.
+    """
+    found = {one.uri: one.location for one in list_sources(source)}
+    if gone := sorted(set(uris) - found.keys()):
+        raise SourceError(f"{gone[0]!r} is no longer below {source!r}; run `dvc repro` from ingest")
+    return found
 
 
 @contextmanager
@@ -78,21 +85,23 @@ def local_copy(location: str) -> Iterator[Path]:
         yield Path(location)
         return
     with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
-        path = Path(folder) / f"source{Path(location).suffix}"
+        path = Path(folder) / f"source{PurePosixPath(urlsplit(location).path).suffix[:16]}"
         try:
             fs, name = fsspec.core.url_to_fs(location)
             fs.get_file(name, str(path))
         except OSError as error:
-            raise UnreadableError(f"{location}: {error}") from error
+            if error.errno in DISK_ERRORS:
+                raise StorageError(f"cannot fetch a source: {error}") from error
+            raise UnreadableError(f"cannot be fetched: {error}") from error
         yield path
 
 
 def fingerprint(location: str) -> str:
-    """Say cheaply whether a location still has the same bytes (size and time, or an ETag)."""
+    """Say cheaply whether a location has the same bytes: size and time, or its server's word."""
     try:
         if "://" in location:
             fs, name = fsspec.core.url_to_fs(location)
-            return digest([location, str(fs.ukey(name))])
+            return digest([location, str(sorted(fs.info(name).items()))])
         facts = Path(location).stat()
     except OSError as error:
         return digest([location, type(error).__name__])
@@ -120,7 +129,7 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def _file(root: Path, path: Path) -> Source:
-    return Source(uri=_printable(path.relative_to(root)), location=str(path))
+    return Source(uri=_printable(path.relative_to(root)), location=str(path.absolute()))
 
 
 def _printable(path: Path) -> str:
@@ -151,16 +160,26 @@ def _below_url(url: str) -> list[Source]:
         names = fs.glob(root) if glob.has_magic(root) else fs.find(root)
     except (OSError, ImportError, ValueError) as error:
         raise SourceError(f"params.yaml: ingest.source: {url}: {error}") from error
-    base = root.split("*")[0].rsplit("/", 1)[0] if glob.has_magic(root) else root.rstrip("/")
+    base = _plain_folder(root)
+    if list(names) == [base]:
+        base = base.rsplit("/", 1)[0]
+    uris = {name[len(base) :].lstrip("/"): fs.unstrip_protocol(name) for name in names}
     return [
-        Source(uri=name[len(base) :].lstrip("/"), location=fs.unstrip_protocol(name))
-        for name in names
+        Source(uri=uri, location=location)
+        for uri, location in uris.items()
+        if not any(part.startswith(".") for part in uri.split("/"))
     ]
+
+
+def _plain_folder(pattern: str) -> str:
+    """Return the part of a pattern before its first wildcard, up to the last slash."""
+    marks = [pattern.find(mark) for mark in "*?[" if mark in pattern]
+    return pattern[: min(marks)].rsplit("/", 1)[0] if marks else pattern.rstrip("/")
 
 
 def _listed(source: str) -> list[Source]:
     try:
-        with fsspec.open(source, "rt", encoding="utf-8", newline="") as stream:
+        with fsspec.open(source, "rt", encoding="utf-8-sig", newline="") as stream:
             text = stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(f"params.yaml: ingest.source: {source}: {error}") from error
@@ -180,7 +199,7 @@ def _csv(text: str) -> list[tuple[int, dict[str, Any]]]:
 
 def _jsonl(source: str, text: str) -> list[tuple[int, dict[str, Any]]]:
     records = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -211,4 +230,4 @@ def _beside(source: str, uri: str) -> str:
         return uri
     if "://" in source:
         return f"{source.rsplit('/', 1)[0]}/{uri}"
-    return str(Path(source).parent / uri)
+    return str((Path(source).parent / uri).absolute())

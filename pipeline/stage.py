@@ -41,8 +41,8 @@ class Stage(ABC, Generic[In, Out]):
       * it returns rows (single parts of an item may be Reject(reason, row=...))  -> kept
       * it returns Reject(reason)                                                 -> rejected
       * it raises MediaError                                                      -> failed
-    Any other exception fails the item too, is recorded with its traceback as `bug`, is never
-    cached, and makes the run exit non-zero.
+    Any other exception fails the item too, is recorded as `bug` (its traceback goes to
+    events.jsonl), is never cached, and makes the run exit non-zero.
     """
 
     name: ClassVar[str]

@@ -197,14 +197,16 @@ def _judge(clip: Clip, all_clips: Sequence[Clip], min_frames: int) -> Clip | Rej
     return Reject("track_too_short", detail, counted)
 
 
-def videos_with_shots(data: Path, where: Mapping[str, str]) -> list[VideoShots]:
+def videos_with_shots(data: Path, source: str) -> list[VideoShots]:
     """Join the tables `videos` and `scenes`: one item per video whose shots are known."""
+    videos = read_rows(data / "ingest" / "videos.parquet", Video)
+    where = locations(source, [video.uri for video in videos])
     shots: dict[str, list[tuple[int, int]]] = {}
     for scene in read_rows(data / "scenes" / "scenes.parquet", Scene):
         shots.setdefault(scene.video_id, []).append((scene.start_frame, scene.end_frame))
     return [
         VideoShots(video, where[video.uri], tuple(sorted(shots[video.video_id])))
-        for video in read_rows(data / "ingest" / "videos.parquet", Video)
+        for video in videos
         if video.video_id in shots
     ]
 
@@ -212,7 +214,7 @@ def videos_with_shots(data: Path, where: Mapping[str, str]) -> list[VideoShots]:
 def main() -> None:
     """`python -m stages.faces`, called by dvc.yaml."""
     params = load_params()
-    items = videos_with_shots(DATA, locations(params.ingest.source))
+    items = videos_with_shots(DATA, params.ingest.source)
     execute(Faces(params.faces), items, TABLE, Clip, params)
 
 

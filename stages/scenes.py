@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.media.shots import find_shots
-
 from pipeline.command import DATA, execute, run_main
 from pipeline.manifest import read_rows
+from pipeline.media.shots import find_shots
 from pipeline.params import ScenesParams, load_params
 from pipeline.rows import Scene, Video
 from pipeline.sources import local_copy, locations
@@ -69,8 +68,8 @@ class Scenes(Stage[VideoFile, Scene]):
 def main() -> None:
     """`python -m stages.scenes`, called by dvc.yaml."""
     params = load_params()
-    where = locations(params.ingest.source)
     videos = read_rows(DATA / "ingest" / "videos.parquet", Video)
+    where = locations(params.ingest.source, [video.uri for video in videos])
     items = [VideoFile(video, where[video.uri]) for video in videos]
     execute(Scenes(params.scenes), items, TABLE, Scene, params)
 

@@ -228,6 +228,8 @@ def packed_sample(sample: Sample, params: ShardsParams, cache: Cache) -> PackedS
 def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cache) -> None:
     """Write the tars and index.json."""
     shards: dict[str, list[PackedSample]] = {}
+    for old in out.glob("*/*.tar"):
+        old.unlink()
     for one in sorted(samples, key=lambda one: (one.shard, one.clip_id)):
         shards.setdefault(one.shard, []).append(packed_sample(one, params, cache))
     entries = []
@@ -236,7 +238,9 @@ def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cach
         entries.append(_index_entry(out, name, members))
     index = {"fps": FPS, "sample_rate_hz": SAMPLE_RATE_HZ, "shards": entries}
     text = json.dumps({**index, "splits": _totals(entries)}, indent=2, sort_keys=True)
-    (out / "index.json").write_text(text + "\n", encoding="utf-8")
+    part = out / "index.json.part"
+    part.write_text(text + "\n", encoding="utf-8")
+    part.replace(out / "index.json")
 
 
 def _index_entry(out: Path, name: str, members: Sequence[PackedSample]) -> dict[str, Any]:

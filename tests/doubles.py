@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import DecodeError
+from pipeline.errors import DecodeError, UnreadableError
 from pipeline.stage import Reject, Stage
 
 
@@ -72,3 +72,17 @@ class BadWeights(Halve):
 
     def setup(self) -> None:
         raise DecodeError("weights are altered")
+
+
+class Unreadable(Halve):
+    name = "unreadable"
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        raise UnreadableError("the network is down")
+
+
+class NeedsArtifact(Halve):
+    name = "needs_artifact"
+
+    def artifacts(self, item: int) -> Sequence[tuple[str, str]]:
+        return [("ab" * 32, "gone.mp4")]

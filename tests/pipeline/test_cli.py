@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -9,6 +11,7 @@ from pipeline.errors import ManifestError, ParamsError, WeightsError
 from pipeline.funnel import TABLES, table_path
 from pipeline.manifest import write_table
 from pipeline.outcome import Outcome, Part
+from tests.conftest import ROOT
 from tests.doubles import Half
 
 KEY, OTHER = "ab" * 32, "cd" * 32
@@ -70,6 +73,14 @@ def test_the_demo_is_not_rendered_for_another_source(workspace):
     assert [path.name for path in (workspace / "data/demo").iterdir()] == ["not-used.txt"]
     call("truth")
     assert json.loads((workspace / "reports/truth.json").read_text())["compared"] is False
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["run", "foo"], ["demo", "--bad"]])
+def test_a_misuse_is_a_message_and_exit_code_2(words):
+    command = [sys.executable, "-m", "pipeline", *words]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
 
 
 def test_every_stage_can_be_run_by_name():

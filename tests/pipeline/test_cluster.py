@@ -54,7 +54,7 @@ def test_a_cluster_gives_the_result_of_this_machine(cluster, workspace, by_clien
     done = subprocess.run(
         [sys.executable, "driver.py"],
         cwd=workspace,
-        env={**os.environ, "LIPFORGE_RAY_ADDRESS": address},
+        env={**os.environ, "LIPFORGE_RAY_ADDRESS": address, "LIPFORGE_CACHE": str(workspace)},
         capture_output=True,
         text=True,
         check=False,

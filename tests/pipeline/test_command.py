@@ -9,13 +9,15 @@ from pathlib import Path
 import pytest
 
 from pipeline.cache import LocalCache
-from pipeline.command import check_failures, counts, item_key, run_stage
-from pipeline.errors import ManifestError, ParamsError, TooManyFailuresError
+from pipeline.command import check_failures, counts, execute, item_key, run_stage
+from pipeline.errors import ManifestError, ParamsError, StorageError, TooManyFailuresError
 from pipeline.manifest import write_table
+from pipeline.params import Params
+from pipeline.ray_connection import connect, workers_from_environment
 from pipeline.ray_runner import RayRunner
 from pipeline.runner import SerialRunner
 from tests.conftest import ROOT
-from tests.doubles import BadWeights, Deadly, Half, Halve
+from tests.doubles import BadWeights, Deadly, Half, Halve, NeedsArtifact, Unreadable
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -124,6 +126,47 @@ def test_the_key_changes_with_version_and_params_and_with_nothing_else(tmp_path)
     keys = {item_key(stage, 4) for stage in (Halve(), Newer(), Tuned())}
     assert len(keys) == 3
     assert item_key(Halve(calls=tmp_path, slow_s=1), 4) == item_key(Halve(), 4)
+
+
+def test_what_the_file_system_refused_is_tried_again(cache):
+    (first,) = run_stage(Unreadable(), [2], SerialRunner(), cache)
+    assert (first.status, first.reason) == ("failed", "unreadable")
+    (again,) = run_stage(Unreadable(), [2], SerialRunner(), cache)
+    assert not again.cached
+
+
+def test_a_file_that_is_gone_from_the_cache_stops_the_run_and_blames_no_item(cache):
+    with pytest.raises(StorageError, match="dvc repro -f faces"):
+        run_stage(NeedsArtifact(), [2], SerialRunner(), cache)
+    assert list(cache.keys()) == []
+
+
+@pytest.mark.parametrize("number", ["0", "two", "-1"])
+def test_an_impossible_number_of_workers_is_refused(cache, monkeypatch, number):
+    monkeypatch.setenv("LIPFORGE_WORKERS", number)
+    with pytest.raises(ParamsError, match="whole number of at least 1"):
+        workers_from_environment()
+
+
+def test_a_cluster_without_a_shared_cache_is_refused(monkeypatch):
+    import ray
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setenv("LIPFORGE_RAY_ADDRESS", "ray://127.0.0.1:1")
+    monkeypatch.delenv("LIPFORGE_CACHE", raising=False)
+    with pytest.raises(ParamsError, match="LIPFORGE_CACHE"):
+        connect()
+
+
+def test_a_failed_run_leaves_no_table_that_looks_done(workspace, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+    table = workspace / "data" / "t.parquet"
+    execute(Halve(), [2, 4], table, Half, Params())
+    with pytest.raises(TooManyFailuresError):
+        execute(Halve(), [13], table, Half, Params())
+    assert not table.exists()
+    execute(Halve(), [2], table, Half, Params())
+    assert [path.name for path in table.parent.iterdir()] == ["t.parquet"]
 
 
 def test_an_unknown_runner_is_refused_with_the_fix(cache, monkeypatch):

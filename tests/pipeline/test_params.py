@@ -26,6 +26,10 @@ def test_the_shipped_params_are_the_defaults_and_name_every_key():
         ("select: {max_offset_frames: 40}", "max_offset_frames: .*less than or equal to 15"),
         ("faces: {backend: dlib}", "faces.backend: .*'litert' or 'insightface'"),
         ("faces: {min_seconds: 6.0}", "at least 2 \\* min_seconds"),
+        ("select: {val_share: 0.8, test_share: 0.8}", "must not be more than 1"),
+        ("select: {min_luma: 200.0, max_luma: 10.0}", "min_luma must be below"),
+        ("scenes: {adaptive_threshold: .inf}", "finite"),
+        ("faces: {min_seconds: 0.2}", "min_seconds: .*1.04"),
         ("a: [", "not YAML"),
     ],
 )

@@ -5,7 +5,7 @@ import fsspec
 import pytest
 
 from pipeline.errors import SourceError
-from pipeline.sources import list_sources, local_copy
+from pipeline.sources import list_sources, local_copy, locations
 
 
 def uris(source: object) -> list[str]:
@@ -98,3 +98,29 @@ def test_an_fsspec_url_is_listed_and_fetched():
     with local_copy(one.location) as path:
         assert path.read_bytes() == b"bytes"
     assert not path.exists()
+
+
+def test_one_file_by_url_and_a_pattern_with_a_question_mark_keep_their_names():
+    fs = fsspec.filesystem("memory")
+    for name in ("/pat/d1/x.mp4", "/pat/d2/x.mp4", "/pat/.hidden/x.mp4"):
+        fs.pipe(name, b"bytes")
+    assert uris("memory://pat/d1/x.mp4") == ["x.mp4"]
+    assert uris("memory://pat/d?/x.mp4") == ["d1/x.mp4", "d2/x.mp4"]
+    assert uris("memory://pat") == ["d1/x.mp4", "d2/x.mp4"]
+
+
+def test_a_csv_with_a_byte_order_mark_is_read(tmp_path):
+    (tmp_path / "s.csv").write_bytes(b"\xef\xbb\xbfuri,licence\n1.mp4,CC0-1.0\n")
+    assert uris(tmp_path / "s.csv") == ["1.mp4"]
+
+
+def test_locations_are_absolute_so_that_workers_elsewhere_find_them(tmp_path, monkeypatch):
+    touch(tmp_path, "in/1.mp4")
+    monkeypatch.chdir(tmp_path)
+    assert Path(list_sources("in")[0].location).is_absolute()
+
+
+def test_a_source_that_is_gone_since_ingest_is_named(tmp_path):
+    touch(tmp_path, "1.mp4")
+    with pytest.raises(SourceError, match="is no longer below"):
+        locations(str(tmp_path), ["1.mp4", "2.mp4"])
