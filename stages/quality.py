@@ -11,20 +11,20 @@ import numpy.typing as npt
 import soundfile
 
 from pipeline.cache import open_cache
-from pipeline.clip_files import ClipFiles
+from pipeline.clip_files import ClipFiles, ClipStage
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError
 from pipeline.manifest import read_rows
 from pipeline.params import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
 from pipeline.rows import SAMPLE_RATE_HZ, Clip, Quality
-from pipeline.stage import Reject, Stage
+from pipeline.stage import Reject
 
 CLIPS = DATA / "faces" / "clips.parquet"
 TABLE = DATA / "quality" / "quality.parquet"
 
 
-class QualityStage(Stage[ClipFiles, Quality]):
+class QualityStage(ClipStage[Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
@@ -33,14 +33,6 @@ class QualityStage(Stage[ClipFiles, Quality]):
     def __init__(self, params: QualityParams) -> None:
         self.params = params
 
-    def item_id(self, item: ClipFiles) -> str:
-        """Return the clip_id."""
-        return item.clip.clip_id
-
-    def identity(self, item: ClipFiles) -> Mapping[str, Any]:
-        """Return the clip's id and the cache key of its files, which names their content."""
-        return item.identity()
-
     def cache_params(self) -> Mapping[str, Any]:
         """Return the section's values."""
         return self.params.model_dump()
@@ -48,14 +40,6 @@ class QualityStage(Stage[ClipFiles, Quality]):
     def weights(self) -> Mapping[str, str]:
         """Return the digest of Silero VAD's model file."""
         return {speech.WEIGHTS: speech.weights_digest()}
-
-    def deadline_s(self, item: ClipFiles) -> float:
-        """Return a minute, and a second more per second of clip: a hundred times what it takes."""
-        return 60.0 + item.clip.num_frames / 25
-
-    def artifacts(self, item: ClipFiles) -> Sequence[tuple[str, str]]:
-        """Return the clip's three files."""
-        return item.artifacts()
 
     def setup(self) -> None:
         """Load Silero VAD and keep OpenCV on one thread."""

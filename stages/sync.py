@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.cache import open_cache
-from pipeline.clip_files import ClipFiles
+from pipeline.clip_files import ClipFiles, ClipStage
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError, UnreadableError
 from pipeline.judge.curve import JudgeResult
@@ -18,13 +18,13 @@ from pipeline.judge.points import SCHEMAS
 from pipeline.manifest import read_rows
 from pipeline.media.flac import read_flac
 from pipeline.params import SyncParams, load_params
-from pipeline.rows import FPS, Clip, SyncScore
-from pipeline.stage import Reject, Stage
+from pipeline.rows import Clip, SyncScore
+from pipeline.stage import Reject
 
 TABLE = DATA / "sync" / "sync.parquet"
 
 
-class Sync(Stage[ClipFiles, SyncScore]):
+class Sync(ClipStage[SyncScore]):
     """Scores the landmarks that `faces` stored: no second decode of the video."""
 
     name: ClassVar[str] = "sync"
@@ -33,14 +33,6 @@ class Sync(Stage[ClipFiles, SyncScore]):
     def __init__(self, params: SyncParams) -> None:
         self.params = params
 
-    def item_id(self, item: ClipFiles) -> str:
-        """Return the clip's name."""
-        return item.clip.clip_id
-
-    def identity(self, item: ClipFiles) -> Mapping[str, Any]:
-        """Return the clip's name and the cache key of its files, which names their content."""
-        return item.identity()
-
     def cache_params(self) -> Mapping[str, Any]:
         """Return the judge's name."""
         return self.params.model_dump()
@@ -48,14 +40,6 @@ class Sync(Stage[ClipFiles, SyncScore]):
     def weights(self) -> Mapping[str, str]:
         """Return the digest of the bundled judge."""
         return {"landmark_judge.safetensors": weights_sha256()}
-
-    def deadline_s(self, item: ClipFiles) -> float:
-        """Return a minute, and one second more per second of clip."""
-        return 60.0 + item.clip.num_frames / FPS
-
-    def artifacts(self, item: ClipFiles) -> Sequence[tuple[str, str]]:
-        """Return the clip's files."""
-        return item.artifacts()
 
     def setup(self) -> None:
         """Load the judge."""
