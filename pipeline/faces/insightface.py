@@ -205,4 +205,7 @@ def _providers() -> tuple[list[str], list[dict[str, str]]]:
 def _box(previous: Region) -> Box:
     if isinstance(previous, Detection):
         return previous.box
-    return box_of(previous) if previous.ndim == 2 else (*map(float, previous),)  # type: ignore[return-value]
+    if previous.ndim == 2:
+        return box_of(previous)
+    x0, y0, x1, y1 = map(float, previous)
+    return x0, y0, x1, y1

@@ -244,7 +244,8 @@ def _region(previous: Region) -> tuple[NDArray[np.float64], float, float]:
         x0, y0, x1, y1 = previous.box
         return np.array([x0 + x1, y0 + y1]) / 2, max(x1 - x0, y1 - y0), previous.roll_rad
     if previous.ndim == 1:
-        return _region(Detection((*map(float, previous),), 1.0))  # type: ignore[arg-type]
+        left, top, right_x, bottom = map(float, previous)
+        return _region(Detection((left, top, right_x, bottom), 1.0))
     xy = previous[:, :2].astype(np.float64)
     right = xy[EYE_OUTER_RIGHT] - xy[EYE_OUTER_LEFT]
     roll = float(np.arctan2(right[1], right[0]))
