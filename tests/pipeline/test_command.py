@@ -206,7 +206,7 @@ def wait_for_calls(workspace: Path, number: int) -> None:
 
 
 def wait_until_workers_are_gone(workspace: Path) -> None:
-    """Ray's workers notice after a while that their driver is dead: wait for three quiet seconds."""
+    """Ray's workers notice after a while that their driver is dead: wait for 3 quiet seconds."""
     before, now = -1, 0
     while now != before:
         time.sleep(3)
