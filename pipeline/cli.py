@@ -11,11 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline import weights as weight_files
+from pipeline.atomic import write_json
 from pipeline.cache import collect_garbage, open_cache
 from pipeline.command import DATA, run_main
 from pipeline.demo.compare import TARGETS, compare, render_table
 from pipeline.errors import ManifestError, TruthError, WeightsError
-from pipeline.funnel import TABLES, funnel, table_path, write_funnel
+from pipeline.funnel import TABLES, funnel, table_path
 from pipeline.manifest import read_table
 from pipeline.params import load_params
 
@@ -73,10 +74,10 @@ def truth(
     source = Path(load_params().ingest.source)
     answers = DEMO / "truth.json"
     if not source.is_relative_to(DEMO) or not answers.exists():
-        write_funnel(out, {"compared": False, "why": "ingest.source is not the demo corpus"})
+        write_json(out, {"compared": False, "why": "ingest.source is not the demo corpus"})
         return
     metrics = compare(answers, DATA)
-    write_funnel(out, {"compared": True, **metrics})
+    write_json(out, {"compared": True, **metrics})
     if not quiet:
         console.print(render_table(metrics))
     missed = [name for name, target in TARGETS.items() if metrics[name] < target]

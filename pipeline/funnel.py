@@ -1,6 +1,5 @@
 """What became of every input, stage by stage, counted from the tables alone."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,14 +34,6 @@ def funnel(data: Path, stages: Iterable[str] = tuple(TABLES)) -> dict[str, Any]:
         if table_path(data, stage).exists()
     ]
     return {"sources": lines[0]["in"] if lines else 0, "stages": lines}
-
-
-def write_funnel(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a funnel as JSON, at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    part.replace(path)
 
 
 def _count(stage: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import ManifestError, StorageError
+from pipeline.atomic import replacing
+from pipeline.errors import ManifestError
 from pipeline.outcome import Outcome
 
 Row = TypeVar("Row")
@@ -52,13 +53,8 @@ def write_table(path: Path, outcomes: Iterable[Outcome], row_type: type[Any]) ->
             raise ManifestError(f"{path}: item {one.item_id!r} appears more than once")
     records = [record for outcome in ordered for record in _records(outcome)]
     table = pa.Table.from_pylist(records, schema=schema_of(row_type))
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
         pq.write_table(table, part, compression="zstd", row_group_size=65536)
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot write the table: {error}") from error
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
 
@@ -168,11 +169,11 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def _explain(path: Path, error: ValidationError) -> str:
-    return "\n".join(_explain_one(path, dict(problem)) for problem in error.errors())
+    return "\n".join(_explain_one(path, problem) for problem in error.errors())
 
 
-def _explain_one(path: Path, problem: dict[str, object]) -> str:
-    parts = [str(part) for part in problem["loc"]]  # type: ignore[attr-defined]
+def _explain_one(path: Path, problem: ErrorDetails) -> str:
+    parts = [str(part) for part in problem["loc"]]
     key = ".".join(parts)
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key; known here: {', '.join(_known(parts[:-1]))}"
@@ -182,5 +183,8 @@ def _explain_one(path: Path, problem: dict[str, object]) -> str:
 def _known(section: list[str]) -> list[str]:
     model: type[BaseModel] = Params
     for part in section:
-        model = Params.model_fields[part].annotation  # type: ignore[assignment]
+        found = Params.model_fields[part].annotation
+        assert isinstance(found, type), part
+        assert issubclass(found, BaseModel), part
+        model = found
     return sorted(model.model_fields)

@@ -17,7 +17,7 @@ import numpy as np
 import webdataset
 from numpy.typing import NDArray
 
-from pipeline.errors import StorageError
+from pipeline.atomic import replacing
 from pipeline.media.encode import read_video
 from pipeline.media.flac import read_flac
 
@@ -86,17 +86,13 @@ def write_shard(path: Path, samples: Sequence[PackedSample]) -> None:
     Raises:
         StorageError: the disk is full or not writable.
     """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar:
-            for sample in samples:
-                for suffix in MEMBERS:
-                    _add(tar, f"{sample.clip_id}.{suffix}", sample.files[suffix])
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"{path}: cannot write the shard: {error}") from error
+    with (
+        replacing(path) as part,
+        tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar,
+    ):
+        for sample in samples:
+            for suffix in MEMBERS:
+                _add(tar, f"{sample.clip_id}.{suffix}", sample.files[suffix])
 
 
 def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:

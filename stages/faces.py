@@ -16,6 +16,7 @@ from pipeline.command import DATA, execute, run_main
 from pipeline.errors import StorageError
 from pipeline.faces.backend import FaceBackend, open_backend, weights_of
 from pipeline.faces.cutting import CuttingRules, Segment, cut_faces
+from pipeline.funnel import table_path
 from pipeline.manifest import read_rows
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
@@ -26,7 +27,7 @@ from pipeline.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Scene, Video
 from pipeline.sources import local_copy, locations
 from pipeline.stage import Reject, Stage
 
-TABLE = DATA / "faces" / "clips.parquet"
+TABLE = table_path(DATA, "faces")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +200,10 @@ def _judge(clip: Clip, all_clips: Sequence[Clip], min_frames: int) -> Clip | Rej
 
 def videos_with_shots(data: Path, source: str) -> list[VideoShots]:
     """Join the tables `videos` and `scenes`: one item per video whose shots are known."""
-    videos = read_rows(data / "ingest" / "videos.parquet", Video)
+    videos = read_rows(table_path(data, "ingest"), Video)
     where = locations(source, [video.uri for video in videos])
     shots: dict[str, list[tuple[int, int]]] = {}
-    for scene in read_rows(data / "scenes" / "scenes.parquet", Scene):
+    for scene in read_rows(table_path(data, "scenes"), Scene):
         shots.setdefault(scene.video_id, []).append((scene.start_frame, scene.end_frame))
     return [
         VideoShots(video, where[video.uri], tuple(sorted(shots[video.video_id])))

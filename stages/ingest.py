@@ -8,6 +8,7 @@ from typing import Any
 from pipeline.cache import file_sha256
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import NotMediaError, UnreadableError
+from pipeline.funnel import table_path
 from pipeline.media.probe import Probe, probe
 from pipeline.outcome import Outcome, Part
 from pipeline.params import load_params
@@ -15,7 +16,7 @@ from pipeline.rows import Video
 from pipeline.sources import Source, fingerprint, list_sources, local_copy
 from pipeline.stage import Reject, Stage
 
-TABLE = DATA / "ingest" / "videos.parquet"
+TABLE = table_path(DATA, "ingest")
 VIDEO_SUFFIXES = {
     ".3gp",
     ".asf",

@@ -14,14 +14,15 @@ from pipeline.cache import open_cache
 from pipeline.clip_files import ClipFiles, ClipStage
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError
+from pipeline.funnel import table_path
 from pipeline.manifest import read_rows
 from pipeline.params import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
 from pipeline.rows import SAMPLE_RATE_HZ, Clip, Quality
 from pipeline.stage import Reject
 
-CLIPS = DATA / "faces" / "clips.parquet"
-TABLE = DATA / "quality" / "quality.parquet"
+CLIPS = table_path(DATA, "faces")
+TABLE = table_path(DATA, "quality")
 
 
 class QualityStage(ClipStage[Quality]):

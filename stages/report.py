@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.atomic import write_text
 from pipeline.cache import open_cache
 from pipeline.command import DATA, run_main
-from pipeline.errors import StorageError
 from pipeline.funnel import funnel
 from pipeline.params import Params, load_params
 from pipeline.report.clips import join_clips, read_tables
@@ -33,18 +33,8 @@ def build_report(
         params=params,
         open_artifact=open_artifact or open_cache().artifact_path,
     )
-    return _write(reports / PAGE, render(inputs))
-
-
-def _write(path: Path, text: str) -> Path:
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot write the report: {error}") from error
-    return path
+    write_text(reports / PAGE, render(inputs))
+    return reports / PAGE
 
 
 def main() -> None:

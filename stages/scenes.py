@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.command import DATA, execute, run_main
+from pipeline.funnel import table_path
 from pipeline.manifest import read_rows
 from pipeline.media.shots import find_shots
 from pipeline.params import ScenesParams, load_params
@@ -13,7 +14,7 @@ from pipeline.rows import Scene, Video
 from pipeline.sources import local_copy, locations
 from pipeline.stage import Reject, Stage
 
-TABLE = DATA / "scenes" / "scenes.parquet"
+TABLE = table_path(DATA, "scenes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class Scenes(Stage[VideoFile, Scene]):
 def main() -> None:
     """`python -m stages.scenes`, called by dvc.yaml."""
     params = load_params()
-    videos = read_rows(DATA / "ingest" / "videos.parquet", Video)
+    videos = read_rows(table_path(DATA, "ingest"), Video)
     where = locations(params.ingest.source, [video.uri for video in videos])
     items = [VideoFile(video, where[video.uri]) for video in videos]
     execute(Scenes(params.scenes), items, TABLE, Scene, params)

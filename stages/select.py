@@ -5,8 +5,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.atomic import write_json, write_text
 from pipeline.command import DATA, run_main
-from pipeline.funnel import funnel, table_path, write_funnel
+from pipeline.funnel import funnel, table_path
 from pipeline.manifest import read_rows, write_table
 from pipeline.outcome import Outcome, Part
 from pipeline.params import SelectParams, load_params
@@ -64,10 +65,9 @@ def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
         "face_px": (20.0, [one.quality.face_px for one in scored if one.quality]),
     }
     accepted = [not one.reason for one in scored]
-    reports.mkdir(parents=True, exist_ok=True)
     for name, (width, values) in series.items():
         text = histogram(list(zip(values, accepted, strict=True)), width)
-        (reports / f"{name}_histogram.csv").write_text(text, encoding="utf-8")
+        write_text(reports / f"{name}_histogram.csv", text)
 
 
 def select(data: Path, reports: Path, params: SelectParams) -> None:
@@ -76,7 +76,7 @@ def select(data: Path, reports: Path, params: SelectParams) -> None:
     outcomes = [outcome(one, params) for one in judged]
     write_table(table_path(data, "select"), outcomes, Selected)
     write_plots(judged, reports)
-    write_funnel(reports / "funnel.json", funnel(data, UP_TO_HERE))
+    write_json(reports / "funnel.json", funnel(data, UP_TO_HERE))
 
 
 def main() -> None:

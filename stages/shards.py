@@ -1,6 +1,5 @@
 """select -> shards: the offset corrected, re-scored through the training reader, packed."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -9,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.atomic import write_json, write_text
 from pipeline.cache import Cache, canonical_json, file_sha256, open_cache
+from pipeline.clip_files import ClipFiles
 from pipeline.command import DATA, execute, run_main
 from pipeline.correction import Cut, common_interval
 from pipeline.datacard import datacard
@@ -59,7 +60,7 @@ class SelectedClip:
     clip: Clip
     sync: SyncScore
     quality: Quality
-    files: Mapping[str, Path]
+    files: ClipFiles
 
 
 class Shards(Stage[SelectedClip, Sample]):
@@ -82,7 +83,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
     def artifacts(self, item: SelectedClip) -> Sequence[tuple[str, str]]:
         """Return the clip's three files."""
-        return [(item.clip.artifact, path.name) for path in item.files.values()]
+        return item.files.artifacts()
 
     def setup(self) -> None:
         """Load the judge."""
@@ -106,11 +107,12 @@ class Shards(Stage[SelectedClip, Sample]):
 def write_streams(item: SelectedClip, cut: Cut, workdir: Path) -> None:
     """Write mp4, flac and npz of the common interval, and the JSON as far as it is known."""
     video = _member(workdir, item, "mp4")
-    trim_clip(item.files["mp4"], video, cut.first_video_frame, cut.num_frames)
-    sound = cut.audio(as_int16(read_flac(item.files["flac"])))
+    assert item.files.video is not None, "shards is given the aligned video"
+    trim_clip(item.files.video, video, cut.first_video_frame, cut.num_frames)
+    sound = cut.audio(as_int16(read_flac(item.files.audio)))
     write_flac(_member(workdir, item, "flac"), sound, SAMPLE_RATE_HZ)
     picked = slice(cut.first_video_frame, cut.first_video_frame + cut.num_frames)
-    with np.load(item.files["npz"], allow_pickle=False) as arrays:
+    with np.load(item.files.landmarks, allow_pickle=False) as arrays:
         trimmed = {name: arrays[name][picked] for name in sorted(arrays.files)}
     np.savez_compressed(_member(workdir, item, "npz"), **trimmed)
     _member(workdir, item, "json").write_text("{}", encoding="utf-8")
@@ -184,15 +186,10 @@ def selected_clips(data: Path, cache: Cache) -> list[SelectedClip]:
             clips[one.clip_id],
             sync[one.clip_id],
             quality[one.clip_id],
-            _files(clips[one.clip_id], cache),
+            ClipFiles.of(clips[one.clip_id], cache),
         )
         for one in read_rows(table_path(data, "select"), Selected)
     ]
-
-
-def _files(clip: Clip, cache: Cache) -> dict[str, Path]:
-    names = ("flac", "mp4", "npz")
-    return {n: cache.place(clip.artifact, f"{clip.clip_id}.{n}") for n in names}
 
 
 def with_shard_names(
@@ -237,10 +234,7 @@ def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cach
         write_shard(out / name, members)
         entries.append(_index_entry(out, name, members))
     index = {"fps": FPS, "sample_rate_hz": SAMPLE_RATE_HZ, "shards": entries}
-    text = json.dumps({**index, "splits": _totals(entries)}, indent=2, sort_keys=True)
-    part = out / "index.json.part"
-    part.write_text(text + "\n", encoding="utf-8")
-    part.replace(out / "index.json")
+    write_json(out / "index.json", {**index, "splits": _totals(entries)})
 
 
 def _index_entry(out: Path, name: str, members: Sequence[PackedSample]) -> dict[str, Any]:
@@ -270,13 +264,12 @@ def _totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
 def run(params: Params) -> None:
     """Make samples, tars, index, table and data card."""
     cache = open_cache()
-    OUT.mkdir(parents=True, exist_ok=True)
     clips = selected_clips(DATA, cache)
     name = partial(with_shard_names, params=params.shards, cache=cache)
     execute(Shards(), clips, table_path(DATA, "shards"), Sample, params, finish=name)
     pack(read_rows(table_path(DATA, "shards"), Sample), OUT, params.shards, cache)
     card = datacard(funnel(DATA), OUT / "index.json", table_path(DATA, "ingest"))
-    (OUT / "README.md").write_text(card, encoding="utf-8")
+    write_text(OUT / "README.md", card)
 
 
 def main() -> None:

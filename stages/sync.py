@@ -12,6 +12,7 @@ from pipeline.cache import open_cache
 from pipeline.clip_files import ClipFiles, ClipStage
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError, UnreadableError
+from pipeline.funnel import table_path
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import LandmarkJudge, weights_sha256
 from pipeline.judge.points import SCHEMAS
@@ -21,7 +22,7 @@ from pipeline.params import SyncParams, load_params
 from pipeline.rows import Clip, SyncScore
 from pipeline.stage import Reject
 
-TABLE = DATA / "sync" / "sync.parquet"
+TABLE = table_path(DATA, "sync")
 
 
 class Sync(ClipStage[SyncScore]):
@@ -97,7 +98,7 @@ def _read_audio(path: Path) -> NDArray[np.float32]:
 def main() -> None:
     """`python -m stages.sync`, called by dvc.yaml."""
     params, cache = load_params(), open_cache()
-    clips = read_rows(DATA / "faces" / "clips.parquet", Clip)
+    clips = read_rows(table_path(DATA, "faces"), Clip)
     items = [ClipFiles.of(clip, cache) for clip in clips]
     execute(Sync(params.sync), items, TABLE, SyncScore, params)
 

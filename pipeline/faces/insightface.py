@@ -8,7 +8,6 @@ The 106-point network has no confidence of its own and wants a detector's box. S
 the detector runs on the surroundings of the face alone, at 160 px: a few milliseconds give both.
 """
 
-import hashlib
 import logging
 import math
 import os
@@ -26,6 +25,7 @@ from insightface.model_zoo import model_zoo
 from insightface.utils.storage import ensure_available
 from numpy.typing import NDArray
 
+from pipeline.cache import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.faces import boxes
 from pipeline.faces.backend import (
@@ -74,9 +74,7 @@ def pack_files(name: str, root: str) -> tuple[Path, Path]:
 
 def pack_sha256(name: str, root: str) -> dict[str, str]:
     """Return file name -> SHA-256 of the two networks of a pack."""
-    return {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in pack_files(name, root)
-    }
+    return {path.name: file_sha256(path) for path in pack_files(name, root)}
 
 
 class InsightFaceBackend:

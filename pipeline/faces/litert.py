@@ -5,7 +5,6 @@ with box centre and size and six key points, all in pixels of its input relative
 a logit. Face Mesh looks at a square 1.5 times the face, turned so that the eyes are level.
 """
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -201,7 +200,9 @@ def installed_weights() -> dict[str, str]:
         WeightsError: one of them is absent or altered.
     """
     files = (DETECTOR.file, MESH)
-    return {file: hashlib.sha256(weights.path_of(file).read_bytes()).hexdigest() for file in files}
+    for file in files:
+        weights.path_of(file)  # reads the file and holds it against the lock
+    return {file: weights.sha256_of(file) for file in files}
 
 
 def _tiles(width: int, height: int) -> list[tuple[int, int, int]]:

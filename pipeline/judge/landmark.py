@@ -7,7 +7,6 @@ of their number, which again gives unit vectors. See docs/landmark_judge.md for 
 Shape suffixes: T frames, L landmarks, C coordinates, N samples, W = T - 10 windows, D embedding.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from pipeline.cache import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.judge.curve import JudgeResult, pair_distances, read_curve
 from pipeline.judge.features import centred, log_mel, mouth_shape, normalised
@@ -86,7 +86,7 @@ def weights_sha256(path: Path = WEIGHTS_PATH) -> str:
         WeightsError: no such file.
     """
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return file_sha256(path)
     except FileNotFoundError as error:
         raise WeightsError(f"{path}: the judge's weights are missing; reinstall") from error
 

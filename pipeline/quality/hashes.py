@@ -59,11 +59,6 @@ def audio_hash(audio_N: npt.NDArray[np.float32]) -> str:
     return _hex((coefficients_KB > _FLAT_BELS).ravel())
 
 
-def hamming(one: str, two: str) -> int:
-    """Return in how many bits two hashes differ."""
-    return (int(one, 16) ^ int(two, 16)).bit_count()
-
-
 def _to_grid(frame_HW: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     size = (_GRID, _GRID)
     return np.asarray(cv2.resize(frame_HW.astype(np.float64), size, interpolation=cv2.INTER_AREA))

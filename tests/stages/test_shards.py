@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.cache import LocalCache, file_sha256
+from pipeline.clip_files import ClipFiles
 from pipeline.correction import common_interval
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
@@ -48,7 +49,8 @@ def selected(num_frames: int, files: dict[str, Path], offset: int) -> SelectedCl
     clip = Clip(**{**as_dict(base.clip), "num_frames": num_frames, "end_frame": num_frames})
     assert base.sync
     row = Selected(clip_id="c", video_id="v", split="train", group="g", offset_frames=offset)
-    return SelectedClip(row, base.video, clip, base.sync, GOOD, files)
+    paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
+    return SelectedClip(row, base.video, clip, base.sync, GOOD, paths)
 
 
 def as_dict(row: Clip | SyncScore | Quality | Video) -> dict[str, object]:

@@ -1,12 +1,17 @@
 import numpy as np
 import pytest
 
-from pipeline.quality.hashes import audio_hash, hamming, picture_hash
+from pipeline.quality.hashes import audio_hash, picture_hash
 from pipeline.quality.picture import read_pictures
 from tests.pipeline.quality.synthetic import moving, texture, write_video
 
 NEAR_BITS = 4
 """params.yaml select.near_duplicate_bits."""
+
+
+def hamming(one: str, two: str) -> int:
+    """Return in how many bits two hashes differ."""
+    return (int(one, 16) ^ int(two, 16)).bit_count()
 
 
 def encoded(tmp_path, luma, crf):
