@@ -12,6 +12,8 @@ LipforgeError
 |  |- DecodeError        the container opened, its frames or samples did not
 |  `- UnreadableError    the file system refused to give the bytes
 |- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
+|- NonFiniteLossError    a loss or gradient is no number    stop before the optimizer step
+|- CheckpointError       a training run cannot be resumed   stop
 |- ClusterError          Ray cannot be reached or has no CPU stop
 `- TruthError            the demo corpus misses a target     `lipforge truth --strict` exits 1
 """
@@ -85,6 +87,14 @@ class TooManyFailuresError(LipforgeError):
             f"run.max_failed_fraction allows; first: {first}"
         )
         self.stage, self.failed, self.total = stage, failed, total
+
+
+class NonFiniteLossError(LipforgeError):
+    """A loss or a gradient is infinite or NaN; the weights are still those before the step."""
+
+
+class CheckpointError(LipforgeError):
+    """A checkpoint cannot be read, or does not belong to this task, or ranks see different ones."""
 
 
 class TruthError(LipforgeError):

@@ -1,0 +1,125 @@
+"""What the index finds in tars, and what it makes of broken ones."""
+
+import io
+import os
+import tarfile
+
+import fsspec
+import pytest
+
+from tests.trainers.data.made_shards import write_shards
+from trainers.data.errors import ShardReadError, TrainingDataError
+from trainers.data.index import index_shards, read_members, shard_urls
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return write_shards(tmp_path_factory.mktemp("shards"), [[20, 40], [18]])
+
+
+def tar_of(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def test_clips_are_found_in_their_order_with_their_lengths(shards):
+    index = index_shards(shard_urls(shards))
+    assert index.clip_ids.tolist() == ["clip000", "clip001", "clip002"]
+    assert index.num_frames.tolist() == [20, 40, 18]
+    assert index.clips_per_shard == [2, 1]
+    assert index.key(2) == "train-0001-000.tar/clip002"
+    assert not index.bad
+
+
+def test_members_are_read_whole_and_alone(shards):
+    index = index_shards(shard_urls(shards))
+    members = read_members(index.urls[0], index.spans[1])
+    loose = shards.parent / "loose"
+    assert members["mp4"] == (loose / "clip001.mp4").read_bytes()
+    assert members["flac"] == (loose / "clip001.flac").read_bytes()
+
+
+def test_short_clips_are_left_out_and_listed(shards):
+    index = index_shards(shard_urls(shards), min_frames=19)
+    assert index.clip_ids.tolist() == ["clip000", "clip001"]
+    assert index.too_short == ("train-0001-000.tar/clip002",)
+
+
+def test_a_folder_a_glob_a_brace_list_and_a_file_name_the_same_tars(shards):
+    expected = shard_urls(shards)
+    assert shard_urls(f"{shards}/*.tar") == expected
+    assert shard_urls(f"{shards}/train-{{0000..0001}}-000.tar") == expected
+    assert shard_urls([f"{shards}/train-0001-000.tar", shards]) == expected
+
+
+def test_a_store_of_fsspec_serves_as_well_as_a_folder(shards):
+    memory = fsspec.filesystem("memory")
+    for path in shards.glob("*.tar"):
+        memory.pipe_file(f"/bucket/{path.name}", path.read_bytes())
+    near, far = (index_shards(shard_urls(where)) for where in (shards, "memory://bucket"))
+    assert far.urls[0].startswith("memory://")
+    assert far.fingerprint() == near.fingerprint()
+    assert read_members(far.urls[1], far.spans[2]) == read_members(near.urls[1], near.spans[2])
+
+
+def test_a_kept_index_is_used_until_the_shard_changes(shards, tmp_path, monkeypatch):
+    first = index_shards(shard_urls(shards), cache_dir=tmp_path)
+    opened = []
+    whole = tarfile.open
+    monkeypatch.setattr(tarfile, "open", lambda *a, **k: opened.append(1) or whole(*a, **k))
+    again = index_shards(shard_urls(shards), cache_dir=tmp_path)
+    assert not opened
+    assert again.fingerprint() == first.fingerprint()
+    assert again.spans.tolist() == first.spans.tolist()
+    changed = shards / "train-0001-000.tar"
+    os.utime(changed, (1, 1))
+    index_shards(shard_urls(shards), cache_dir=tmp_path)
+    assert len(opened) == 1
+
+
+def test_a_sample_without_a_member_or_a_length_is_counted_with_its_key(tmp_path):
+    good = {"a.mp4": b"1", "a.flac": b"2", "a.json": b'{"num_frames": 30}'}
+    no_sound = {"b.mp4": b"1", "b.json": b'{"num_frames": 30}'}
+    no_length = {"c.mp4": b"1", "c.flac": b"2", "c.json": b"{}"}
+    tar_of(tmp_path / "s.tar", good | no_sound | no_length)
+    index = index_shards(shard_urls(tmp_path))
+    assert index.clip_ids.tolist() == ["a"]
+    assert set(index.bad) == {"s.tar/b", "s.tar/c"}
+    assert "flac" in index.bad["s.tar/b"]
+    assert "num_frames" in index.bad["s.tar/c"]
+
+
+def test_of_a_cut_off_tar_the_whole_samples_remain_and_the_rest_is_counted(shards, tmp_path):
+    whole = (shards / "train-0000-000.tar").read_bytes()
+    with tarfile.open(shards / "train-0000-000.tar") as tar:
+        second = tar.getmember("clip001.mp4")
+    (tmp_path / "s.tar").write_bytes(whole[: second.offset_data + 100])
+    index = index_shards(shard_urls(tmp_path))
+    assert index.clip_ids.tolist() == ["clip000"]
+    assert any("s.tar" in key for key in index.bad)
+    (tmp_path / "s.tar").write_bytes(b"no tar at all" * 100)
+    assert "not a whole tar" in index_shards(shard_urls(tmp_path)).bad["s.tar/"]
+
+
+def test_a_shard_that_shrank_after_indexing_is_the_storages_fault(shards, tmp_path):
+    whole = (shards / "train-0000-000.tar").read_bytes()
+    (tmp_path / "s.tar").write_bytes(whole)
+    index = index_shards(shard_urls(tmp_path))
+    (tmp_path / "s.tar").write_bytes(whole[:5000])
+    with pytest.raises(ShardReadError, match="changed after"):
+        read_members(index.urls[0], index.spans[1])
+    (tmp_path / "s.tar").unlink()
+    with pytest.raises(ShardReadError, match="cannot be read"):
+        read_members(index.urls[0], index.spans[0])
+
+
+def test_a_name_without_tars_is_an_error(tmp_path):
+    with pytest.raises(TrainingDataError, match=r"no \.tar"):
+        shard_urls(tmp_path)
+    with pytest.raises(TrainingDataError, match=r"no \.tar"):
+        shard_urls(tmp_path / "absent.tar")
+    with pytest.raises(ShardReadError, match="cannot be listed"):
+        shard_urls("nosuchprotocol://x/y.tar")

@@ -1,0 +1,1 @@
+"""What the networks hear: spectrograms and speech features, and their windows."""

@@ -1,0 +1,1 @@
+"""One loader for every trainer: shards in, batches out, `batch = f(seed, step)`."""

@@ -1,0 +1,248 @@
+"""What lies where in the shards: every clip's shard, length and byte ranges.
+
+Made once by reading the headers of the tars and the JSON members; kept in a folder if one is
+named, keyed by each shard's URL and what its file system says of its state. With it a clip is one
+range read, so that each clip is read by the one worker that shows it, and no byte of `npz` at all.
+"""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+from numpy.typing import NDArray
+from webdataset.shardlists import expand_urls
+
+from pipeline.atomic import write_text
+from trainers.data.errors import ShardReadError, TrainingDataError
+
+MEMBERS = ("mp4", "flac")
+"""What training reads of a sample; its JSON is read here."""
+SCANNERS = 8
+"""Shards whose headers are read at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardContents:
+    """The clips of one shard, in the order of the tar."""
+
+    clip_ids: list[str]
+    num_frames: list[int]
+    spans: list[list[int]]
+    """Offset and size in bytes of `mp4`, then of `flac`."""
+    bad: dict[str, str] = field(default_factory=dict)
+    """clip_id, or "" for the shard itself -> why it cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardIndex:
+    """All clips that training may show, numbered through the shards in the order of their URLs."""
+
+    urls: tuple[str, ...]
+    shard_of: NDArray[np.int32]
+    """(N,) number of the shard."""
+    clip_ids: NDArray[np.str_]
+    """(N,)"""
+    num_frames: NDArray[np.int32]
+    """(N,) at 25 fps."""
+    spans: NDArray[np.int64]
+    """(N, 2, 2): `mp4`, `flac` by offset, size in bytes."""
+    too_short: tuple[str, ...]
+    """Keys of clips that have fewer frames than was asked for."""
+    bad: Mapping[str, str]
+    """Key of a sample that cannot be used -> why."""
+
+    def __len__(self) -> int:
+        return len(self.shard_of)
+
+    @property
+    def clips_per_shard(self) -> list[int]:
+        """Number of clips of each shard."""
+        return [int(n) for n in np.bincount(self.shard_of, minlength=len(self.urls))]
+
+    def key(self, clip: int) -> str:
+        """Return `shard.tar/clip_id`, for messages."""
+        return f"{_name(self.urls[self.shard_of[clip]])}/{self.clip_ids[clip]}"
+
+    def fingerprint(self) -> str:
+        """Return a digest of clips and lengths: another one, another order. Knows no path."""
+        rows = zip(self.clip_ids.tolist(), self.num_frames.tolist(), strict=True)
+        return hashlib.sha256(json.dumps(list(rows)).encode()).hexdigest()
+
+
+def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
+    """Return the URLs of all tars, sorted.
+
+    Args:
+        sources: folders, tars, globs or brace lists (`s3://b/train-{0000..0007}.tar`); local paths
+            or any URL that fsspec knows.
+
+    Raises:
+        TrainingDataError: one of them names no tar.
+        ShardReadError: the file system cannot be listed.
+    """
+    named = [sources] if isinstance(sources, str | Path) else list(sources)
+    urls: set[str] = set()
+    for source in named:
+        found = _expand(str(source))
+        if not found:
+            raise TrainingDataError(f"{source}: no .tar there; name a folder of shards, or a tar")
+        urls |= set(found)
+    return sorted(urls)
+
+
+def index_shards(
+    urls: Sequence[str], min_frames: int = 16, cache_dir: Path | None = None
+) -> ShardIndex:
+    """Read what lies where, several shards at once.
+
+    Args:
+        min_frames: shorter clips are left out, and listed.
+        cache_dir: where to keep the result for the next start.
+
+    Raises:
+        ShardReadError: a shard cannot be opened or read.
+    """
+    with ThreadPoolExecutor(SCANNERS) as threads:
+        contents = list(threads.map(lambda url: _contents(url, cache_dir), urls))
+    rows = [
+        (shard, clip_id, frames, spans)
+        for shard, one in enumerate(contents)
+        for clip_id, frames, spans in zip(one.clip_ids, one.num_frames, one.spans, strict=True)
+    ]
+    kept = [row for row in rows if row[2] >= min_frames]
+    names = [_name(url) for url in urls]
+    return ShardIndex(
+        urls=tuple(urls),
+        shard_of=np.array([row[0] for row in kept], np.int32),
+        clip_ids=np.array([row[1] for row in kept], np.str_),
+        num_frames=np.array([row[2] for row in kept], np.int32),
+        spans=np.array([row[3] for row in kept], np.int64).reshape(-1, 2, 2),
+        too_short=tuple(f"{names[row[0]]}/{row[1]}" for row in rows if row[2] < min_frames),
+        bad={
+            f"{name}/{clip_id}": why
+            for name, one in zip(names, contents, strict=True)
+            for clip_id, why in one.bad.items()
+        },
+    )
+
+
+def read_members(url: str, spans: NDArray[np.int64]) -> dict[str, bytes]:
+    """Return `mp4` and `flac` of one clip, with one range read.
+
+    Args:
+        spans: (2, 2) offset and size in bytes.
+
+    Raises:
+        ShardReadError: the storage refuses, or the shard has become shorter.
+    """
+    begin, end = int(spans[:, 0].min()), int(spans.sum(axis=1).max())
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        read: bytes = fs.cat_file(path, start=begin, end=end)
+    except (OSError, ValueError) as error:  # ValueError: a protocol that fsspec does not know
+        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+    if len(read) != end - begin:
+        raise ShardReadError(f"{url}: ends early; it was changed after it was indexed")
+    return {
+        name: read[offset - begin : offset - begin + size]
+        for name, (offset, size) in zip(MEMBERS, spans.tolist(), strict=True)
+    }
+
+
+def _name(url: str) -> str:
+    return url.rsplit("/", 1)[-1]
+
+
+def _expand(source: str) -> list[str]:
+    urls: list[str] = []
+    for one in expand_urls(source):
+        try:
+            fs, path = fsspec.core.url_to_fs(one)
+            if fs.isdir(path):
+                urls += map(fs.unstrip_protocol, fs.glob(f"{path.rstrip('/')}/**/*.tar"))
+            elif any(sign in path for sign in "*?["):
+                urls += map(fs.unstrip_protocol, fs.glob(path))
+            elif fs.exists(path):
+                urls.append(fs.unstrip_protocol(path))
+        except (OSError, ValueError) as error:
+            raise ShardReadError(f"{one}: cannot be listed: {error}") from error
+    return urls
+
+
+def _contents(url: str, cache_dir: Path | None) -> ShardContents:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        kept = cache_dir / f"{_stamp(url, fs.ukey(path))}.json" if cache_dir else None
+        if kept is not None and kept.is_file():
+            return ShardContents(**json.loads(kept.read_text(encoding="utf-8")))
+        with fs.open(path, "rb") as stream:
+            contents = _scan(stream)
+    except (OSError, ValueError) as error:
+        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+    if kept is not None:
+        fields = {name: getattr(contents, name) for name in ShardContents.__slots__}
+        write_text(kept, json.dumps(fields))
+    return contents
+
+
+def _stamp(url: str, state: str) -> str:
+    return hashlib.sha256(f"{url}\n{state}".encode()).hexdigest()[:32]
+
+
+def _scan(stream: Any) -> ShardContents:
+    contents = ShardContents([], [], [])
+    try:
+        with tarfile.open(fileobj=stream, mode="r:") as tar:
+            for clip_id, members in _samples(tar, contents.bad):
+                _add(contents, tar, clip_id, members)
+    except tarfile.TarError as error:
+        contents.bad[""] = f"not a whole tar: {error}"
+    return contents
+
+
+def _samples(
+    tar: tarfile.TarFile, bad: dict[str, str]
+) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Yield (clip_id, members): those that stand together and share the name before the dot."""
+    clip_id, members = "", dict[str, tarfile.TarInfo]()
+    try:
+        for member in tar:
+            name, _, suffix = member.name.rsplit("/", 1)[-1].partition(".")
+            if name != clip_id and members:
+                yield clip_id, members
+                members = {}
+            clip_id = name
+            members[suffix] = member
+    except tarfile.TarError as error:
+        bad[""] = f"not a whole tar: {error}"
+        members.popitem() if members else None  # its data may be cut off
+    if members:
+        yield clip_id, members
+
+
+def _add(
+    contents: ShardContents,
+    tar: tarfile.TarFile,
+    clip_id: str,
+    members: Mapping[str, tarfile.TarInfo],
+) -> None:
+    missing = [name for name in (*MEMBERS, "json") if name not in members]
+    if missing:
+        contents.bad[clip_id] = f"no member {', '.join(missing)}"
+        return
+    try:
+        stream = tar.extractfile(members["json"])
+        num_frames = int(json.load(stream)["num_frames"]) if stream else 0
+    except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
+        contents.bad[clip_id] = f"its JSON has no num_frames: {error!r}"
+        return
+    contents.clip_ids.append(clip_id)
+    contents.num_frames.append(num_frames)
+    contents.spans.append([n for m in MEMBERS for n in (members[m].offset_data, members[m].size)])

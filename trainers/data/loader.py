@@ -1,0 +1,344 @@
+"""Shards in, batches out. `batch_at(step)` is a pure function of the seed and the step.
+
+    index = index_shards(shard_urls("data/shards/train"), min_frames=32)
+    loader = Loader(index, WindowItem(), LoaderConfig(order=OrderConfig(seed=0, batch=8)))
+    for batch in loader.batches(first_step=resumed_at):
+        ...
+
+docs/loader.md says why the order is as it is, and how much memory it takes.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from pipeline.errors import MediaError
+from trainers.data.clip import DecodedClip, decode_clip
+from trainers.data.errors import TrainingDataError, too_many
+from trainers.data.index import ShardIndex, read_members
+from trainers.data.order import Order, OrderConfig, Pick
+from trainers.data.windows import Item, MakeItem, Prepare
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoaderConfig:
+    """The order, and how this machine carries it out."""
+
+    order: OrderConfig
+    window_frames: int = 16
+    """Starts are drawn so that so many frames follow."""
+    size_px: int | None = None
+    """Scale frames to this height and width; None keeps what is stored."""
+    max_bad_samples: int = 16
+    """More broken samples than this stop the run (counted per rank)."""
+    rank: int = 0
+    world_size: int = 1
+    workers: int = 0
+    """Threads or processes that decode ahead; 0 decodes when asked. Changes no batch."""
+    prefetch_steps: int = 2
+    """Batches that every worker may be ahead."""
+    worker_kind: Literal["thread", "fork", "spawn", "forkserver"] = "thread"
+    """Threads share memory, and decoding leaves Python's lock; processes of torch's DataLoader (by
+    how they start) are for a `make_item` or `prepare` that computes long in Python."""
+
+    def __post_init__(self) -> None:
+        if self.order.batch % self.world_size:
+            raise TrainingDataError(
+                f"loader: batch {self.order.batch} must be a multiple of {self.world_size} ranks"
+            )
+        if not 0 <= self.rank < self.world_size:
+            raise TrainingDataError(f"loader: no rank {self.rank} of {self.world_size}")
+        if self.workers < 0 or self.prefetch_steps < 1:
+            raise TrainingDataError("loader: workers must be >= 0 and prefetch_steps >= 1")
+        if self.workers > len(self.positions):
+            raise TrainingDataError(
+                f"loader: {self.workers} workers for {len(self.positions)} windows per rank; "
+                f"use at most one per window"
+            )
+
+    @property
+    def positions(self) -> range:
+        """The places of the whole batch that are this rank's."""
+        return range(self.rank, self.order.batch, self.world_size)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """This rank's part of one step."""
+
+    step: int
+    epoch: int
+    """The latest epoch that a clip of this part belongs to."""
+    data: dict[str, Any]
+    """Tensors of one shape stacked; numbers as a tensor; everything else a list."""
+    bad: dict[str, str]
+    """Broken samples found so far by this rank: key -> why. Others stood in for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What one worker made of a step; its positions are every n-th of the rank's."""
+
+    step: int
+    epoch: int
+    items: list[Item]
+    bad: dict[str, str]
+    columns: dict[str, Any] | None = None
+    """The items collated, in place of them, for the way from process to process."""
+
+
+class Loader:
+    """The batches of one rank."""
+
+    def __init__(
+        self,
+        index: ShardIndex,
+        make_item: MakeItem,
+        config: LoaderConfig,
+        prepare: Prepare | None = None,
+    ) -> None:
+        """Make the loader; nothing is decoded yet.
+
+        Raises:
+            TrainingDataError: no clip, or a clip is shorter than `window_frames`.
+            TooManyBadSamplesError: the index alone lists too many broken samples.
+        """
+        if len(index) and int(index.num_frames.min()) < config.window_frames:
+            raise TrainingDataError(
+                f"loader: a clip has {index.num_frames.min()} frames, a window "
+                f"{config.window_frames}; call index_shards with that as min_frames"
+            )
+        if len(index.bad) > config.max_bad_samples:
+            raise too_many(index.bad, config.max_bad_samples)
+        self.config, self.index = config, index
+        self._recipe = _Recipe(index, config, make_item, prepare)
+        self._reader = self._recipe.reader(0, 1)
+        for key, why in index.bad.items():
+            logger.warning("left out: %s: %s", key, why)
+
+    def batch_at(self, step: int) -> Batch:
+        """Return this rank's part of a step, decoded in this process.
+
+        Raises:
+            TooManyBadSamplesError: more broken samples than `max_bad_samples`.
+            ShardReadError: a shard cannot be read.
+        """
+        part = self._reader.part(step)
+        return Batch(step, part.epoch, collated(part.items), {**self.index.bad, **part.bad})
+
+    def batches(self, first_step: int = 0) -> Generator[Batch, None, None]:
+        """Yield the batches from `first_step` on, without end. Closing it ends the workers.
+
+        Raises: as `batch_at`.
+        """
+        if not self.config.workers:
+            step = first_step
+            while True:
+                yield self.batch_at(step)
+                step += 1
+        threads = self.config.worker_kind == "thread"
+        parts = self._thread_parts(first_step) if threads else self._process_parts(first_step)
+        with closing(parts):
+            yield from _joined(parts, self.config, dict(self.index.bad))
+
+    def _thread_parts(self, first_step: int) -> Generator[_Part, None, None]:
+        workers = self.config.workers
+        readers = [self._recipe.reader(worker, workers) for worker in range(workers)]
+        waiting: deque[Future[_Part]] = deque()
+        with ExitStack() as stack:
+            pools = [stack.enter_context(ThreadPoolExecutor(1, "loader")) for _ in readers]
+            stack.callback(lambda: [part.cancel() for part in waiting])
+            for step in count(first_step):
+                for pool, reader in zip(pools, readers, strict=True):
+                    waiting.append(pool.submit(reader.part, step))
+                while len(waiting) > (self.config.prefetch_steps - 1) * workers:
+                    yield waiting.popleft().result()
+
+    def _process_parts(self, first_step: int) -> Generator[_Part, None, None]:
+        config = self.config
+        iterator = iter(
+            DataLoader(
+                _Worker(self._recipe, first_step),
+                batch_size=None,
+                num_workers=config.workers,
+                prefetch_factor=config.prefetch_steps,
+                multiprocessing_context=config.worker_kind,
+                worker_init_fn=_one_thread,
+                generator=torch.Generator(),  # else torch draws from the training's own stream
+            )
+        )
+        yield from iterator
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe:
+    """All that a worker needs to make its part; holds no pixels, so it travels cheaply."""
+
+    index: ShardIndex
+    config: LoaderConfig
+    make_item: MakeItem
+    prepare: Prepare | None
+
+    def reader(self, worker: int, workers: int) -> "_Reader":
+        return _Reader(self, self.config.positions[worker::workers])
+
+
+def _one_thread(_worker: int) -> None:
+    cv2.setNumThreads(1)
+
+
+class _Worker(IterableDataset[_Part]):
+    def __init__(self, recipe: _Recipe, first_step: int) -> None:
+        self._recipe, self._first_step = recipe, first_step
+
+    def __iter__(self) -> Iterator[_Part]:
+        info = get_worker_info()
+        assert info is not None
+        reader = self._recipe.reader(info.id, info.num_workers)
+        step = self._first_step
+        while True:
+            part = reader.part(step)
+            yield replace(part, items=[], columns=collated(part.items))
+            step += 1
+
+
+def _joined(parts: Iterator[_Part], config: LoaderConfig, bad: dict[str, str]) -> Iterator[Batch]:
+    """Put the workers' parts together; torch hands them over in the order of the workers."""
+    while True:
+        step_parts = [next(parts) for _ in range(config.workers)]
+        assert len({part.step for part in step_parts}) == 1
+        for part in step_parts:
+            bad |= part.bad
+        if len(bad) > config.max_bad_samples:
+            raise too_many(bad, config.max_bad_samples)
+        data = _data(step_parts, len(config.positions))
+        epoch = max(part.epoch for part in step_parts)
+        yield Batch(step_parts[0].step, epoch, data, dict(bad))
+
+
+def _data(parts: Sequence[_Part], total: int) -> dict[str, Any]:
+    columns = [part.columns for part in parts if part.columns is not None]
+    if columns:
+        return interleaved(columns, total)
+    return collated([parts[p % len(parts)].items[p // len(parts)] for p in range(total)])
+
+
+class _Reader:
+    """Decodes for some positions of the batch. Holds one decoded clip per slot, at most."""
+
+    def __init__(self, recipe: _Recipe, positions: Sequence[int]) -> None:
+        self._index, self._config = recipe.index, recipe.config
+        self._make_item, self._prepare = recipe.make_item, recipe.prepare
+        self._positions = positions
+        self._order = Order(recipe.index.clips_per_shard, recipe.config.order)
+        self._capacity = len(positions) * recipe.config.order.lanes
+        self._in_slot: dict[int, int] = {}
+        self._decoded: dict[int, DecodedClip] = {}
+        self.bad: dict[str, str] = {}
+
+    def part(self, step: int) -> _Part:
+        picks = [self._order.pick(step, position) for position in self._positions]
+        items = [self._item(pick) for pick in picks]
+        epoch = max(pick.epoch for pick in picks)
+        return _Part(step, epoch, items, dict(self.bad))
+
+    def _item(self, pick: Pick) -> Item:
+        clip = self._good_clip(pick)
+        rng = self._order.draw_rng(pick)
+        num_starts = clip.num_frames - self._config.window_frames + 1
+        return self._make_item(clip, self._order.start(pick, num_starts, rng), rng)
+
+    def _good_clip(self, pick: Pick) -> DecodedClip:
+        """Return the pick's clip, or the one that stands in for it if it is broken."""
+        number, attempt = pick.clip, 0
+        while (clip := self._clip(pick.slot, number)) is None:
+            number = self._order.substitute(pick.ordinal, attempt)
+            attempt += 1
+        return clip
+
+    def _clip(self, slot: int, number: int) -> DecodedClip | None:
+        key = self._index.key(number)
+        if key in self.bad:
+            return None
+        self._in_slot[slot] = number
+        if number not in self._decoded:
+            self._make_room()
+            try:
+                self._decoded[number] = self._decode(number)
+            except MediaError as error:
+                self._count_bad(key, f"{error.reason}: {error}")
+                return None
+        return self._decoded[number]
+
+    def _make_room(self) -> None:
+        wanted = set(self._in_slot.values())
+        for number in list(self._decoded):  # dicts keep their order: the oldest first
+            if len(self._decoded) < self._capacity:
+                return
+            if number not in wanted:
+                del self._decoded[number]
+
+    def _decode(self, number: int) -> DecodedClip:
+        index = self._index
+        url = index.urls[index.shard_of[number]]
+        clip = decode_clip(
+            str(index.clip_ids[number]),
+            url.rsplit("/", 1)[-1],
+            read_members(url, index.spans[number]),
+            int(index.num_frames[number]),
+            self._config.size_px,
+        )
+        if self._prepare is not None:
+            clip.prepared = self._prepare(clip)
+        return clip
+
+    def _count_bad(self, key: str, why: str) -> None:
+        logger.warning("bad sample, another stands in: %s: %s", key, why)
+        self.bad[key] = why
+        known = {**self._index.bad, **self.bad}
+        if len(known) > self._config.max_bad_samples or len(self.bad) == len(self._index):
+            raise too_many(known, self._config.max_bad_samples)
+
+
+def collated(items: Sequence[Item]) -> dict[str, Any]:
+    """Stack tensors of one shape, make a tensor of whole numbers, list everything else."""
+    return {key: _column([item[key] for item in items]) for key in items[0]}
+
+
+def _column(values: list[Any]) -> Any:
+    first = values[0]
+    if isinstance(first, torch.Tensor) and len({value.shape for value in values}) == 1:
+        return torch.stack(values)
+    if isinstance(first, int | np.integer):
+        return torch.tensor(values)
+    return values
+
+
+def interleaved(parts: Sequence[dict[str, Any]], total: int) -> dict[str, Any]:
+    """Undo the split of positions among workers: position i comes from part i % len(parts)."""
+    if len(parts) == 1:
+        return parts[0]
+    return {key: _interleaved([part[key] for part in parts], total) for key in parts[0]}
+
+
+def _interleaved(columns: list[Any], total: int) -> Any:
+    count = len(columns)
+    tensors = all(isinstance(column, torch.Tensor) for column in columns)
+    if tensors and len({column.shape[1:] for column in columns}) == 1:
+        out = columns[0].new_empty((total, *columns[0].shape[1:]))
+        for number, column in enumerate(columns):
+            out[number::count] = column
+        return out
+    return [columns[place % count][place // count] for place in range(total)]

@@ -1,0 +1,151 @@
+"""Which window of which clip stands at which place of which batch: a pure function of the seed.
+
+A batch has `batch` positions. Behind every position stand `lanes` slots, and every slot holds one
+clip for `windows_per_clip` draws; then the next clip of an endless stream of epoch permutations
+comes in. One round is `lanes` steps, in which every slot is drawn from once, in an order shuffled
+per round and position. Slots change their clips staggered, so that the decoding is spread evenly.
+docs/loader.md has the picture and the memory bound.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data.errors import TrainingDataError
+
+_EPOCH, _LANES, _STRATA, _DRAW, _SUBSTITUTE = range(5)
+"""What a random stream is for; part of its seed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderConfig:
+    """All that decides the order. None of it depends on ranks or workers."""
+
+    seed: int
+    batch: int
+    """Windows per step, all ranks together."""
+    windows_per_clip: int = 64
+    """Windows drawn from one decoded clip."""
+    in_flight_clips: int = 64
+    """Clips that take turns, rounded up to a multiple of `batch`: the shuffle buffer."""
+    shuffle_clips: int = 4096
+    """Clips of neighbouring shards are shuffled together in groups of at least so many."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "windows_per_clip", "in_flight_clips", "shuffle_clips"):
+            if getattr(self, name) < 1:
+                raise TrainingDataError(f"loader: {name} must be at least 1")
+        if self.seed < 0:
+            raise TrainingDataError("loader: seed must not be negative")
+
+    @property
+    def lanes(self) -> int:
+        """Slots behind every position."""
+        return -(-self.in_flight_clips // self.batch)
+
+    @property
+    def slots(self) -> int:
+        """Clips in flight, all ranks together."""
+        return self.lanes * self.batch
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """One place of one batch."""
+
+    slot: int
+    ordinal: int
+    """Place of the clip in the endless stream."""
+    draw: int
+    """0 to windows_per_clip - 1."""
+    epoch: int
+    clip: int
+    """Number of the clip in the index."""
+
+
+class Order:
+    """The order for a list of shards."""
+
+    def __init__(self, clips_per_shard: Sequence[int], config: OrderConfig) -> None:
+        """Make the order.
+
+        Args:
+            clips_per_shard: clips of shard 0, 1, ...; clip numbers run through all shards.
+
+        Raises:
+            TrainingDataError: there is no clip.
+        """
+        self.config = config
+        self.num_clips = sum(clips_per_shard)
+        if not self.num_clips:
+            raise TrainingDataError("the shards hold no clip that is long enough")
+        ends = np.cumsum(clips_per_shard)
+        starts = ends - np.asarray(clips_per_shard)
+        self._shards = [np.arange(a, b, dtype=np.int32) for a, b in zip(starts, ends, strict=True)]
+        self._epochs: dict[int, NDArray[np.int32]] = {}
+        self._turns: tuple[int, NDArray[np.intp]] = (-1, np.empty((0, 0), np.intp))
+
+    def pick(self, step: int, position: int) -> Pick:
+        """Return what stands at `position` (0 to batch - 1) of the batch of `step`."""
+        config = self.config
+        turn, lane_step = divmod(step, config.lanes)
+        slot = int(self._lanes(turn)[position, lane_step]) * config.batch + position
+        first_change = slot * config.windows_per_clip // config.slots
+        cycle, draw = divmod(turn - first_change, config.windows_per_clip)
+        unused = -(-config.slots // config.windows_per_clip)  # slots that change in round 0
+        ordinal = (cycle + 1) * config.slots + slot - unused
+        epoch, place = divmod(ordinal, self.num_clips)
+        return Pick(slot, ordinal, draw, epoch, int(self.epoch(epoch)[place]))
+
+    def epoch(self, number: int) -> NDArray[np.int32]:
+        """Return (N,) clip numbers in the order of one epoch: every clip once.
+
+        Shards are shuffled, then the clips of neighbouring shards together.
+        """
+        if number not in self._epochs:
+            held = 2 + self.config.slots // self.num_clips
+            while len(self._epochs) > held:
+                del self._epochs[min(self._epochs)]
+            self._epochs[number] = self._shuffled(self._rng(_EPOCH, number))
+        return self._epochs[number]
+
+    def start(self, pick: Pick, num_starts: int, rng: np.random.Generator) -> int:
+        """Return the window's first frame, 0 to num_starts - 1.
+
+        The draws of a clip are spread over its length: each takes another one of
+        `windows_per_clip` equal parts.
+        """
+        parts = self.config.windows_per_clip
+        part = self._rng(_STRATA, pick.ordinal).permutation(parts)[pick.draw]
+        return min(int((part + rng.random()) / parts * num_starts), num_starts - 1)
+
+    def draw_rng(self, pick: Pick) -> np.random.Generator:
+        """Return the random stream of one draw, the same on every rank and worker."""
+        return self._rng(_DRAW, pick.ordinal, pick.draw)
+
+    def substitute(self, ordinal: int, attempt: int) -> int:
+        """Return the clip that takes the place of a broken one: a pure function, too."""
+        return int(self._rng(_SUBSTITUTE, ordinal, attempt).integers(self.num_clips))
+
+    def _rng(self, purpose: int, *place: int) -> np.random.Generator:
+        return np.random.default_rng([self.config.seed, purpose, *place])
+
+    def _lanes(self, turn: int) -> NDArray[np.intp]:
+        if self._turns[0] != turn:
+            shape = (self.config.batch, self.config.lanes)
+            self._turns = (turn, self._rng(_LANES, turn).random(shape).argsort(axis=1))
+        return self._turns[1]
+
+    def _shuffled(self, rng: np.random.Generator) -> NDArray[np.int32]:
+        order: list[NDArray[np.int32]] = []
+        group: list[NDArray[np.int32]] = []
+        for shard in rng.permutation(len(self._shards)):
+            group.append(self._shards[shard])
+            if sum(map(len, group)) >= self.config.shuffle_clips:
+                order.append(rng.permutation(np.concatenate(group)))
+                group = []
+        return np.concatenate(
+            [*order, *([rng.permutation(np.concatenate(group))] if group else [])]
+        )

@@ -1,0 +1,83 @@
+"""One process or many: who this one is, and what all of them must agree on.
+
+The same training function runs in one process, under torchrun's environment and in a worker of
+Ray Train, which has set up the process group already.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """This process among `size`."""
+
+    rank: int = 0
+    size: int = 1
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def summed(self, values: Tensor) -> Tensor:
+        """Return the sum over all ranks; every rank must call it."""
+        if self.size > 1:
+            distributed.all_reduce(values)
+        return values
+
+    def gathered(self, value: Any) -> list[Any]:
+        """Return every rank's value (plain python), by rank; every rank must call it."""
+        if self.size == 1:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Return whether the flag is up on some rank; every rank must call it."""
+        if self.size == 1:
+            return flag
+        return bool(self.summed(torch.tensor(float(flag), device=self.device)).item())
+
+    def wait(self) -> None:
+        """Return when all ranks have come here."""
+        self.any(False)
+
+
+@contextmanager
+def joined() -> Iterator[World]:
+    """Join the process group that exists or that RANK and WORLD_SIZE name; else stay alone.
+
+    nccl where every process has a GPU, else gloo.
+    """
+    if distributed.is_initialized():  # Ray Train's, and not ours to end
+        yield _world()
+    elif "RANK" in os.environ and "WORLD_SIZE" in os.environ:
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        distributed.init_process_group("nccl" if cuda else "gloo")
+        try:
+            yield _world()
+        finally:
+            distributed.destroy_process_group()
+    else:
+        yield World(device=_device())
+
+
+def _world() -> World:
+    return World(distributed.get_rank(), distributed.get_world_size(), _device())
+
+
+def _device() -> torch.device:
+    if torch.cuda.is_available():
+        return torch.device("cuda", torch.cuda.current_device())
+    return torch.device("cpu")

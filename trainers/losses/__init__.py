@@ -1,0 +1,1 @@
+"""Losses of the lip-sync diffusion model, one per file: pure functions on tensors."""

@@ -1,0 +1,1 @@
+"""Networks that the trainers fit or use frozen, one model per file."""

@@ -1,0 +1,132 @@
+"""The frozen autoencoder between pixels and Stable Diffusion's latents: 8 x 8 pixels, 4 channels.
+
+Two networks of diffusers share that latent space: `AutoencoderKL` (sd-vae-ft-mse) and the tiny
+distilled `AutoencoderTiny` (TAESD), faster and less exact.
+
+Shape suffixes: N pictures, H height, W width, h = H / 8, w = W / 8.
+Source: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (CVPR 2022).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from torch import Tensor, nn
+
+KL_SCALE = 0.18215
+"""Makes the latents' variance about 1 (Rombach et al., section D.1, for Stable Diffusion 1)."""
+PIXELS_PER_LATENT = 8
+LATENT_CHANNELS = 4
+
+_OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
+"""Names in the published sd-vae-ft-mse file -> names in today's diffusers."""
+
+
+class LatentVae(nn.Module, ABC):
+    """Pictures <-> scaled latents, whichever network does it."""
+
+    @abstractmethod
+    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return scaled latents (N, 4, h, w), without gradient.
+
+        Args:
+            pictures_N3HW: RGB, -1 ... 1; height and width are multiples of 8.
+            generator: draws from the posterior, as LatentSync does; None takes its mean. Without
+                effect where there is no posterior.
+        """
+
+    @abstractmethod
+    def decode(self, latents_N4hw: Tensor) -> Tensor:
+        """Return pictures (N, 3, H, W), about -1 ... 1, not clamped, with gradient."""
+
+    def checkpoint_gradients(self) -> None:
+        """Save memory in the decoder's backward pass at the price of a second forward pass."""
+
+
+class KlVae(LatentVae):
+    """Stable Diffusion's autoencoder, with a posterior."""
+
+    def __init__(self, model: AutoencoderKL) -> None:
+        super().__init__()
+        self.model = model
+
+    @torch.no_grad()
+    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return scaled latents (N, 4, h, w): drawn by the generator, else the mean."""
+        posterior = self.model.encode(pictures_N3HW).latent_dist
+        latents_N4hw: Tensor = posterior.mean
+        if generator is not None:
+            noise = torch.randn(latents_N4hw.shape, generator=generator, device=generator.device)
+            latents_N4hw = latents_N4hw + posterior.std * noise.to(latents_N4hw)
+        return latents_N4hw * KL_SCALE
+
+    def decode(self, latents_N4hw: Tensor) -> Tensor:
+        """Return pictures (N, 3, H, W)."""
+        pictures_N3HW: Tensor = self.model.decode(latents_N4hw / KL_SCALE).sample
+        return pictures_N3HW
+
+    def checkpoint_gradients(self) -> None:
+        """Checkpoint every block of the decoder."""
+        self.model.enable_gradient_checkpointing()
+
+
+class TinyVae(LatentVae):
+    """TAESD. Its latents are scaled already, and it has no posterior."""
+
+    def __init__(self, model: AutoencoderTiny) -> None:
+        super().__init__()
+        self.model = model
+
+    @torch.no_grad()  # with gradients diffusers' checkpointed tiny encoder skips its scaling
+    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return latents (N, 4, h, w); the generator has no effect."""
+        latents_N4hw: Tensor = self.model.encode(pictures_N3HW).latents
+        return latents_N4hw
+
+    def decode(self, latents_N4hw: Tensor) -> Tensor:
+        """Return pictures (N, 3, H, W)."""
+        pictures_N3HW: Tensor = self.model.decode(latents_N4hw).sample
+        return pictures_N3HW
+
+    def checkpoint_gradients(self) -> None:
+        """Checkpoint the decoder as a whole."""
+        self.model.enable_gradient_checkpointing()
+
+
+def sd_vae() -> AutoencoderKL:
+    """Return Stable Diffusion 1's autoencoder (83.7 M parameters), with random weights."""
+    model: AutoencoderKL = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=(128, 256, 512, 512),
+        layers_per_block=2,
+        latent_channels=LATENT_CHANNELS,
+        sample_size=256,
+    )
+    return model
+
+
+def sd_vae_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the attention layers of the published file, which is older than their names."""
+    return {_modern(key): tensor for key, tensor in published.items()}
+
+
+def taesd_state(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Join TAESD's own two files (`taesd_encoder`, `taesd_decoder`) for `AutoencoderTiny`.
+
+    Layer 0 of the decoder's own list is a clamp, which diffusers keeps outside the list.
+    """
+    state = {f"encoder.layers.{key}": tensor for key, tensor in encoder.items()}
+    for key, tensor in decoder.items():
+        number, _, rest = key.partition(".")
+        state[f"decoder.layers.{int(number) - 1}.{rest}"] = tensor
+    return state
+
+
+def _modern(key: str) -> str:
+    parts = key.split(".")
+    if "attentions" in parts and len(parts) > 1:
+        parts[-2] = _OLD_ATTENTION.get(parts[-2], parts[-2])
+    return ".".join(parts)

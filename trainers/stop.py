@@ -1,0 +1,61 @@
+"""Stopping with grace: the step in work is finished and saved, the exit code tells DVC."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+class TrainingStopped(SystemExit):
+    """Training was told to stop and has saved its state; a rerun goes on from there.
+
+    As a SystemExit it ends any command with 143 (SIGTERM) or 130 (SIGINT), so that DVC takes the
+    stage for failed and keeps no half-trained output.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+        self.signum = signum
+
+
+class StopRequest:
+    """Whether somebody asked this process to stop: by a signal, or by a file."""
+
+    def __init__(self, file: Path | None = None) -> None:
+        """Watch for a file with the signal's number, where signals do not reach (Ray's workers)."""
+        self._signum: int | None = None
+        self._file = file
+
+    @property
+    def signum(self) -> int | None:
+        """The signal, or None while nobody asked."""
+        if self._signum is None and self._file is not None and self._file.exists():
+            self._signum = int(self._file.read_text() or signal.SIGTERM)
+        return self._signum
+
+    @contextmanager
+    def listening(self) -> Iterator["StopRequest"]:
+        """Take SIGTERM and SIGINT as requests; the second one acts as if this were not here."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+        def note(signum: int, frame: FrameType | None) -> None:
+            self._signum = signum
+            _restore(before)
+
+        for number in before:
+            signal.signal(number, note)
+        try:
+            yield self
+        finally:
+            _restore(before)
+
+
+def _restore(handlers: dict[signal.Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
