@@ -67,7 +67,7 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "1"
+    version = "2"
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""
@@ -95,7 +95,7 @@ class Shards(Stage[SelectedClip, Sample]):
         write_streams(item, cut, workdir)
         sample = _read_back(item.clip.clip_id, workdir)
         again = self.judge.score(sample.landmarks, sample.audio)
-        facts = {**facts_of(item), "num_frames": cut.num_frames, "rescored": _triple(again)}
+        facts = {**facts_of(item), "num_frames": cut.num_frames, "rescored": _rescored(again)}
         _member(workdir, item, "json").write_text(canonical_json(facts), encoding="utf-8")
         row = _row(item, cut, again)
         if abs(again.offset_frames) > MAX_RESIDUAL_FRAMES:
@@ -147,8 +147,11 @@ def _read_back(clip_id: str, workdir: Path) -> TrainingSample:
     return sample
 
 
-def _triple(result: JudgeResult) -> dict[str, float]:
+def _rescored(result: JudgeResult) -> dict[str, Any]:
+    """Return what the landmark judge says now, whichever judge `sync` used before."""
     return {
+        "judge": LandmarkJudge.name,
+        "mode": result.mode,
         "offset_frames": result.offset_frames,
         "offset_subframe": result.offset_subframe,
         "confidence": result.confidence,
