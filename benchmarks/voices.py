@@ -2,7 +2,7 @@
 
 python -m benchmarks.voices
 
-A puppet's landmarks speak a text of about ten seconds while eSpeak NG says it; nothing is painted
+A puppet's landmarks speak a sentence of 3 to 8 seconds while eSpeak NG says it; nothing is painted
 and no face is looked for, so this is about speech alone. Offsets are true by construction.
 """
 
@@ -55,13 +55,17 @@ def clip(speech: Speech, seed: int) -> tuple[NDArray[np.float64], NDArray[np.flo
 
 
 def music(length: int, seed: int) -> NDArray[np.float64]:
-    """Return a loop of made-up chords with a beat."""
+    """Return a loop of made-up chords with a drum and a hi-hat."""
     rng, time = np.random.default_rng(seed), np.arange(length) / SAMPLE_RATE_HZ
     roots = 110 * 2 ** (rng.integers(0, 12, 64) / 12)
     root = roots[(time / 0.5).astype(int) % len(roots)]
     phase = 2 * np.pi * np.cumsum(root) / SAMPLE_RATE_HZ
     chord = sum(np.sin(phase * ratio) / ratio for ratio in (1, 1.26, 1.5, 2, 3))
-    return np.asarray(chord * np.exp(-4 * (time % 0.5)))
+    noise = rng.normal(size=length)
+    return np.asarray(
+        chord * np.exp(-4 * (time % 0.5))
+        + noise * (np.exp(-40 * (time % 0.25)) + np.exp(-12 * ((time + 0.5) % 1.0)))
+    )
 
 
 def mixed(sound: NDArray[np.float64], snr_db: float | None, seed: int) -> NDArray[np.float64]:
