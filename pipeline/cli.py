@@ -21,7 +21,7 @@ from pipeline.errors import ManifestError, TruthError, WeightsError
 from pipeline.funnel import TABLES, funnel, table_path
 from pipeline.judges_used import fallback_notes
 from pipeline.manifest import read_table
-from pipeline.params import SyncParams, load_params
+from pipeline.params import load_params
 
 DEMO = Path("data/demo")
 app = typer.Typer(
@@ -101,23 +101,24 @@ def judge(
         Literal["landmark", "syncnet"], typer.Option("--judge", help="Bundled, or SyncNet.")
     ] = "landmark",
     mode: Annotated[
-        Literal["reference", "masked"], typer.Option(help="SyncNet's edges: zeros, or left out.")
-    ] = "reference",
-    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="SyncNet's.")] = (
-        "float32"
-    ),
-    weights: Annotated[str, typer.Option(help="A syncnet_v2.model; else it is fetched.")] = "",
+        Literal["reference", "masked"] | None,
+        typer.Option(help="SyncNet's edges: zeros (reference, the default), or left out."),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, typer.Option(help="SyncNet's; float32 if not given.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="SyncNet's: a syncnet_v2.model; else it is fetched.")
+    ] = None,
     min_seconds: Annotated[float, typer.Option(min=1.0, help="Shorter faces: no score.")] = 2.0,
     cropped: Annotated[bool, typer.Option(help="They are SyncNet's crops already.")] = False,
     json: Annotated[Path | None, typer.Option(help="Write everything there.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Folder for a drawing per face.")] = None,
 ) -> None:
     """Print by how many frames sound and lips are apart, for every face of every video."""
-    from pipeline.judge.judge_command import JudgeOptions, judge_videos  # loads torch and OpenCV
+    from pipeline.judge.judge_command import JudgeOptions, judge_videos, sync_params  # loads torch
 
-    sync = SyncParams(
-        judge=by, syncnet_weights=weights, syncnet_mode=mode, syncnet_precision=precision
-    )
+    sync = sync_params(by, weights=weights, mode=mode, precision=precision)
     options = JudgeOptions(
         sync=sync, min_seconds=min_seconds, cropped=cropped, json=json, plot=plot
     )
@@ -197,8 +198,9 @@ def weights_verify() -> None:
     state = weight_files.verify()
     bad = {name: one for name, one in state.items() if one not in ("ok", "not fetched")}
     if bad:
-        listed = ", ".join(f"{name} is {state}" for name, state in bad.items())
-        raise WeightsError(f"{listed}; run `lipforge weights fetch`")
+        listed = "; ".join(f"{name} is {state}" for name, state in bad.items())
+        fixes = dict.fromkeys(weight_files.fix_of(name) for name in bad)  # in order, each once
+        raise WeightsError(f"{listed}; {'; '.join(fixes)}")
     console.print("every weight has the SHA-256 of the lock")
 
 

@@ -88,7 +88,7 @@ class SelectParams(_Section):
     """The only thresholds of the whole line."""
 
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
-    landmark_min_probability: Share = 0.7
+    landmark_min_probability: Share = 0.8
     """For clips that the landmark judge scored."""
     syncnet_min_confidence: Annotated[float, Field(ge=0)] = 3.0
     """LSE-C, for clips that the SyncNet judge scored. Source: LatentSync's filter."""

@@ -7,13 +7,13 @@ probabilities are too low, for a worse one too high.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.calibration import Calibration, CurvePoint, facts
-from pipeline.judge.curve import JudgeResult
+from pipeline.judge.curve import MAX_OFFSET_FRAMES, JudgeResult
 from trainers.sync_folds import SEGMENT_SECONDS, Judged
 from trainers.sync_reference import Reference
 
@@ -45,7 +45,7 @@ def examples(judged: Sequence[Judged], truth: Mapping[str, Reference]) -> list[E
     """Return every clip and piece, with its own and with foreign sound."""
     found = []
     for one in judged:
-        reference = _of_clip(one, truth[one.clip.name])
+        reference = truth[one.clip.name]
         pairs = [(0, one.own, other) for other in one.foreign[:1]]
         pairs += [(s, own, other) for s, both in one.pieces.items() for own, other in both]
         for seconds, own, other in pairs:
@@ -55,16 +55,10 @@ def examples(judged: Sequence[Judged], truth: Mapping[str, Reference]) -> list[E
     return found
 
 
-def _of_clip(one: Judged, reference: Reference) -> Reference:
-    """Take the whole clip's answer, where it is right, as what its pieces must say."""
-    if reference.right(one.own.offset_frames):
-        return replace(reference, offset_frames=float(one.own.offset_frames))
-    return reference
-
-
 def fit_calibration(found: Sequence[Example]) -> Calibration:
     """Fit a logistic regression by Newton's method."""
-    facts_NF = np.stack([facts(one.result) for one in found])
+    best = [one.result.offset_frames + MAX_OFFSET_FRAMES for one in found]
+    facts_NF = np.stack([facts(one.result, at) for one, at in zip(found, best, strict=True)])
     low, high = facts_NF.min(axis=0), facts_NF.max(axis=0)
     mean, spread = facts_NF.mean(axis=0), facts_NF.std(axis=0) + 1e-9
     right = np.array([one.right for one in found], dtype=np.float64)

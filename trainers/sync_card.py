@@ -41,28 +41,51 @@ def fold_table(rows: Mapping[str, FoldFigures]) -> str:
     return table(
         (
             *("fold left out", "clips >= 4 s", "in sync", "within 1", "within 2", "witnessed"),
-            *("within 1 of the witness", "AUC foreign", "AUC shifted", "shift followed"),
+            *("within 1 of the witness", "AUC foreign", "with out-of-sync clips", "AUC shifted"),
+            "shift followed",
         ),
         [
             (
                 *(fold, str(f.clips), str(f.in_sync), _percent(f.within_1), _percent(f.within_2)),
                 *(str(f.witnessed), _percent(f.near_witness), _three(f.auc_foreign)),
-                *(_three(f.auc_shifted), _percent(f.shift_followed)),
+                *(_three(f.auc_foreign_all), _three(f.auc_shifted), _percent(f.shift_followed)),
             )
             for fold, f in rows.items()
         ],
     )
 
 
-def raw_table(rows: Mapping[str, FoldFigures]) -> str:
-    """The same with every clip taken as in sync, also the ones that are not."""
+def raw_table(rows: Mapping[str, FoldFigures], independent: Mapping[str, FoldFigures]) -> str:
+    """The same with other ideas of what is in sync."""
     return table(
-        ("fold left out", "clips >= 4 s", "within 1", "within 2"),
+        (
+            *("fold left out", "in sync by independent references", "within 1", "within 2"),
+            *("every clip", "within 1", "within 2"),
+        ),
         [
-            (fold, str(f.clips), _percent(f.raw_within_1), _percent(f.raw_within_2))
-            for fold, f in rows.items()
+            (
+                *(fold, str(i.in_sync), _percent(i.within_1), _percent(i.within_2)),
+                *(str(f.clips), _percent(f.raw_within_1), _percent(f.raw_within_2)),
+            )
+            for (fold, f), i in zip(rows.items(), independent.values(), strict=True)
         ],
     )
+
+
+def length_table(found: Sequence[Example], probabilities: NDArray[np.float64]) -> str:
+    """Promised against found by length, of all examples and of those that pass the threshold."""
+    weight, least = example_weights(found), SelectParams().landmark_min_probability
+    seconds = np.array([one.seconds for one in found])
+    right = np.array([one.right for one in found])
+    lines = []
+    for length in sorted(set(seconds.tolist())):
+        cells = [f"{length} s" if length else "whole clips"]
+        for inside in (seconds == length, (seconds == length) & (probabilities >= least)):
+            means = (np.average(v[inside], weights=weight[inside]) for v in (probabilities, right))
+            cells += [str(int(inside.sum())), *(f"{mean:.3f}" for mean in means)]
+        lines.append(cells)
+    head = ("promised", "right")
+    return table(("length", "examples", *head, f"probability >= {least:g}", *head), lines)
 
 
 def answers_table(results: Iterable[tuple[str, SpeechClip, JudgeResult]]) -> str:

@@ -23,9 +23,9 @@ from trainers.sync_cleaning import judge_clip
 from trainers.sync_data import SpeechClip
 from trainers.sync_folds import DRIFTS_FRAMES, SEGMENT_SECONDS, Judged
 from trainers.sync_measures import all_figures
-from trainers.sync_reference import Reference
+from trainers.sync_reference import Reference, references
 from trainers.sync_sources import CONDITIONS, HELD_OUT, MUSIC, SEVERAL_SPEAKERS, SILENT
-from trainers.sync_witness import Evidence
+from trainers.sync_witness import AUDIBLE, CLEAR, Evidence, chance_of
 
 MAX_DRIFT_FRAMES = SelectParams().max_drift_frames
 
@@ -49,12 +49,18 @@ def measured_part(
 ) -> str:
     """Return the tables as Markdown."""
     figures = all_figures(found.judged, found.truth, found.witness, found.examples)
+    alone = references(found.judged, found.witness, independent=True)
+    independent = all_figures(found.judged, alone, found.witness, found.examples)
+    chance = [chance_of([one.clip for one in found.judged], limit) for limit in (CLEAR, AUDIBLE)]
     blocks = [
         sync_card.fold_table(figures),
-        "With every clip taken as in sync, also those listed below as out of sync:",
-        sync_card.raw_table(figures),
+        "Other ideas of what is in sync: references on which the judge has no vote (files marked "
+        "`both` or `judge` below count as in sync), and every clip:",
+        sync_card.raw_table(figures, independent),
         "Out of sync:",
         sync_card.suspect_table(found.judged, found.truth, found.witness),
+        f"With the sound of another file, {chance[0]:.0%} of the files seem clear to the "
+        f"correlation and {chance[1]:.0%} audible, somewhere within 10 frames of 0.",
         "Errors: the offset is more than a frame from the reference:",
         sync_card.error_table(found.judged, found.truth),
         "By condition (held-out sources):",
@@ -67,6 +73,7 @@ def measured_part(
         sync_card.reliability_table(found.examples, found.probabilities),
         f"Lowest threshold with precision {PRECISION_TARGET} at {TARGET_SECONDS} s and more: "
         f"**{default_threshold(found.calibration.points)}**.",
+        sync_card.length_table(found.examples, found.probabilities),
         *[
             sync_card.threshold_table(found.calibration.points, seconds)
             for seconds in SEGMENT_SECONDS
@@ -75,6 +82,11 @@ def measured_part(
         sync_card.answers_table(_never_trained_on(found, networks, everything)),
     ]
     return "\n\n".join(blocks)
+
+
+def everything_trained(found: Findings) -> list[SpeechClip]:
+    """Return the clips of all folds."""
+    return [one.clip for one in found.judged]
 
 
 def condition_table(found: Findings) -> str:

@@ -1,7 +1,7 @@
 """Leave-one-source-out: how well a judge does on sources it never saw.
 
-Every clip is judged with its own sound, with the sound of clips by other people, and shifted; and
-so are its pieces. What is right or wrong about it says trainers/sync_reference.py.
+Every clip is judged with its own sound, with the sound of other folds' clips, and shifted; and so
+are its pieces. What is right or wrong about it says trainers/sync_reference.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,8 @@ class Judged:
     clip: SpeechClip
     own: JudgeResult
     foreign: list[JudgeResult]
-    """With the sound of other people's clips."""
+    """With the sound of clips of other folds: of other people. The networks were trained on these
+    sounds, with their own pictures; they have seen neither this picture nor this pair."""
     shifted: dict[int, JudgeResult]
     """Lead in frames -> the clip with its sound that much earlier."""
     pieces: dict[int, list[tuple[JudgeResult, JudgeResult]]] = field(default_factory=dict)
@@ -108,8 +109,13 @@ def judge_all_ways(
 
 
 def foreign_to(clip: SpeechClip, clips: Sequence[SpeechClip]) -> list[SpeechClip]:
-    """Pick clips of other files whose sound serves as foreign speech, always the same ones."""
-    others = [other for other in clips if other.name != clip.name]
+    """Pick clips of other folds whose sound serves as foreign speech, always the same ones.
+
+    They are at least as long as the clip where there are enough of these.
+    """
+    foreign = [other for other in clips if other.fold != clip.fold]
+    long_enough = [other for other in foreign if other.num_frames >= clip.num_frames]
+    others = long_enough if len(long_enough) >= FOREIGN_PER_CLIP else foreign
     rng = np.random.default_rng(list(clip.clip_id.encode()))
     order = rng.permutation(len(others))[:FOREIGN_PER_CLIP]
     return [others[index] for index in order]

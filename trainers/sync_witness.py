@@ -10,13 +10,13 @@ Shape suffixes: T frames, C columns, S = 4 T mel steps, K offsets.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.features import STEPS_PER_FRAME
-from trainers.sync_data import SpeechClip
+from trainers.sync_data import SpeechClip, cut
 
 MAX_OFFSET_FRAMES = 18
 """Three more than the judge's: a maximum at the border is no maximum."""
@@ -30,13 +30,14 @@ LAG_FRAMES = 0.21
 """By this the correlation of the GRID clips peaks too early (mean of those on which it is clear).
 GRID was recorded in a laboratory with picture and sound on one clock: it defines offset 0."""
 CLEAR = 0.10
-"""A maximum that stands out by this from all others (more than 3 frames away) is believed. With
-somebody else's sound one file in eight has such a maximum somewhere."""
+"""A maximum that stands out by this from all others (more than 3 frames away) is believed."""
 AUDIBLE = 0.05
-"""One that stands out by this is believed if somebody else says the same, to one frame: with
-foreign sound that happens to 28 % of files, and where another's answer lies to a tenth of these."""
+"""One that stands out by this is believed if somebody else says the same, to one frame. The card
+tells how often foreign sound gets that far (`chance_of`)."""
 BELIEVED_FRAMES = 10.0
 """A maximum further out is rather chance: in 37 offsets, chance has most of its room there."""
+CHANCE_STEPS = (7, 17, 29, 41)
+"""So many files further on in the alphabet stands the file whose sound is borrowed."""
 _NEAR_FRAMES = 3
 
 Doubles = NDArray[np.float64]
@@ -71,6 +72,27 @@ def evidence_by_file(clips: Iterable[SpeechClip]) -> dict[str, Evidence]:
     for clip in clips:
         files.setdefault(clip.name, []).append(clip)
     return {name: evidence_of(parts) for name, parts in sorted(files.items())}
+
+
+def chance_of(clips: Sequence[SpeechClip], prominence: float) -> float:
+    """Return the share of files that stand out by this much with the sound of another file."""
+    files: dict[str, list[SpeechClip]] = {}
+    for clip in clips:
+        files.setdefault(clip.name, []).append(clip)
+    names = sorted(files)
+    found = [
+        evidence_of(_dubbed(files[name], files[names[(index + step) % len(names)]]))
+        for index, name in enumerate(names)
+        for step in CHANCE_STEPS
+    ]
+    return float(np.mean([one.stands_out(prominence) for one in found]))
+
+
+def _dubbed(parts: Sequence[SpeechClip], others: Sequence[SpeechClip]) -> list[SpeechClip]:
+    """Put the sound of one file's clips under the pictures of another's."""
+    pairs = zip(parts, others, strict=False)
+    frames = [(a, b, min(a.num_frames, b.num_frames)) for a, b in pairs]
+    return [replace(cut(a, 0, 0, n), mel=cut(b, 0, 0, n).mel) for a, b, n in frames]
 
 
 def evidence_of(parts: Sequence[SpeechClip]) -> Evidence:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.judge.curve import Doubles, JudgeResult
+from pipeline.judge.curve import MAX_OFFSET_FRAMES, Doubles, JudgeResult, filled
 
 FACTS = ("confidence", "sharpness", "consistency", "windows")
 BLOCK_WINDOWS = 10
@@ -55,7 +55,7 @@ class Calibration:
 
     def probability(self, result: JudgeResult) -> float:
         """Return the probability that `result.offset_frames` is right within one frame."""
-        return self.probability_at(result, int(np.argmin(result.curve)))
+        return self.probability_at(result, result.offset_frames + MAX_OFFSET_FRAMES)
 
     def probability_at(self, result: JudgeResult, index: int) -> float:
         """Return the probability that the offset at one index of the curve is right."""
@@ -78,18 +78,17 @@ class Calibration:
         return cls(**{**stored, "points": points})
 
 
-def facts(result: JudgeResult, index: int | None = None) -> Doubles:
+def facts(result: JudgeResult, index: int) -> Doubles:
     """Return (4,) natural logarithms: confidence, sharpness, consistency, number of windows.
 
     Args:
-        index: of the offset in question, 0 ... 30; the best one by default.
+        index: of the offset in question, 0 ... 30.
     """
     curve = result.curve
-    best = int(np.argmin(curve)) if index is None else index
     values = [
-        float(np.median(curve) - curve[best]),
-        sharpness(curve, best),
-        consistency(result.distances, best),
+        float(np.median(curve) - curve[index]),
+        sharpness(curve, index),
+        consistency(result.distances, index),
         len(result.distances),
     ]
     return np.log(np.maximum(np.asarray(values, dtype=np.float64), _FLOOR))
@@ -106,8 +105,7 @@ def consistency(distances_WK: Doubles, at: int) -> float:
     blocks = len(distances_WK) // BLOCK_WINDOWS
     if blocks < 3:
         return 0.0
-    neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
-    filled = np.where(np.isnan(distances_WK), neutral, distances_WK)
-    gain_W = np.median(filled, axis=1) - filled[:, at]
+    known_WK = filled(distances_WK)
+    gain_W = np.median(known_WK, axis=1) - known_WK[:, at]
     means = np.array([part.mean() for part in np.array_split(gain_W, blocks)])
     return float(means.mean() / (means.std(ddof=1) / np.sqrt(blocks) + 1e-6))

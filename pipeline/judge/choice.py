@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge import landmark
 from pipeline.judge.landmark import LandmarkJudge
 from pipeline.params import SyncParams
@@ -54,24 +55,33 @@ class Choice:
             WeightsError: the weights are not here, or are others than those chosen.
         """
         if self.judge == "landmark":
+            self._compare(landmark.WEIGHTS_PATH, landmark.weights_sha256())
             return LandmarkJudge.load()
         from pipeline.judge import syncnet_weights  # the landmark judge needs none of it
         from pipeline.judge.syncnet import SyncNetJudge
 
         file = syncnet_weights.find(self.path)
-        if (found := syncnet_weights.digest(file)) != self.sha256:
-            raise WeightsError(f"{file}: SHA-256 {found}, the run was started with {self.sha256}")
+        self._compare(file, syncnet_weights.digest(file))
         return SyncNetJudge.load(file, device=torch_device(), precision=self.precision)
+
+    def _compare(self, file: Path, found: str) -> None:
+        if found != self.sha256:
+            raise WeightsError(
+                f"{file}: SHA-256 {found}, the run was started with {self.sha256}; give this "
+                "machine the files of the one that runs the command"
+            )
 
 
 def choose(params: SyncParams) -> Choice:
     """Decide which judge scores; SyncNet's weights are fetched here if they have to be.
 
-    Without them the landmark judge scores: stderr says so, and every row does. A path that the
-    user named is no reason to fall back: it stops the run.
+    If the download does not come the landmark judge scores: stderr says so, and every row does.
+    Nothing else is a reason to fall back: a path that the user named, or bytes that are not the
+    trusted ones, stop the run.
 
     Raises:
-        WeightsError: `syncnet_weights` names no usable file, or the bundled weights are gone.
+        WeightsError: `syncnet_weights` names no usable file, the fetched file or the record of
+            trust is not in order, or the bundled weights are gone.
     """
     if params.judge == "landmark":
         return _landmark()
@@ -79,12 +89,12 @@ def choose(params: SyncParams) -> Choice:
 
     try:
         file = syncnet_weights.find(params.syncnet_weights)
-    except WeightsError as error:
-        if params.syncnet_weights:
-            raise
+    except WeightsUnavailableError as error:
         sys.stderr.write(
             f"warning: SyncNet's weights cannot be had: {error}\n"
             "warning: the bundled landmark judge scores instead; every row says so (`fallback`)\n"
+            "warning: DVC does not see when the weights can be had later: run `dvc repro -f sync` "
+            "then; unchanged items come from the item cache\n"
         )
         return _landmark(NOT_FETCHED)
     mode, precision = params.syncnet_mode, params.syncnet_precision

@@ -59,9 +59,13 @@ def mean_curve(distances_WK: Doubles) -> Doubles:
     A plain mean over the |o| fewer windows that offset o has is noisier, and a minimum is drawn
     to noise. So a missing pair counts as the mean of its own window: it speaks for no offset.
     """
+    return np.asarray(filled(distances_WK).mean(axis=0))
+
+
+def filled(distances_WK: Doubles) -> Doubles:
+    """Give pairs without sound the mean of their window."""
     neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
-    filled = np.where(np.isnan(distances_WK), neutral, distances_WK)
-    return np.asarray(filled.mean(axis=0))
+    return np.where(np.isnan(distances_WK), neutral, distances_WK)
 
 
 def read_curve(distances_WK: Doubles) -> JudgeResult:

@@ -13,7 +13,7 @@ frame, S slopes.
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from pipeline.judge.curve import NUM_OFFSETS, Doubles
+from pipeline.judge.curve import NUM_OFFSETS, Doubles, filled, vertex
 
 MIN_WINDOWS = 90
 """4 s: on 3 s, the line of one genuine clip in twelve leans by more than two frames."""
@@ -31,11 +31,11 @@ def drift_frames(distances_WK: Doubles) -> float | None:
     """
     if len(distances_WK) < MIN_WINDOWS:
         return None
-    neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
-    filled = _fine(np.where(np.isnan(distances_WK), neutral, distances_WK) - neutral)
+    known = filled(distances_WK)
+    fine = _fine(known - known.mean(axis=1, keepdims=True))
     slopes = np.arange(-MAX_DRIFT_FRAMES, MAX_DRIFT_FRAMES + STEP_FRAMES, STEP_FRAMES)
-    lowest = np.array([_along(filled, slope).min() for slope in slopes])
-    return float(slopes[lowest.argmin()] + STEP_FRAMES * _vertex(lowest, int(lowest.argmin())))
+    lowest = np.array([_along(fine, slope).min() for slope in slopes])
+    return float(slopes[lowest.argmin()] + STEP_FRAMES * vertex(lowest, int(lowest.argmin())))
 
 
 def _fine(distances_WK: Doubles) -> Doubles:
@@ -53,11 +53,3 @@ def _along(fine_WQ: Doubles, slope: float) -> Doubles:
     inside = (places_WK >= 0) & (places_WK < columns)
     values = fine_WQ[np.arange(windows)[:, None], np.clip(places_WK, 0, columns - 1)]
     return np.asarray(np.where(inside, values, 0.0).mean(axis=0))
-
-
-def _vertex(curve_S: Doubles, best: int) -> float:
-    if best in (0, len(curve_S) - 1):
-        return 0.0
-    before, here, after = curve_S[best - 1 : best + 2]
-    bend = before - 2 * here + after
-    return float(0.5 * (before - after) / bend) if bend > 0 else 0.0

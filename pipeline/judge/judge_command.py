@@ -2,9 +2,11 @@
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePath
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -38,6 +40,25 @@ class JudgeOptions:
     """The videos are SyncNet's crops already, as its own demo wants them."""
     json: Path | None = None
     plot: Path | None = None
+
+
+def sync_params(by: Literal["landmark", "syncnet"], **given: str | None) -> SyncParams:
+    """Return the judge's parameters from the options of the command; None: not given.
+
+    Args:
+        given: `weights`, `mode` and `precision`, which only SyncNet has.
+
+    Raises:
+        ParamsError: one of them is given for the judge that has no use for it.
+    """
+    own: dict[str, Any] = {f"syncnet_{name}": one for name, one in given.items() if one is not None}
+    if own and by == "landmark":
+        option = "--" + next(iter(own)).removeprefix("syncnet_")
+        raise ParamsError(
+            f"{option} is an option of SyncNet's, and --judge landmark makes no use of it: "
+            "add --judge syncnet, or leave it out"
+        )
+    return SyncParams(judge=by, **own)
 
 
 def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
@@ -80,15 +101,33 @@ def _tell(outcomes: Sequence[Outcome], options: JudgeOptions) -> None:
 def videos_of(arguments: Iterable[str]) -> list[VideoToJudge]:
     """List every file behind the arguments once, named as the user would name it.
 
+    A file that several arguments or links lead to has the name under which it was met first. Should
+    two files have one name, which odd characters can do, the later ones are numbered.
+
     Raises:
         SourceError: an argument names no file, or a list is broken.
     """
+    names: set[str] = set()
     found: dict[str, VideoToJudge] = {}
     for argument in arguments:
         for source in _listed(argument):
-            name = _name(argument, source)
-            found.setdefault(name, VideoToJudge(name, source.location))
+            place = _real(source.location)
+            if place not in found:
+                name = _unused(_name(argument, source), names)
+                names.add(name)
+                found[place] = VideoToJudge(name, source.location)
     return list(found.values())
+
+
+def _real(location: str) -> str:
+    """Return what is equal for two ways to the same file."""
+    local = location.removeprefix("file://")
+    return location if "://" in local else os.path.realpath(local)
+
+
+def _unused(name: str, used: Container[str]) -> str:
+    numbered = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(one for one in numbered if one not in used)
 
 
 def _listed(argument: str) -> list[Source]:
@@ -102,7 +141,7 @@ def _name(argument: str, source: Source) -> str:
     if "://" in source.location:
         return source.location
     if argument.endswith((".jsonl", ".csv")):
-        return source.uri
+        return str(PurePath(argument).parent / source.uri)
     plain = argument if Path(argument).exists() else argument[: _first_wildcard(argument)]
     folder = plain if Path(plain).is_dir() and not Path(plain).is_file() else _parent(plain)
     return os.fsencode(str(PurePath(folder) / source.uri)).decode("utf-8", "backslashreplace")

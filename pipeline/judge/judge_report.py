@@ -8,10 +8,11 @@ import importlib.util
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from pipeline.atomic import replacing
@@ -35,21 +36,30 @@ def faces_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, Row]]:
                 yield outcome.item_id, part.row
 
 
-def as_table(outcomes: Sequence[Outcome]) -> Table:
-    """Lay out one line per face. SyncNet's confidence and distance bear their papers' names."""
+def as_table(outcomes: Sequence[Outcome]) -> Group:
+    """Lay out one line per face below its file's name, in 80 columns; the judge stands below all.
+
+    SyncNet's confidence and distance bear their papers' names.
+    """
     faces = list(faces_of(outcomes))
+    shown = [(name, _cells(row)) for name, row in faces[:MOST_LINES]]
+    judges = sorted({f"{row['judge']}, {row['mode']}" for _, row in faces})
     syncnet = any(row["judge"] == "syncnet" for _, row in faces)
-    table = Table()
-    table.add_column("file", overflow="fold")
     names = ("LSE-C", "LSE-D") if syncnet else ("confidence", "distance")
-    for name in ("face", "seconds", "offset", "sub-frame", *names, "probability", "drift"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("judge", no_wrap=True)
-    for name, row in faces[:MOST_LINES]:
-        table.add_row(Text(visible(name)), *_cells(row))
+    heading = ["face", "seconds", "offset", "sub-frame", *names, "prob.", "drift"]
+    widths = [max(map(len, column)) for column in zip(heading, *(c for _, c in shown), strict=True)]
+    lines = [Text(_aligned(heading, widths), style="bold")] if shown else []
+    for name, group in groupby(shown, key=lambda one: one[0]):
+        lines.append(Text(visible(name), style="cyan", overflow="fold"))
+        lines += [Text(_aligned(cells, widths)) for _, cells in group]
     if len(faces) > MOST_LINES:
-        table.caption = f"{len(faces) - MOST_LINES} more faces: see --json"
-    return table
+        lines.append(Text(f"{len(faces) - MOST_LINES} more faces: see --json"))
+    lines += [Text(f"judge: {one}") for one in judges]
+    return Group(*lines)
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
 
 
 def _cells(row: Row) -> list[str]:
@@ -62,7 +72,6 @@ def _cells(row: Row) -> list[str]:
         f"{row['min_distance']:.3f}",
         _or_dash(row["probability"], ".2f"),
         _or_dash(row["drift_frames"], "+.1f"),
-        f"{row['judge']}, {row['mode']}",
     ]
 
 

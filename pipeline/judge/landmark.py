@@ -149,9 +149,12 @@ def load_networks(path: Path) -> list[LandmarkSyncNet]:
         WeightsError: the file is absent or is not what the trainer writes.
     """
     header = load_metadata(path)
-    config = NetworkConfig(**header["config"])
+    try:
+        config, members = NetworkConfig(**header["config"]), int(header["members"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not weights of the landmark judge: {error}") from error
     with safe_open(path, framework="pt") as file:
-        return [_member(file, index, config, path) for index in range(header["members"])]
+        return [_member(file, index, config, path) for index in range(members)]
 
 
 def _member(file: Any, index: int, config: NetworkConfig, path: Path) -> LandmarkSyncNet:

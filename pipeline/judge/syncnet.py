@@ -28,9 +28,9 @@ from torch import Tensor
 
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.mfcc import NUM_CEPSTRA, mfcc
+from pipeline.judge.syncnet_crops import CROP_PX
 from pipeline.judge.syncnet_curve import read_distances, window_distances
 from pipeline.judge.syncnet_network import (
-    CROP_PX,
     LIP_CHANNELS,
     WINDOW_FRAMES,
     WINDOW_MFCC,
@@ -45,7 +45,7 @@ Pixels = NDArray[np.uint8]
 _Map = Callable[[Callable[[Any], Tensor], Iterable[Any]], Iterable[Tensor]]
 
 MFCC_PER_FRAME = 4
-MIN_FRAMES = WINDOW_FRAMES + 1
+MIN_FRAMES_WITH_SOUND = WINDOW_FRAMES + 1
 """The published judge leaves out the last window, so 6 frames give one."""
 BATCH_CPU, BATCH_CUDA = 8, 256
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -118,7 +118,7 @@ class SyncNetJudge:
         chunks = _chunks(crops, self.batch, pinned=self.device.type == "cuda")
         parts = list(embed_all(self._lip_batch, chunks))
         if not parts:
-            raise ValueError(f"fewer than {MIN_FRAMES} frames with sound")
+            raise ValueError(f"fewer than {MIN_FRAMES_WITH_SOUND} frames with sound")
         return torch.cat(parts).float().cpu().numpy()
 
     def _embed_sound(self, audio_N: NDArray[np.int16], count: int, embed_all: _Map) -> Floats:

@@ -18,10 +18,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 CROP_PX = 224
+"""Side of the picture that SyncNet looks at."""
 CROP_SCALE = 0.4
 """The square is 1 + this times wider than the face to either side, and 1 + 2 times this below."""
 MEDIAN_TAPS = 13
-MIN_FRAMES = MEDIAN_TAPS // 2 + 1
+MIN_TRACK_FRAMES = MEDIAN_TAPS // 2 + 1
 """With fewer frames the zeros beyond the ends are the majority, and the median is one of them."""
 GREY = 110
 """What lies outside of the frame."""
@@ -84,8 +85,8 @@ def render_crops(frames: Iterable[Pixels], boxes_T4: NDArray[Any]) -> Iterator[P
     Raises:
         ValueError: fewer than 7 boxes, or not as many frames as boxes.
     """
-    if len(boxes_T4) < MIN_FRAMES:
-        raise ValueError(f"{len(boxes_T4)} frames, SyncNet's crop needs {MIN_FRAMES}")
+    if len(boxes_T4) < MIN_TRACK_FRAMES:
+        raise ValueError(f"{len(boxes_T4)} frames, SyncNet's crop needs {MIN_TRACK_FRAMES}")
     half_T, x_T, y_T = _square(np.asarray(boxes_T4, dtype=np.float64))
     places = zip(half_T.tolist(), x_T.tolist(), y_T.tolist(), strict=True)
     for frame, (half, x, y) in zip(frames, places, strict=True):

@@ -10,6 +10,9 @@ Shape suffixes: B windows, C channels, D embedding, H x W pixels, K cepstra, M m
 Source: golden G1; Chung & Zisserman, "Out of time" (2016).
 """
 
+import io
+import struct
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -18,18 +21,26 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
 
 WINDOW_FRAMES = 5
-CROP_PX = 224
 WINDOW_MFCC = 20
 """Cepstra of 10 ms that one sound window covers: five frames."""
 EMBEDDING = 1024
 LIP_CHANNELS = 16
 """5 frames x 3 colours, and one channel of zeros."""
+FIX = (
+    "delete the file and remove its line from trusted.lock.json if it has one, or correct "
+    "--weights or sync.syncnet_weights in params.yaml"
+)
+_UNREADABLE = (
+    *(UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
+    *(AttributeError, AssertionError, ArithmeticError, struct.error),
+)
+"""What torch.load raises for bytes that are no state dict: found by damaging thousands of files."""
 
 
 class SyncNet(nn.Module):
@@ -96,12 +107,28 @@ def _head() -> nn.Sequential:
 def load_network(path: Path) -> SyncNet:
     """Read `syncnet_v2.model`, or a .safetensors file with the same keys, in eval mode.
 
-    Only `num_batches_tracked`, which nothing here uses, may be missing.
-
     Raises:
         WeightsError: the file is absent or damaged, or keys or shapes do not fit.
     """
-    state = _read_state(path)
+    try:
+        return read_network(path.read_bytes(), path.suffix == ".safetensors")
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file; SyncNet's weights are expected there") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}; {FIX}") from error
+
+
+def read_network(content: bytes, safetensors: bool = False) -> SyncNet:
+    """Build the network from the bytes of its file; nothing in them is executed.
+
+    Only `num_batches_tracked`, which nothing here uses, may be missing.
+
+    Raises:
+        WeightsError: damaged, or keys or shapes do not fit; the message names no file.
+    """
+    state = _read_state(content, safetensors)
     network = SyncNet()
     own = network.state_dict()
     unknown = sorted(set(state) - set(own))
@@ -110,24 +137,29 @@ def load_network(path: Path) -> SyncNet:
     for fault, keys in (("unknown", unknown), ("missing", missing), ("of another shape", other)):
         if keys:
             listed = ", ".join(keys[:3]) + (", ..." if len(keys) > 3 else "")
-            raise WeightsError(f"{path}: no SyncNet weights: {len(keys)} keys {fault}: {listed}")
+            raise WeightsError(f"no SyncNet weights: {len(keys)} keys {fault}: {listed}")
     network.load_state_dict(state, strict=False)
     return network.eval()
 
 
-def _read_state(path: Path) -> Mapping[str, Tensor]:
-    """Read a flat mapping name -> tensor; nothing in the file is executed."""
+def _read_state(content: bytes, safetensors: bool) -> Mapping[str, Tensor]:
+    """Read a flat mapping name -> tensor. What torch says of a bad file is not passed on.
+
+    Its text advises to load with `weights_only=False`, which would run what is in the file.
+    """
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise WeightsError(f"{path}: no such file; SyncNet's weights are expected there") from error
-    except (OSError, SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise WeightsError(f"{path}: not a file of weights: {said}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise WeightsError(f"{path}: no SyncNet weights: not a flat mapping of names to tensors")
+        if safetensors:
+            return load_safetensors(content)
+        with warnings.catch_warnings(action="ignore"):  # of protocols, where bytes are damaged
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except SafetensorError:
+        raise WeightsError("not a safetensors file") from None
+    except _UNREADABLE:
+        raise WeightsError("not a PyTorch state dict") from None
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(one, Tensor) for name, one in state.items()
+    ):
+        raise WeightsError("no SyncNet weights: not a flat mapping of names to tensors")
     return state
 
 

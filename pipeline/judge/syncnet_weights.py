@@ -1,7 +1,8 @@
 """Where the SyncNet judge's weights are: a path the user names, or the official file.
 
 The official file comes from its home at first use and lies in the weights folder. Its digest is
-published nowhere, so it is trusted at first use and pinned from then on (pipeline/first_trust.py).
+published nowhere, so the first file that fits the network (`syncnet_network.read_network`, named
+in the lock) is trusted, and pinned from then on (pipeline/first_trust.py).
 """
 
 from pathlib import Path
@@ -21,7 +22,9 @@ def find(path: str = "") -> Path:
             business and is compared with no record.
 
     Raises:
-        WeightsError: no such file, it cannot be fetched, or its digest is not the trusted one.
+        WeightsUnavailableError: without a path: its home gave no file.
+        WeightsError: no such file, its digest is not the trusted one, or what is to be trusted
+            holds no SyncNet.
         StorageError: the weights folder or the record of trust cannot be written.
     """
     if not path:

@@ -34,7 +34,9 @@ from pipeline.stage import Reject, Stage
 PIECE_FRAMES = 120 * FPS
 """A track of 4 minutes or more is judged in pieces of 2 to 4, so that an hour needs no more memory.
 """
-DEADLINE_S, DEADLINE_S_PER_MB = 900.0, 600.0
+DEADLINE_S_PER_MB = 60.0
+"""A talking head at 250 kbit/s plays 32 s per MB: twice real time, for SyncNet on a busy CPU."""
+SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 15 * 60.0, 12 * 3600.0
 UNKNOWN_BYTES = 1e9
 """Taken for the size of a remote file."""
 VIDEO_NAMES = frozenset(
@@ -80,7 +82,7 @@ class VideoJudge(Stage[VideoToJudge, FaceScore]):
     """Judges every face of one video that is to be seen for at least `min_seconds`."""
 
     name: ClassVar[str] = "judge"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, choice: Choice, min_seconds: float, cropped: bool = False) -> None:
         """Take `cropped` videos for SyncNet's crops of one face: no shots, no faces, no crop."""
@@ -107,10 +109,10 @@ class VideoJudge(Stage[VideoToJudge, FaceScore]):
         return {**weights_of(self.faces), **self.choice.weights()}
 
     def deadline_s(self, item: VideoToJudge) -> float:
-        """Return a deadline that grows with the file: how long it plays is not known yet."""
+        """Return 15 minutes to 12 hours, by the file's size: how long it plays is not known yet."""
         path = Path(item.location)
         size = path.stat().st_size if path.is_file() else UNKNOWN_BYTES
-        return DEADLINE_S + DEADLINE_S_PER_MB * size / 1e6
+        return min(max(DEADLINE_S_PER_MB * size / 1e6, SHORTEST_DEADLINE_S), LONGEST_DEADLINE_S)
 
     def setup(self) -> None:
         """Load the judge and the face networks."""
@@ -135,14 +137,22 @@ class VideoJudge(Stage[VideoToJudge, FaceScore]):
                 if _claims_video(item):
                     raise
                 return Reject("not_media", "no demuxer opens it, and its name claims no video")
-            if not facts.video_codec:
-                return Reject("no_video", "the file has no video stream")
-            if not facts.audio_codec:
-                return Reject("no_audio", "the file has no audio stream")
+            if unfit := self._unfit(facts):
+                return unfit
             with tempfile.TemporaryDirectory(dir=workdir, prefix="scratch-") as scratch:
                 rows = list(self._judged(path, facts, Path(scratch)))
         rows.sort(key=_order)
         return rows or Reject("no_face", f"no face of at least {self.faces.min_face_px} px")
+
+    def _unfit(self, facts: Probe) -> Reject | None:
+        if not facts.video_codec:
+            return Reject("no_video", "the file has no video stream")
+        if not facts.audio_codec:
+            return Reject("no_audio", "the file has no audio stream")
+        if self.cropped and facts.width != facts.height:
+            size = f"{facts.width} x {facts.height} px"
+            return Reject("not_a_crop", f"{size}: SyncNet's crops are square; omit --cropped")
+        return None
 
     def _judged(self, path: Path, facts: Probe, scratch: Path) -> Iterator[FaceScore | Reject]:
         samples = facts.num_frames * SAMPLES_PER_FRAME

@@ -41,8 +41,17 @@ def test_a_clear_correlation_decides_whatever_the_judge_says() -> None:
 
 
 def test_a_faint_correlation_decides_only_with_the_judge() -> None:
-    assert decide(-3, (-3, 4), Evidence(-2.6, 0.07)).source == "correlation"
+    assert decide(-3, (-3, 4), Evidence(-2.6, 0.07)).source == "both"
     assert decide(0, (0, 0), Evidence(-2.6, 0.07)) == Reference(0.0, "assumed")
+
+
+def test_independent_references_give_the_judge_no_vote() -> None:
+    said = {"spkvid_x": Evidence(-2.6, 0.07)}
+    steady = [judged(-3, (-3, -3))]
+    assert references(steady, said)["spkvid_x"].source == "both"
+    assert references(steady, said, independent=True)["spkvid_x"] == Reference(0.0, "assumed")
+    clear = {"spkvid_x": Evidence(-2.6, 0.2)}
+    assert references(steady, clear, independent=True)["spkvid_x"].source == "correlation"
 
 
 def test_a_steady_judge_decides_where_the_correlation_is_silent() -> None:

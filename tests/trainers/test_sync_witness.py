@@ -4,7 +4,13 @@ import pytest
 from tests.pipeline.judge.talking import talking
 from trainers.sync_data import SpeechClip, in_sync, speech_clip
 from trainers.sync_folds import dubbed
-from trainers.sync_witness import LAG_FRAMES, Evidence, evidence_by_file, evidence_of
+from trainers.sync_witness import (
+    LAG_FRAMES,
+    Evidence,
+    chance_of,
+    evidence_by_file,
+    evidence_of,
+)
 
 
 def clip(seed: int, frames: int = 250, lead: int = 0, name: str = "") -> SpeechClip:
@@ -29,6 +35,12 @@ def test_the_clips_of_one_file_testify_together() -> None:
 def test_foreign_sound_stands_out_less_than_its_own() -> None:
     own, foreign = evidence_of([clip(1)]), evidence_of([dubbed(clip(1), clip(2))])
     assert foreign.prominence < own.prominence / 2
+
+
+def test_foreign_sound_is_clear_less_often_than_it_is_audible() -> None:
+    clips = [clip(seed, 120) for seed in range(6)]
+    assert 0 <= chance_of(clips, 0.1) <= chance_of(clips, 0.05) <= 1
+    assert chance_of(clips, -1.0) > chance_of(clips, 0.3)
 
 
 def test_silence_is_not_clear() -> None:

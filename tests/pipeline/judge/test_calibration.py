@@ -70,7 +70,7 @@ def test_the_default_threshold_meets_its_precision_on_held_out_sources(
 
 def test_facts_are_finite_for_a_flat_curve() -> None:
     flat = read_curve(np.ones((20, 31)))
-    assert np.isfinite(facts(flat)).all()
+    assert np.isfinite(facts(flat, 15)).all()
     assert sharpness(flat.curve, 15) == pytest.approx(0)
     assert consistency(flat.distances, 15) == 0
 

@@ -1,6 +1,7 @@
 """`lipforge judge` from its arguments to its exit code, on real files."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from pipeline.cli import app
 from pipeline.command import item_key
 from pipeline.errors import ParamsError, SourceError, WeightsError
 from pipeline.judge.choice import Choice, choose
-from pipeline.judge.judge_command import videos_of
+from pipeline.judge.judge_command import sync_params, videos_of
 from pipeline.judge.syncnet import SyncNetJudge
 from pipeline.judge.syncnet_crops import as_crop
 from pipeline.judge.syncnet_network import SyncNet
@@ -25,6 +26,7 @@ from pipeline.media.audio import decode_audio
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params import SyncParams
+from pipeline.stage import Reject
 from tests.media import Sound, frame_times, textured_shot, write_video
 from tests.pipeline.judge.fake_syncnet import FakeSyncNet
 
@@ -133,6 +135,72 @@ def test_files_folders_and_patterns_are_named_as_the_user_does_and_each_once(
     assert remote.name == remote.location
 
 
+def test_a_file_is_judged_once_whatever_way_leads_to_it(folder: Path) -> None:
+    good = "videos/sub/good $1.mp4"
+    Path("link.mp4").symlink_to(good)
+    Path("list.jsonl").write_text(json.dumps({"uri": f"./{good}"}))
+    ways = [good, str(folder / "sub"), "videos/../videos/sub", "link.mp4", "list.jsonl"]
+    ways.append(f"file://{folder}/sub")
+    assert [one.name for one in videos_of(ways)] == [good]
+
+
+def test_equal_names_of_two_lists_are_two_files_with_two_names(workspace: Path) -> None:
+    for name in "ab":
+        Path(name).mkdir()
+        Path(name, "clip.avi").touch()
+        Path(name, "list.jsonl").write_text('{"uri": "clip.avi"}')
+    found = videos_of(["a/list.jsonl", "b/list.jsonl"])
+    assert [(one.name, one.location) for one in found] == [
+        (f"{name}/clip.avi", str(workspace / name / "clip.avi")) for name in "ab"
+    ]
+
+
+def test_names_that_only_look_equal_are_numbered(workspace: Path) -> None:
+    """A name that is no UTF-8 is shown in another spelling, which another file may really have."""
+    odd = os.fsdecode(b"\xff.mp4")
+    Path(odd).touch()
+    (only,) = videos_of([odd])
+    Path(only.name).touch()
+    found = videos_of(["."])
+    assert sorted(one.name for one in found) == [only.name, f"{only.name} (2)"]
+    assert len({one.location for one in found}) == 2
+
+
+@pytest.mark.parametrize(
+    "option",
+    [("--weights", "x"), ("--mode", "reference"), ("--mode", "masked"), ("--precision", "float32")],
+)
+def test_options_of_syncnet_s_are_refused_for_the_other_judge(
+    folder: Path, option: tuple[str, str]
+) -> None:
+    for by in ([], ["--judge", "landmark"]):
+        with pytest.raises(ParamsError, match=f"^{option[0]} .*add --judge syncnet, or leave"):
+            call("videos", *option, *by)
+
+
+def test_options_of_syncnet_s_reach_it_and_have_the_defaults_of_params() -> None:
+    assert sync_params("syncnet", weights=None, mode=None, precision=None) == SyncParams(
+        judge="syncnet"
+    )
+    assert sync_params("syncnet", weights="w", mode="masked", precision="bfloat16") == SyncParams(
+        judge="syncnet",
+        syncnet_weights="w",
+        syncnet_mode="masked",
+        syncnet_precision="bfloat16",
+    )
+
+
+def test_a_file_has_a_quarter_of_an_hour_to_half_a_day(workspace: Path) -> None:
+    stage = VideoJudge(choose(SyncParams()), 2.0)
+    deadlines = []
+    for megabytes in (0, 1, 100, 100_000):
+        with Path("x.mp4").open("wb") as sparse:
+            sparse.truncate(megabytes * 1_000_000)
+        deadlines.append(stage.deadline_s(VideoToJudge("x", "x.mp4")))
+    assert deadlines == [900, 900, 6000, 43_200]
+    assert stage.deadline_s(VideoToJudge("x", "https://a.host/x.mp4")) == 43_200
+
+
 def test_an_argument_that_names_nothing_stops_before_any_work(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"^'videos/none\.mp4' does not exist"):
         videos_of(["videos", "videos/none.mp4"])
@@ -162,13 +230,30 @@ def test_a_cropped_video_is_shown_to_syncnet_as_it_is(
     monkeypatch.setattr(Choice, "load", lambda choice: fake)
     stage = VideoJudge(Choice("syncnet", "reference", "float32", "5a" * 32), 2.0, cropped=True)
     stage.setup()
-    film = folder / "sub" / "good $1.mp4"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 4 * 16_000)).astype(np.float32)
+    shot = textured_shot(100, 1, (64, 64))
+    film = write_video(Path("square.mp4"), shot, frame_times(25, 4), Sound(noise))
     (row,) = stage.process(VideoToJudge("good", str(film)), tmp_path)
     assert (row.face, row.start_frame, row.end_frame) == (0, 0, 100)
     frames = list(frames_at_25fps(film))
     wanted = cv2.resize(frames[60][..., ::-1], (224, 224), interpolation=cv2.INTER_LINEAR)
     assert len(fake.crops) == 100
     assert np.array_equal(fake.crops[60], wanted)
+
+
+def test_a_picture_that_is_not_square_is_no_crop(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fake = FakeSyncNet()
+    monkeypatch.setattr(Choice, "load", lambda choice: fake)
+    stage = VideoJudge(Choice("syncnet", "reference", "float32", "5a" * 32), 2.0, cropped=True)
+    stage.setup()
+    film = folder / "sub" / "good $1.mp4"
+    rejected = stage.process(VideoToJudge("good", str(film)), tmp_path)
+    assert isinstance(rejected, Reject)
+    assert rejected.reason == "not_a_crop"
+    assert "320 x 240 px" in rejected.detail
+    assert fake.crops == []
     with pytest.raises(ParamsError, match="--judge syncnet"):
         call("videos", "--cropped")
 
@@ -195,7 +280,8 @@ def test_the_real_network_is_loaded_by_its_path_and_scores(
     torch.manual_seed(0)
     torch.save(SyncNet().state_dict(), "random.model")
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 17_920)).astype(np.float32)
-    film = write_video(Path("x.mp4"), textured_shot(28, 1), frame_times(25, 1.12), Sound(noise))
+    shot = textured_shot(28, 1, (128, 128))
+    film = write_video(Path("x.mp4"), shot, frame_times(25, 1.12), Sound(noise))
     result = call(
         *("x.mp4", "--judge", "syncnet", "--mode", "masked", "--weights", "random.model"),
         *("--cropped", "--min-seconds", "1", "--json", "out.json"),

@@ -51,21 +51,52 @@ def ended(name: str, status: Any, reason: str, detail: str = "") -> Outcome:
     return Outcome(name, status, (Part(status, reason, detail),), "key")
 
 
-def shown(outcomes: list[Outcome]) -> str:
-    console = Console(file=io.StringIO(), width=160)
+def shown(outcomes: list[Outcome], width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(as_table(outcomes))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
 
-def test_a_face_is_one_line_with_its_seconds_offset_and_judge() -> None:
-    text = shown([judged("x.mp4", face(4, probability=0.93, drift_frames=-1.5))])
-    line = next(line for line in text.splitlines() if "x.mp4" in line)
-    cells = [cell.strip() for cell in line.strip("\u2502").split("\u2502")]
-    assert cells == [
-        *("x.mp4", "4", "2.00-8.00", "+3", "+3.40", "0.080", "1.200", "0.93", "-1.5"),
-        "landmark, masked",
+def test_a_face_is_one_line_below_its_file_with_its_seconds_and_offset() -> None:
+    rows = face(4, probability=0.93, drift_frames=-1.5), face(11)
+    heading, *lines = shown([judged("x.mp4", *rows), judged("y z.mp4", face())]).splitlines()
+    assert heading.split() == [
+        *("face", "seconds", "offset", "sub-frame", "confidence", "distance", "prob.", "drift"),
     ]
+    assert [line.split() for line in lines] == [
+        ["x.mp4"],
+        ["4", "2.00-8.00", "+3", "+3.40", "0.080", "1.200", "0.93", "-1.5"],
+        ["11", "2.00-8.00", "+3", "+3.40", "0.080", "1.200", "-", "-"],
+        ["y", "z.mp4"],
+        ["0", "2.00-8.00", "+3", "+3.40", "0.080", "1.200", "-", "-"],
+        ["judge:", "landmark,", "masked"],
+    ]
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("judge", ["landmark", "syncnet"])
+def test_nothing_of_a_name_or_a_number_is_lost_on_a_narrow_terminal(width: int, judge: str) -> None:
+    name = f"a folder/{'long' * 30}.mp4"
+    late = face(
+        *(123, judge), start_frame=899_000, end_frame=902_000, confidence=11.25, probability=0.5,
+        min_distance=12.125, offset_frames=-15, offset_subframe=-14.5, drift_frames=-10.5,
+    )  # fmt: skip
+    heading, *lines = shown([judged(name, late), judged("b.mp4", face(judge=judge))], width)[
+        :-1
+    ].split("\n")
+    assert max(map(len, [heading, *lines])) <= width
+    assert name.replace(" ", "") in "".join(lines).replace(" ", "")
+    (row,) = [line for line in lines if line.split()[0] == "123"]
+    assert row.split()[1:] == [
+        *("35960.00-36080.00", "-15", "-14.50", "11.250", "12.125", "0.50", "-10.5"),
+    ]
+    assert len(row) == len(heading)
+    assert lines.count(f"judge: {judge}, masked") == 1
+
+
+def test_without_a_face_there_is_no_table() -> None:
+    assert shown([ended("b.mp4", "failed", "empty_file")]) == ""
 
 
 def test_only_syncnet_s_numbers_bear_the_names_of_the_papers() -> None:

@@ -23,7 +23,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.rows import SAMPLES_PER_FRAME
 from tests.pipeline.judge.talking import mesh, opening, speech, talking
 
-PINNED_SHA256 = "131ba0c70ef50dfdc550e3bd866bcee15b7ded901588be3d87a877ac7d8314cb"
+PINNED_SHA256 = "7a607b0051b27819153816692a4c5c2294f3d35c571fa7a0a19cd87c797d0b40"
 EXAMPLE_FRAMES = 317
 
 

@@ -1,4 +1,8 @@
+import ast
+import io
 import json
+import random
+import traceback
 from collections import OrderedDict
 from pathlib import Path
 
@@ -7,7 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from pipeline.errors import WeightsError
-from pipeline.judge.syncnet_network import LIP_CHANNELS, FastTower, SyncNet, load_network
+from pipeline.judge import syncnet_network
+from pipeline.judge.syncnet_network import (
+    LIP_CHANNELS,
+    FastTower,
+    SyncNet,
+    load_network,
+    read_network,
+)
 from tests.pipeline.judge.golden_syncnet import KEYS, network, save_state, state
 
 
@@ -75,14 +86,15 @@ def test_keys_that_do_not_fit_are_an_error_that_names_them(tmp_path: Path) -> No
 @pytest.mark.parametrize("name", ["a.model", "a.safetensors"])
 def test_a_damaged_file_is_an_error(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(WeightsError, match="not a file of weights"):
+    kind = "PyTorch state dict" if name == "a.model" else "safetensors file"
+    with pytest.raises(WeightsError, match=rf"{name}: not a {kind}; delete the file and remove"):
         load_network(tmp_path / name)
 
 
 def test_a_cut_off_file_is_an_error(tmp_path: Path) -> None:
     path = save_state(tmp_path / "a.model")
     path.write_bytes(path.read_bytes()[:1_000_000])
-    with pytest.raises(WeightsError, match="not a file of weights"):
+    with pytest.raises(WeightsError, match="not a PyTorch state dict"):
         load_network(path)
 
 
@@ -95,8 +107,44 @@ class Runs:
 
 def test_code_in_a_file_is_refused(tmp_path: Path) -> None:
     torch.save({"netcnnaud.0.weight": Runs()}, tmp_path / "a.model")
-    with pytest.raises(WeightsError, match="not a file of weights"):
+    with pytest.raises(WeightsError, match="not a PyTorch state dict") as refusal:
         load_network(tmp_path / "a.model")
+    assert str(refusal.value) == (
+        f"{tmp_path / 'a.model'}: not a PyTorch state dict; delete the file and remove its line "
+        "from trusted.lock.json if it has one, or correct --weights or sync.syncnet_weights in "
+        "params.yaml"
+    )
+    assert "weights_only" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_bytes_damaged_anywhere_are_an_error_of_ours() -> None:
+    rng, small = random.Random(0), []
+    for zipped in (True, False):
+        buffer = io.BytesIO()
+        torch.save({"a": torch.zeros(3)}, buffer, _use_new_zipfile_serialization=zipped)
+        small.append(buffer.getvalue())
+    for number in range(600):
+        content = bytearray(small[number % 2])
+        for _ in range(rng.randint(1, 8)):
+            content[rng.randrange(len(content))] = rng.randrange(256)
+        with pytest.raises(WeightsError):
+            read_network(bytes(content))
+
+
+def test_a_constant_has_one_meaning_in_all_of_syncnet_s_modules() -> None:
+    folder = Path(syncnet_network.__file__).parent
+    trees = [ast.parse(path.read_text()) for path in sorted(folder.glob("syncnet*.py"))]
+    assert len(trees) == 5
+    names = [
+        target.id
+        for tree in trees
+        for line in tree.body
+        if isinstance(line, ast.Assign)
+        for target in line.targets
+        if isinstance(target, ast.Name) and target.id.isupper()
+    ]
+    assert {"CROP_PX", "MIN_TRACK_FRAMES", "MIN_FRAMES_WITH_SOUND"} <= set(names)
+    assert len(names) == len(set(names))
 
 
 def test_nested_or_absent_weights_are_an_error(tmp_path: Path) -> None:

@@ -2,22 +2,32 @@
 
 import hashlib
 import http.server
+import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from pipeline import first_trust, weights
 from pipeline.cli import app
-from pipeline.errors import StorageError, WeightsError
+from pipeline.errors import StorageError, WeightsError, WeightsUnavailableError
 from pipeline.judge import syncnet_weights
+from pipeline.judge.syncnet_network import SyncNet, load_network, read_network
 
 FIRST, OTHER = b"official weights" * 100, b"something else" * 100
 DIGEST = hashlib.sha256(FIRST).hexdigest()
+PAGE = b"<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>"
+
+
+def no_page(content: bytes) -> None:
+    """Stand in for the real validator, which wants 54 MB."""
+    if content.startswith(b"<"):
+        raise WeightsError("a page")
 
 
 class _Home(http.server.ThreadingHTTPServer):
@@ -49,6 +59,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Home]:
         entry = {"name": "syncnet_v2.model", "what": "test", "licence": "none", "sha256": ""}
         url = f"http://127.0.0.1:{server.server_port}/syncnet_v2.model"
         entry |= {"kind": "http-first-trust", "location": url}
+        entry |= {"validator": f"{__name__}:no_page"}
         lock = tmp_path / "lock.json"
         lock.write_text(json.dumps({"wheels": {}, "weights": [entry]}))
         monkeypatch.setattr(weights, "LOCK", lock)
@@ -114,6 +125,10 @@ def test_an_altered_copy_is_refused(home: _Home) -> None:
         syncnet_weights.find()
     with pytest.raises(WeightsError, match="altered; run `lipforge weights fetch syncnet_v2"):
         weights.path_of("syncnet_v2.model")
+    told = CliRunner().invoke(app, ["weights", "verify"]).exception
+    assert str(told) == (
+        "syncnet_v2.model is altered; run `lipforge weights fetch syncnet_v2.model`"
+    )
 
 
 def test_a_copy_put_there_by_hand_is_trusted_without_a_fetch(home: _Home, tmp_path: Path) -> None:
@@ -125,6 +140,68 @@ def test_a_copy_put_there_by_hand_is_trusted_without_a_fetch(home: _Home, tmp_pa
     assert home.requests == 0
 
 
+def real_validator() -> None:
+    lock = json.loads(weights.LOCK.read_text())
+    lock["weights"][0]["validator"] = "pipeline.judge.syncnet_network:read_network"
+    weights.LOCK.write_text(json.dumps(lock))
+    weights._lock.cache_clear()
+
+
+def state_bytes(**changes: torch.Tensor) -> bytes:
+    buffer = io.BytesIO()
+    torch.save({**SyncNet().state_dict(), **changes}, buffer)
+    return buffer.getvalue()
+
+
+def test_the_lock_s_validator_is_the_reader_of_the_network() -> None:
+    entry = next(one for one in weights.list_weights() if one.name == syncnet_weights.NAME)
+    assert entry.validator == f"{read_network.__module__}:{read_network.__name__}"
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (lambda: PAGE, "not a PyTorch state dict"),
+        (lambda: state_bytes()[:1000], "not a PyTorch state dict"),
+        (lambda: state_bytes(more=torch.zeros(1)), "1 keys unknown: more"),
+        (lambda: state_bytes(**{"netfclip.3.bias": torch.zeros(7)}), "of another shape: netfclip"),
+    ],
+    ids=["log-in page", "cut off", "another key", "another shape"],
+)
+def test_what_is_no_syncnet_is_never_trusted(
+    home: _Home, tmp_path: Path, content: Callable[[], bytes], fault: str
+) -> None:
+    real_validator()
+    home.content = content()
+    with pytest.raises(WeightsError, match=f"{fault}.*nothing was trusted.*another network"):
+        syncnet_weights.find()
+    assert not first_trust.TRUSTED.exists()
+    assert not (tmp_path / "weights").exists()
+    by_hand = tmp_path / "weights" / "syncnet_v2.model"
+    by_hand.parent.mkdir()
+    by_hand.write_bytes(home.content)
+    with pytest.raises(WeightsError, match=f"{fault}.*delete {by_hand}"):
+        syncnet_weights.find()
+    assert not first_trust.TRUSTED.exists()
+
+
+def test_weights_that_fit_the_network_are_trusted(home: _Home) -> None:
+    real_validator()
+    home.content = state_bytes()
+    assert load_network(syncnet_weights.find())
+    assert record() == {"syncnet_v2.model": hashlib.sha256(home.content).hexdigest()}
+
+
+def test_an_entry_that_names_no_validator_is_never_trusted(home: _Home) -> None:
+    lock = json.loads(weights.LOCK.read_text())
+    del lock["weights"][0]["validator"]
+    weights.LOCK.write_text(json.dumps(lock))
+    weights._lock.cache_clear()
+    with pytest.raises(WeightsError, match="names no `validator`"):
+        syncnet_weights.find()
+    assert not first_trust.TRUSTED.exists()
+
+
 def test_many_at_once_end_with_one_whole_file(home: _Home, tmp_path: Path) -> None:
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: syncnet_weights.find(), range(8)))
@@ -134,7 +211,9 @@ def test_many_at_once_end_with_one_whole_file(home: _Home, tmp_path: Path) -> No
 
 def test_a_home_that_does_not_answer_is_an_error_and_trusts_nothing(home: _Home) -> None:
     home.content = None
-    with pytest.raises(WeightsError, match="cannot be downloaded"):
+    with pytest.raises(
+        WeightsUnavailableError, match=r"cannot be downloaded: .*fetch syncnet_v2\.model`"
+    ):
         syncnet_weights.find()
     assert not first_trust.TRUSTED.exists()
 
