@@ -33,5 +33,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
 	touch $@
 
+bench: setup ## speed against the peers, as ratios
+	python -m benchmarks.judge
+	python -m benchmarks.curation data/demo/videos
+
 clean: ## remove what a run made; the item cache and the weights stay
 	rm -rf data reports

@@ -1,12 +1,14 @@
 """The `lipforge` command."""
 
 import runpy
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,7 @@ from pipeline.command import DATA, run_main
 from pipeline.demo.compare import TARGETS, compare, render_table
 from pipeline.errors import ManifestError, TruthError, WeightsError
 from pipeline.funnel import TABLES, funnel, table_path
+from pipeline.judges_used import fallback_notes
 from pipeline.manifest import read_table
 from pipeline.params import load_params
 
@@ -92,6 +95,38 @@ def run(stage: StageName) -> None:
 
 
 @app.command()
+def judge(
+    videos: Annotated[list[str], typer.Argument(help="Files, folders, globs, lists or URLs.")],
+    by: Annotated[
+        Literal["landmark", "syncnet"], typer.Option("--judge", help="Bundled, or SyncNet.")
+    ] = "landmark",
+    mode: Annotated[
+        Literal["reference", "masked"] | None,
+        typer.Option(help="SyncNet's edges: zeros (reference, the default), or left out."),
+    ] = None,
+    precision: Annotated[
+        Literal["float32", "bfloat16"] | None, typer.Option(help="SyncNet's; float32 if not given.")
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="SyncNet's: a syncnet_v2.model; else it is fetched.")
+    ] = None,
+    min_seconds: Annotated[float, typer.Option(min=1.0, help="Shorter faces: no score.")] = 2.0,
+    cropped: Annotated[bool, typer.Option(help="They are SyncNet's crops already.")] = False,
+    json: Annotated[Path | None, typer.Option(help="Write everything there.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Folder for a drawing per face.")] = None,
+) -> None:
+    """Print by how many frames sound and lips are apart, for every face of every video."""
+    from pipeline.judge.judge_command import JudgeOptions, judge_videos, sync_params  # loads torch
+
+    sync = sync_params(by, weights=weights, mode=mode, precision=precision)
+    options = JudgeOptions(
+        sync=sync, min_seconds=min_seconds, cropped=cropped, json=json, plot=plot
+    )
+    if not judge_videos(videos, options):
+        raise typer.Exit(1)
+
+
+@app.command()
 def status() -> None:
     """Print what became of every input, stage by stage."""
     content = funnel(DATA)
@@ -103,10 +138,9 @@ def status() -> None:
     for line in content["stages"]:
         table.add_row(*_funnel_cells(line))
     console.print(table)
-    for line in content["stages"]:
-        for ending, reasons in line["reasons"].items():
-            for reason, count in reasons.items():
-                console.print(f"  {line['stage']}: {ending}: {reason} {count}", highlight=False)
+    _print_reasons(content)
+    for note in fallback_notes(content["judges"]):
+        console.print(f"[bold]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
     report = Path("reports/report.html")
     if report.exists():
         console.print(f"report: {report.absolute().as_uri()}", soft_wrap=True, highlight=False)
@@ -144,26 +178,37 @@ def weights_list() -> None:
     table = Table("name", "what", "from", "licence", "SHA-256", "here")
     state = weight_files.verify()
     for one in weight_files.list_weights():
-        where = f"{one.kind}: {one.location}"
-        table.add_row(one.name, one.what, where, one.licence, one.sha256[:12], state[one.name])
+        where, digest = f"{one.kind}: {one.location}", weight_files.sha256_of(one.name)[:12]
+        table.add_row(one.name, one.what, where, one.licence, digest or "-", state[one.name])
     console.print(table)
 
 
 @weights_app.command("fetch")
-def weights_fetch() -> None:
+def weights_fetch(
+    name: Annotated[str, typer.Argument(help="One file; else all but those on demand.")] = "",
+) -> None:
     """Get what is absent or altered, and check it."""
-    weight_files.fetch()
+    weight_files.fetch([name] if name else None)
     console.print(f"weights are complete in {weight_files.weights_dir()}", soft_wrap=True)
 
 
 @weights_app.command("verify")
 def weights_verify() -> None:
     """Check the SHA-256 of every model file."""
-    bad = {name: state for name, state in weight_files.verify().items() if state != "ok"}
+    state = weight_files.verify()
+    bad = {name: one for name, one in state.items() if one not in ("ok", "not fetched")}
     if bad:
-        listed = ", ".join(f"{name} is {state}" for name, state in bad.items())
-        raise WeightsError(f"{listed}; run `lipforge weights fetch`")
+        listed = "; ".join(f"{name} is {state}" for name, state in bad.items())
+        fixes = dict.fromkeys(weight_files.fix_of(name) for name in bad)  # in order, each once
+        raise WeightsError(f"{listed}; {'; '.join(fixes)}")
     console.print("every weight has the SHA-256 of the lock")
+
+
+def _print_reasons(content: Mapping[str, Any]) -> None:
+    for line in content["stages"]:
+        for ending, reasons in line["reasons"].items():
+            for reason, count in reasons.items():
+                console.print(f"  {line['stage']}: {ending}: {reason} {count}", highlight=False)
 
 
 def _funnel_cells(line: dict[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.judges_used import fallback_notes
 from pipeline.manifest import read_table
 
 
@@ -26,6 +27,8 @@ def datacard(funnel: Mapping[str, Any], index: Path, videos: Path) -> str:
         index=json.loads(index.read_text(encoding="utf-8")),
         stages=funnel["stages"],
         sources=funnel["sources"],
+        judges=funnel["judges"],
+        notes=fallback_notes(funnel["judges"]),
         licences=sorted(Counter(row["licence"] or "not stated" for row in rows).items()),
         languages=sorted(Counter(row["language"] or "not stated" for row in rows).items()),
         videos=sorted(rows, key=lambda row: row["uri"]),

@@ -4,6 +4,7 @@ LipforgeError
 |- ParamsError           params.yaml is wrong                 stop before any work
 |- SourceError           the input folder, list or URL        stop before any work
 |- WeightsError          a model file is absent or altered    stop before any work
+|  `- WeightsUnavailableError   its home gave no whole file   stop, or another judge scores
 |- ManifestError         a table breaks its schema            stop
 |- StorageError          a disk is full or not writable       stop; finished items stay cached
 |- MediaError            ONE input cannot be used             record the row, go on
@@ -38,6 +39,10 @@ class SourceError(LipforgeError):
 
 class WeightsError(LipforgeError):
     """A model file is absent, could not be fetched or has another SHA-256 than the lock."""
+
+
+class WeightsUnavailableError(WeightsError):
+    """The download did not come: no network, no such host or no whole answer."""
 
 
 class ManifestError(LipforgeError):

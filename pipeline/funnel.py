@@ -1,10 +1,11 @@
 """What became of every input, stage by stage, counted from the tables alone."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.judges_used import judges_used
 from pipeline.manifest import read_table
 from pipeline.outcome import STATUSES
 from pipeline.rows import FPS
@@ -26,14 +27,19 @@ def table_path(data: Path, stage: str) -> Path:
     return data / stage / f"{TABLES[stage]}.parquet"
 
 
-def funnel(data: Path, stages: Iterable[str] = tuple(TABLES)) -> dict[str, Any]:
-    """Count items in, endings, reasons, rows and seconds of the stages whose table exists."""
+def funnel(data: Path, stages: Collection[str] = tuple(TABLES)) -> dict[str, Any]:
+    """Count items in, endings, reasons, rows and seconds of the stages whose table exists.
+
+    `judges` says who scored the clips, and for what reason if not as params.yaml asks.
+    """
     lines = [
         _count(stage, read_table(table_path(data, stage)))
         for stage in stages
         if table_path(data, stage).exists()
     ]
-    return {"sources": lines[0]["in"] if lines else 0, "stages": lines}
+    sync = table_path(data, "sync")
+    used = judges_used(read_table(sync)) if sync.exists() and "sync" in stages else []
+    return {"sources": lines[0]["in"] if lines else 0, "stages": lines, "judges": used}
 
 
 def _count(stage: str, rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def _records(outcome: Outcome) -> Sequence[dict[str, Any]]:
 
 
 def _arrow_type(hint: Any) -> pa.DataType:
+    """Return the column's type; `X | None` is a column of X that may hold nulls."""
+    first = next(iter(typing.get_args(hint)), hint)
     if isinstance(hint, types.GenericAlias):
-        return pa.list_(_ARROW[typing.get_args(hint)[0]])
-    return _ARROW[hint]
+        return pa.list_(_ARROW[first])
+    return _ARROW[first]

@@ -70,7 +70,12 @@ class FacesParams(_Section):
 class SyncParams(_Section):
     """The judge."""
 
-    judge: Literal["landmark"] = "landmark"
+    judge: Literal["landmark", "syncnet"] = "landmark"
+    syncnet_weights: str = ""
+    """Path of `syncnet_v2.model`; empty: fetched from its official home at first use."""
+    syncnet_mode: Literal["reference", "masked"] = "reference"
+    """What stands beyond the clip's ends: zeros as in the published judge, or nothing."""
+    syncnet_precision: Literal["float32", "bfloat16"] = "float32"
 
 
 class QualityParams(_Section):
@@ -83,7 +88,13 @@ class SelectParams(_Section):
     """The only thresholds of the whole line."""
 
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
-    min_confidence: Annotated[float, Field(ge=0)] = 0.18
+    landmark_min_probability: Share = 0.8
+    """For clips that the landmark judge scored."""
+    syncnet_min_confidence: Annotated[float, Field(ge=0)] = 3.0
+    """LSE-C, for clips that the SyncNet judge scored. Source: LatentSync's filter."""
+    max_drift_frames: Positive = 2.0
+    not_speaking_overlap: Share = 0.5
+    """Faces that share more than this share of a clip's time compete for its sound."""
     min_face_px: Positive = 64
     min_sharpness: Annotated[float, Field(ge=0)] = 9.0
     min_luma: Annotated[float, Field(ge=0, le=255)] = 25.0

@@ -96,14 +96,26 @@ class SyncScore:
 
     clip_id: str
     judge: str
+    """`landmark` or `syncnet`: whose numbers these are. They are never interchangeable."""
+    mode: str
+    """Pairs whose sound lies outside of the clip: `masked` out, or `reference` = compared with
+    zeros, as the published SyncNet does."""
+    fallback: str = ""
+    """Why the judge that params.yaml asks for was not used; empty when it was."""
     offset_frames: int
     """Audio lead in frames at 25 fps: +3 = audio 3 frames early, -3 = late (SyncNet's sign)."""
     offset_subframe: float
     """The same from a parabola through the three lowest points of the curve."""
     confidence: float
-    """Median minus minimum of the mean distance over offsets, >= 0, no unit."""
+    """Median minus minimum of the mean distance over offsets, >= 0; SyncNet's is LSE-C."""
     min_distance: float
-    """Minimum of the mean distance over offsets."""
+    """Minimum of the mean distance over offsets; SyncNet's is LSE-D."""
+    probability: float | None = None
+    """Calibrated probability that the offset is right within one frame; None where the judge has
+    no calibration."""
+    drift_frames: float | None = None
+    """By how much the offset changes from the clip's beginning to its end; None where the clip
+    is too short or too unsure to tell."""
     curve: list[float] = field(default_factory=list)
     """Mean distance at offsets -15 ... +15."""
     artifact: str = ""
@@ -168,5 +180,7 @@ class Sample:
     num_frames: int
     offset_applied_frames: int
     rescored_offset_frames: int
+    """What the landmark judge says after the correction, whichever judge said what to correct."""
     rescored_confidence: float
+    """The landmark judge's."""
     artifact: str = ""

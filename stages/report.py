@@ -1,11 +1,14 @@
 """all tables -> reports/report.html: one static page that needs neither network nor script."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.atomic import write_text
 from pipeline.cache import open_cache
 from pipeline.command import DATA, run_main
 from pipeline.funnel import funnel
+from pipeline.judge.calibration import CurvePoint
+from pipeline.judge.landmark import load_calibration
 from pipeline.params import Params, load_params
 from pipeline.report.clips import join_clips, read_tables
 from pipeline.report.page import Inputs, render
@@ -16,11 +19,16 @@ PAGE = "report.html"
 
 
 def build_report(
-    data: Path, reports: Path, params: Params, open_artifact: OpenArtifact | None = None
+    data: Path,
+    reports: Path,
+    params: Params,
+    open_artifact: OpenArtifact | None = None,
+    measured: Sequence[CurvePoint] = (),
 ) -> Path:
     """Write `report.html` below `reports` from the tables below `data` and return its path.
 
-    Stages that have not run are left out. Same tables, params and clips: same bytes.
+    `measured` is what thresholds of the landmark judge cost. Stages that have not run are left
+    out. Same tables, params and clips: same bytes.
 
     Raises:
         StorageError: the page cannot be written.
@@ -32,6 +40,7 @@ def build_report(
         funnel=funnel(data),
         params=params,
         open_artifact=open_artifact or open_cache().artifact_path,
+        measured=measured,
     )
     write_text(reports / PAGE, render(inputs))
     return reports / PAGE
@@ -39,7 +48,7 @@ def build_report(
 
 def main() -> None:
     """`python -m stages.report`, called by dvc.yaml."""
-    build_report(DATA, REPORTS, load_params())
+    build_report(DATA, REPORTS, load_params(), measured=load_calibration().points)
 
 
 if __name__ == "__main__":

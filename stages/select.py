@@ -13,6 +13,7 @@ from pipeline.outcome import Outcome, Part
 from pipeline.params import SelectParams, load_params
 from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
 from pipeline.selection import Candidate, decide, split_of
+from pipeline.trust import value_of
 
 REPORTS = Path("reports")
 UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "quality", "select")
@@ -57,17 +58,21 @@ def histogram(values: Sequence[tuple[float, bool]], width: float) -> str:
 
 
 def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
-    """Write the histograms of offset, confidence and face size."""
-    scored = [one for one in judged if one.sync and one.quality]
+    """Write the histograms of offset, trust (one per judge, on its own scale) and face size."""
+    scores = [(one.sync, not one.reason) for one in judged if one.sync and one.quality]
+    sizes = [(one.quality.face_px, not one.reason) for one in judged if one.sync and one.quality]
     series = {
-        "offset": (1.0, [float(one.sync.offset_frames) for one in scored if one.sync]),
-        "confidence": (0.02, [one.sync.confidence for one in scored if one.sync]),
-        "face_px": (20.0, [one.quality.face_px for one in scored if one.quality]),
+        "offset": (1.0, [(float(score.offset_frames), kept) for score, kept in scores]),
+        "probability": (0.02, _of_judge("landmark", scores)),
+        "lse_c": (0.25, _of_judge("syncnet", scores)),
+        "face_px": (20.0, sizes),
     }
-    accepted = [not one.reason for one in scored]
     for name, (width, values) in series.items():
-        text = histogram(list(zip(values, accepted, strict=True)), width)
-        write_text(reports / f"{name}_histogram.csv", text)
+        write_text(reports / f"{name}_histogram.csv", histogram(values, width))
+
+
+def _of_judge(judge: str, scores: Sequence[tuple[SyncScore, bool]]) -> list[tuple[float, bool]]:
+    return [(value_of(score), kept) for score, kept in scores if score.judge == judge]
 
 
 def select(data: Path, reports: Path, params: SelectParams) -> None:

@@ -48,6 +48,8 @@ from pipeline.tarshards import (
 
 OUT = DATA / "shards"
 MAX_RESIDUAL_FRAMES = 1
+SURE_ENOUGH = 0.5
+"""More probable than not."""
 """A corrected clip must re-score within this many frames of zero."""
 
 
@@ -67,7 +69,7 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "1"
+    version = "3"
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""
@@ -95,13 +97,22 @@ class Shards(Stage[SelectedClip, Sample]):
         write_streams(item, cut, workdir)
         sample = _read_back(item.clip.clip_id, workdir)
         again = self.judge.score(sample.landmarks, sample.audio)
-        facts = {**facts_of(item), "num_frames": cut.num_frames, "rescored": _triple(again)}
+        facts = {**facts_of(item), "num_frames": cut.num_frames, "rescored": _rescored(again)}
         _member(workdir, item, "json").write_text(canonical_json(facts), encoding="utf-8")
         row = _row(item, cut, again)
-        if abs(again.offset_frames) > MAX_RESIDUAL_FRAMES:
+        if abs(again.offset_frames) > MAX_RESIDUAL_FRAMES and _has_a_say(item, again):
             detail = f"re-scored at {again.offset_frames} frames after correction"
             return [Reject("offset_not_fixed", detail, row)]
         return [row]
+
+
+def _has_a_say(item: SelectedClip, again: JudgeResult) -> bool:
+    """Say whether the landmark judge may overrule the offset: its own, or when it is rather sure.
+
+    Where another judge found the offset, an answer that is probably wrong is recorded, no more.
+    """
+    assert again.probability is not None, "the bundled judge is calibrated"
+    return item.sync.judge == LandmarkJudge.name or again.probability >= SURE_ENOUGH
 
 
 def write_streams(item: SelectedClip, cut: Cut, workdir: Path) -> None:
@@ -147,8 +158,11 @@ def _read_back(clip_id: str, workdir: Path) -> TrainingSample:
     return sample
 
 
-def _triple(result: JudgeResult) -> dict[str, float]:
+def _rescored(result: JudgeResult) -> dict[str, Any]:
+    """Return what the landmark judge says now, whichever judge `sync` used before."""
     return {
+        "judge": LandmarkJudge.name,
+        "mode": result.mode,
         "offset_frames": result.offset_frames,
         "offset_subframe": result.offset_subframe,
         "confidence": result.confidence,

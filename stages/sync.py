@@ -2,86 +2,151 @@
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache import open_cache
-from pipeline.clip_files import ClipFiles, ClipStage
+from pipeline.cache import Cache, open_cache
+from pipeline.clip_files import ClipFiles
 from pipeline.command import DATA, execute, run_main
 from pipeline.errors import DecodeError, UnreadableError
 from pipeline.funnel import table_path
+from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.landmark import LandmarkJudge, weights_sha256
 from pipeline.judge.points import SCHEMAS
+from pipeline.judge.syncnet_crops import detector_boxes, render_crops
 from pipeline.manifest import read_rows
+from pipeline.media.audio import as_int16
+from pipeline.media.excerpt import frames_between
 from pipeline.media.flac import read_flac
-from pipeline.params import SyncParams, load_params
-from pipeline.rows import Clip, SyncScore
-from pipeline.stage import Reject
+from pipeline.params import load_params
+from pipeline.rows import FPS, Clip, SyncScore, Video
+from pipeline.sources import local_copy, locations
+from pipeline.stage import Reject, Stage
 
 TABLE = table_path(DATA, "sync")
 
 
-class Sync(ClipStage[SyncScore]):
-    """Scores the landmarks that `faces` stored: no second decode of the video."""
+@dataclass(frozen=True, slots=True)
+class ClipToJudge:
+    """A clip and, for a judge that looks at pictures, the video it was cut from."""
+
+    files: ClipFiles
+    video: Video | None = None
+    location: str = ""
+    """A local path or an fsspec URL of the video."""
+
+
+class Sync(Stage[ClipToJudge, SyncScore]):
+    """Scores every clip with one judge.
+
+    `landmark` reads what `faces` stored. `syncnet` decodes the clip's stretch of the video once
+    more, because SyncNet's crop shows more of the face than the clip does.
+    """
 
     name: ClassVar[str] = "sync"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
-    def __init__(self, params: SyncParams) -> None:
-        self.params = params
+    def __init__(self, choice: Choice) -> None:
+        self.choice = choice
+
+    def item_id(self, item: ClipToJudge) -> str:
+        """Return the clip's id."""
+        return item.files.clip.clip_id
+
+    def identity(self, item: ClipToJudge) -> Mapping[str, Any]:
+        """Return the clip's id, which names video and frames, and the key of its files."""
+        return item.files.identity()
+
+    def artifacts(self, item: ClipToJudge) -> Sequence[tuple[str, str]]:
+        """Return the clip's landmarks and sound."""
+        return item.files.artifacts()
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the judge's name."""
-        return self.params.model_dump()
+        """Return the judge that scores and why it is not another; no path, no device."""
+        return self.choice.cache_params()
 
     def weights(self) -> Mapping[str, str]:
-        """Return the digest of the bundled judge."""
-        return {"landmark_judge.safetensors": weights_sha256()}
+        """Return the digest of the judge's weights."""
+        return self.choice.weights()
+
+    def deadline_s(self, item: ClipToJudge) -> float:
+        """Return a hundred times what it takes, fetching and decoding the video included."""
+        clip_s = item.files.clip.num_frames / FPS
+        if item.video is None:
+            return 60 + clip_s
+        return 300 + 100 * clip_s + 4 * item.video.duration_s + item.video.size_bytes / 1e6
 
     def setup(self) -> None:
-        """Load the judge."""
-        self.judge = LandmarkJudge.load()
+        """Load the judge and keep OpenCV on one thread."""
+        cv2.setNumThreads(1)
+        self.judge = self.choice.load()
 
-    def process(self, item: ClipFiles, workdir: Path) -> Sequence[SyncScore | Reject] | Reject:
+    def close(self) -> None:
+        """Drop the judge, and with it the GPU memory it holds."""
+        self.judge = None
+
+    def process(self, item: ClipToJudge, workdir: Path) -> Sequence[SyncScore | Reject] | Reject:
         """Judge one clip; writes `<clip_id>.npz` with `distances`, float32 (windows, 31).
 
-        A pair whose sound lies outside of the clip is NaN there.
+        A pair whose sound lies outside of the clip is NaN there, unless the mode is `reference`.
 
         Raises:
-            MediaError: a file of the clip cannot be read, or holds no frame or no sound.
+            MediaError: a file of the clip or its video cannot be read, or it holds no frame or no
+                sound.
         """
-        if item.clip.landmark_schema not in SCHEMAS:
-            return Reject("judge_cannot_read_landmarks", f"schema {item.clip.landmark_schema!r}")
-        landmarks, audio = _read_landmarks(item.landmarks), _read_audio(item.audio)
+        clip = item.files.clip
+        if clip.landmark_schema not in SCHEMAS:
+            return Reject("judge_cannot_read_landmarks", f"schema {clip.landmark_schema!r}")
+        audio = _read_audio(item.files.audio)
         try:
-            result = self.judge.score(landmarks, audio)
+            if self.choice.judge == "landmark":
+                found = _read_array(item.files.landmarks, "landmarks")
+                result = self.judge.score(found, audio)
+            else:
+                result = self._score_pictures(item, audio)
         except ValueError as error:
             raise DecodeError(f"the clip cannot be judged: {error}") from error
         distances = result.distances.astype(np.float32)
-        np.savez(workdir / f"{item.clip.clip_id}.npz", distances=distances)
-        return [_row(item.clip.clip_id, self.judge.name, result)]
+        np.savez(workdir / f"{clip.clip_id}.npz", distances=distances)
+        return [_row(clip.clip_id, self.choice, result)]
+
+    def _score_pictures(self, item: ClipToJudge, audio: NDArray[np.float32]) -> JudgeResult:
+        assert item.video is not None, "main() names the video where the judge needs it"
+        clip = item.files.clip
+        extent = _read_array(item.files.landmarks, "boxes")
+        boxes = detector_boxes(extent, clip.landmark_schema)
+        with local_copy(item.location) as path:
+            frames = frames_between(path, item.video, clip.start_frame, clip.end_frame)
+            crops = render_crops(frames, boxes)
+            scored: JudgeResult = self.judge.score(crops, as_int16(audio), mode=self.choice.mode)
+        return scored
 
 
-def _row(clip_id: str, judge: str, result: JudgeResult) -> SyncScore:
+def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
     return SyncScore(
         clip_id=clip_id,
-        judge=judge,
+        judge=choice.judge,
+        mode=result.mode,
+        fallback=choice.fallback,
         offset_frames=result.offset_frames,
         offset_subframe=result.offset_subframe,
         confidence=result.confidence,
         min_distance=result.min_distance,
+        probability=result.probability,
+        drift_frames=result.drift_frames,
         curve=[float(distance) for distance in result.curve],
     )
 
 
-def _read_landmarks(path: Path) -> NDArray[Any]:
+def _read_array(path: Path, name: str) -> NDArray[Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return np.asarray(stored["landmarks"])
+            return np.asarray(stored[name])
     except OSError as error:
         raise UnreadableError(f"the landmark file cannot be read: {error}") from error
     except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
@@ -95,12 +160,27 @@ def _read_audio(path: Path) -> NDArray[np.float32]:
         raise UnreadableError(f"the sound cannot be read: {error}") from error
 
 
+def clips_to_judge(choice: Choice, data: Path, cache: Cache, source: str) -> list[ClipToJudge]:
+    """List the clips; only a judge that looks at pictures is told where their videos are."""
+    files = [ClipFiles.of(clip, cache) for clip in read_rows(table_path(data, "faces"), Clip)]
+    without = [replace(one, video=None) for one in files]  # the aligned picture is not read
+    if choice.judge == "landmark":
+        return [ClipToJudge(one) for one in without]
+    videos = {one.video_id: one for one in read_rows(table_path(data, "ingest"), Video)}
+    needed = [videos[video_id] for video_id in sorted({one.clip.video_id for one in files})]
+    where = locations(source, [video.uri for video in needed])
+    return [
+        ClipToJudge(one, videos[one.clip.video_id], where[videos[one.clip.video_id].uri])
+        for one in without
+    ]
+
+
 def main() -> None:
     """`python -m stages.sync`, called by dvc.yaml."""
-    params, cache = load_params(), open_cache()
-    clips = read_rows(table_path(DATA, "faces"), Clip)
-    items = [ClipFiles.of(clip, cache) for clip in clips]
-    execute(Sync(params.sync), items, TABLE, SyncScore, params)
+    params = load_params()
+    choice = choose(params.sync)
+    items = clips_to_judge(choice, DATA, open_cache(), params.ingest.source)
+    execute(Sync(choice), items, TABLE, SyncScore, params)
 
 
 if __name__ == "__main__":

@@ -176,14 +176,14 @@ def test_one_added_video_is_the_only_one_computed(first_run, videos):
 
 
 def test_a_wrong_param_stops_before_any_work(first_run):
-    first_run.set_params({"min_confidence:": "min_confidenc:"})
+    first_run.set_params({"min_sharpness:": "min_sharpnes:"})
     try:
         done = first_run.attempt("lipforge", "run", "ingest")
         assert done.returncode == 1
-        assert "select.min_confidenc: unknown key" in done.stderr
+        assert "select.min_sharpnes: unknown key" in done.stderr
         assert "Traceback" not in done.stderr
     finally:
-        first_run.set_params({"min_confidenc:": "min_confidence:"})
+        first_run.set_params({"min_sharpnes:": "min_sharpness:"})
 
 
 def test_status_and_inspect_show_what_became_of_a_clip(first_run):

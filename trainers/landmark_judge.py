@@ -1,13 +1,16 @@
 """Trains the bundled sync judge. One command, one seed, the same weights on the same machine.
 
-python -m trainers.landmark_judge --clips data/faces/clips.parquet
-python -m trainers.landmark_judge --clips FOLDER_OF_NPZ_AND_FLAC --folds
+python -m trainers.landmark_judge --clips data/faces/clips.parquet --jobs 2
+
+Trains on every clip that may be trained on, then without each source in turn: what these say of
+the source left out gives the calibration, which is stored with the weights, and the model card.
 """
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,14 +18,25 @@ import torch
 import typer
 
 from pipeline.cache import open_cache
+from pipeline.judge.calibration import Calibration
 from pipeline.judge.landmark import WEIGHTS_PATH, save_networks, weights_sha256
 from pipeline.judge.network import LandmarkSyncNet
-from trainers.sync_card import fold_table, measured_part, write_card
-from trainers.sync_cleaning import CleaningConfig, clean, judge_clip
+from trainers.sync_calibration import (
+    Example,
+    curve_points,
+    examples,
+    fit_calibration,
+    held_out_probabilities,
+)
+from trainers.sync_card import write_card
+from trainers.sync_cleaning import CleaningConfig, clean
 from trainers.sync_data import SpeechClip, in_sync
+from trainers.sync_findings import Findings, measured_part
 from trainers.sync_fit import FitConfig, fit
-from trainers.sync_folds import Judged, run_folds
-from trainers.sync_sources import HELD_OUT, for_training, read_folder, read_table
+from trainers.sync_folds import run_folds
+from trainers.sync_reference import references
+from trainers.sync_sources import for_training, read_folder, read_table
+from trainers.sync_witness import evidence_by_file
 
 CARD = Path(__file__).parents[1] / "docs" / "landmark_judge.md"
 THREADS = 1
@@ -47,13 +61,50 @@ def train(
     """Clean the labels, then fit every member. Returns networks and the clips as labelled."""
     torch.set_num_threads(THREADS)
     labelled = clean(clips, config.cleaning, config.fit, seed)
-    moved = {c.clip_id: c.offset_frames for c in labelled if c.offset_frames}
-    logger.info("%d of %d clips kept; corrected: %s", len(labelled), len(clips), moved)
     ready = [in_sync(clip) for clip in labelled]
     networks = [
         fit(ready, config.fit, seed + member, _reporter(member)) for member in range(config.members)
     ]
     return networks, labelled
+
+
+def networks_of(
+    config: TrainConfig, seed: int, clips: Sequence[SpeechClip]
+) -> list[LandmarkSyncNet]:
+    """Do the same and return the networks alone: what a fold needs."""
+    return train(clips, config, seed)[0]
+
+
+def find_out(
+    usable: Sequence[SpeechClip],
+    config: TrainConfig,
+    seed: int,
+    other_backend: Sequence[SpeechClip] = (),
+    jobs: int = 1,
+) -> Findings:
+    """Train without each source in turn; measure, and calibrate on what comes out."""
+    folds = run_folds(usable, partial(networks_of, config, seed), other_backend, jobs)
+    judged = [one for fold in folds for one in fold.judged]
+    witness = evidence_by_file(usable)
+    truth = references(judged, witness)
+    found = examples(judged, truth)
+    probabilities = held_out_probabilities(found)
+    return Findings(
+        judged=judged,
+        other_backend=[pair for fold in folds for pair in fold.other_backend],
+        witness=witness,
+        truth=truth,
+        examples=found,
+        probabilities=probabilities,
+        calibration=calibrated(found, probabilities),
+    )
+
+
+def calibrated(found: Sequence[Example], probabilities: Any) -> Calibration:
+    """Fit on all folds; the curve that goes with it is measured with calibrations held out."""
+    fitted = fit_calibration(found).as_json()
+    points = [asdict(point) for point in curve_points(found, probabilities)]
+    return Calibration.from_json({**fitted, "points": points})
 
 
 def read_clips(clips: Path, videos: Path | None = None) -> list[SpeechClip]:
@@ -67,36 +118,36 @@ def read_clips(clips: Path, videos: Path | None = None) -> list[SpeechClip]:
 def main(
     clips: Annotated[Path, typer.Option(help="faces table, or a folder of .npz and .flac")],
     out: Annotated[Path, typer.Option(help="weights to write")] = WEIGHTS_PATH,
-    videos: Annotated[Path | None, typer.Option(help="ingest table")] = None,
+    other_clips: Annotated[
+        Path | None, typer.Option(help="the same videos through another landmark backend")
+    ] = None,
     seed: int = 0,
     members: int = 3,
-    fold_members: Annotated[int, typer.Option(help="networks that vote in a fold")] = 2,
-    folds: Annotated[bool, typer.Option(help="measure every fold, write the card")] = False,
+    jobs: Annotated[int, typer.Option(help="folds at a time; changes no weight")] = 1,
     card: Path = CARD,
 ) -> None:
-    """Train the landmark judge on every clip that may be trained on."""
+    """Train the landmark judge, calibrate it on held-out sources, rewrite its card's tables."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    everything = read_clips(clips, videos)
+    everything = read_clips(clips)
     usable, config = for_training(everything), TrainConfig(members=members)
+    also = for_training(read_clips(other_clips)) if other_clips else []
     networks, labelled = train(usable, config, seed)
-    save_networks(out, networks, _metadata(config, seed, labelled))
+    findings = find_out(usable, config, seed, also, jobs)
+    save_networks(out, networks, _metadata(config, seed, labelled, findings.calibration))
     logger.info("%s: sha256 %s", out, weights_sha256(out))
-    held_out = {c.name: judge_clip(networks, c) for c in everything if c.name in HELD_OUT}
-    for name, result in sorted(held_out.items()):
-        logger.info("%s: %+d (%.3f)", name, result.offset_frames, result.confidence)
-    if folds:
-        in_fold = replace(config, members=fold_members)
-        judged = run_folds(usable, lambda rest: train(rest, in_fold, seed)[0], _log_fold)
-        write_card(card, measured_part(judged, held_out))
+    write_card(card, measured_part(findings, networks, everything))
 
 
-def _metadata(config: TrainConfig, seed: int, clips: Sequence[SpeechClip]) -> dict[str, Any]:
+def _metadata(
+    config: TrainConfig, seed: int, clips: Sequence[SpeechClip], calibration: Calibration
+) -> Mapping[str, Any]:
     return {
         "recipe": asdict(config),
         "seed": seed,
         "torch": torch.__version__.split("+")[0],
-        "clips": {clip.clip_id: clip.offset_frames for clip in clips},
+        "clips": {clip.clip_id: [clip.name, clip.offset_frames] for clip in clips},
         "seconds": round(sum(clip.num_frames for clip in clips) / 25, 1),
+        "calibration": calibration.as_json(),
     }
 
 
@@ -106,10 +157,6 @@ def _reporter(member: int) -> Callable[[int, float], None]:
             logger.info("member %d step %d loss %.3f", member, step, loss)
 
     return report
-
-
-def _log_fold(name: str, judged: list[Judged]) -> None:
-    logger.info("fold %s\n%s", name, fold_table(judged))
 
 
 if __name__ == "__main__":

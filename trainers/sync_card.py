@@ -1,36 +1,25 @@
 """Writes the measured part of the landmark judge's model card, between two markers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.atomic import write_text
+from pipeline.judge.calibration import Calibration, CurvePoint
 from pipeline.judge.curve import JudgeResult
-from trainers.sync_folds import (
-    SEGMENT_SECONDS,
-    Judged,
-    auc_foreign,
-    auc_shifted,
-    long_enough,
-    shift_followed_share,
-    within,
-)
+from pipeline.params import SelectParams
+from trainers.sync_calibration import Example, example_weights
+from trainers.sync_data import SpeechClip
+from trainers.sync_folds import LONG_ENOUGH_FRAMES, Judged
+from trainers.sync_measures import FoldFigures
+from trainers.sync_reference import Reference
+from trainers.sync_witness import Evidence
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-THRESHOLDS = (0.06, 0.08, 0.10, 0.12, 0.14, 0.16, 0.18, 0.20, 0.24, 0.28)
-SUSPECT_FRAMES = 2
-
-
-def measured_part(judged: Sequence[Judged], held_out: Mapping[str, JudgeResult]) -> str:
-    """Return the tables as Markdown."""
-    blocks = [
-        fold_table(judged),
-        "Clips never trained on by anything:\n\n" + held_out_table(held_out),
-        confidence_table(judged),
-        *[threshold_table(judged, seconds) for seconds in SEGMENT_SECONDS],
-        suspect_table(judged),
-    ]
-    return "\n\n".join(blocks)
+PROBABILITY_BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)
 
 
 def write_card(path: Path, measured: str) -> None:
@@ -44,87 +33,184 @@ def write_card(path: Path, measured: str) -> None:
     _, found_end, tail = rest.partition(END)
     if not (found_begin and found_end):
         raise ValueError(f"{path}: no lines `{BEGIN}` and `{END}` to write between")
-    path.write_text(f"{head}{BEGIN}\n{measured}\n{END}{tail}", encoding="utf-8")
+    write_text(path, f"{head}{BEGIN}\n{measured}\n{END}{tail}")
 
 
-def fold_table(judged: Sequence[Judged]) -> str:
+def fold_table(rows: Mapping[str, FoldFigures]) -> str:
     """One row per fold, then all clips together."""
-    lines = [
-        "| fold left out | clips >= 4 s | within 1 | within 2 | AUC foreign | AUC shifted "
-        "| shift followed |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for fold in sorted({one.clip.fold for one in judged}):
-        lines.append(_fold_row(fold, [one for one in judged if one.clip.fold == fold]))
-    return "\n".join([*lines, _fold_row("**all**", judged)])
-
-
-def _fold_row(name: str, judged: Sequence[Judged]) -> str:
-    return (
-        f"| {name} | {len(long_enough(judged))} "
-        f"| {within(judged, 1):.0%} | {within(judged, 2):.0%} "
-        f"| {auc_foreign(judged):.3f} | {auc_shifted(judged):.3f} "
-        f"| {shift_followed_share(judged):.0%} |"
+    return table(
+        (
+            *("fold left out", "clips >= 4 s", "in sync", "within 1", "within 2", "witnessed"),
+            *("within 1 of the witness", "AUC foreign", "with out-of-sync clips", "AUC shifted"),
+            "shift followed",
+        ),
+        [
+            (
+                *(fold, str(f.clips), str(f.in_sync), _percent(f.within_1), _percent(f.within_2)),
+                *(str(f.witnessed), _percent(f.near_witness), _three(f.auc_foreign)),
+                *(_three(f.auc_foreign_all), _three(f.auc_shifted), _percent(f.shift_followed)),
+            )
+            for fold, f in rows.items()
+        ],
     )
 
 
-def held_out_table(results: Mapping[str, JudgeResult]) -> str:
-    """Offsets of the clips with a published answer."""
-    lines = ["| clip | offset | sub-frame | confidence | distance |", "|---|---|---|---|---|"]
-    for name, result in sorted(results.items()):
-        lines.append(
-            f"| {name} | {result.offset_frames:+d} | {result.offset_subframe:+.2f} "
-            f"| {result.confidence:.3f} | {result.min_distance:.3f} |"
-        )
-    return "\n".join(lines)
-
-
-def confidence_table(judged: Sequence[Judged]) -> str:
-    """Quantiles of the confidence with own and with foreign sound."""
-    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
-    own = np.quantile([one.own.confidence for one in judged], shares)
-    foreign = np.quantile([r.confidence for one in judged for r in one.foreign], shares)
-    lines = [
-        "| confidence | " + " | ".join(f"{share:.0%}" for share in shares) + " |",
-        "|---" * (len(shares) + 1) + "|",
-        "| own sound | " + " | ".join(f"{value:.3f}" for value in own) + " |",
-        "| another clip's | " + " | ".join(f"{value:.3f}" for value in foreign) + " |",
-    ]
-    return "\n".join(lines)
-
-
-def threshold_table(judged: Sequence[Judged], seconds: int) -> str:
-    """What a confidence threshold keeps, on pieces of one length.
-
-    Right = own sound, and the piece's offset within one frame of its whole clip's. Precision
-    takes one dubbed piece for every genuine one: far more than real footage has.
-    """
-    pieces = [(one, own, foreign) for one in judged for own, foreign in one.segments[seconds]]
-    lines = [
-        f"Pieces of {seconds} s ({len(pieces)} genuine, {len(pieces)} dubbed):",
-        "",
-        "| confidence >= | precision | recall | offset right when kept | dubbed kept |",
-        "|---|---|---|---|---|",
-    ]
-    for threshold in THRESHOLDS:
-        kept = [(one, own) for one, own, _ in pieces if own.confidence >= threshold]
-        right = sum(abs(own.offset_frames - one.own.offset_frames) <= 1 for one, own in kept)
-        wrong = sum(foreign.confidence >= threshold for _, _, foreign in pieces)
-        lines.append(
-            f"| {threshold:.2f} | {right / max(1, len(kept) + wrong):.3f} "
-            f"| {right / max(1, len(pieces)):.3f} | {right / max(1, len(kept)):.3f} "
-            f"| {wrong / max(1, len(pieces)):.3f} |"
-        )
-    return "\n".join(lines)
-
-
-def suspect_table(judged: Sequence[Judged]) -> str:
-    """Clips that the judge puts two frames or more off: errors, or truly out of sync."""
-    lines = ["| clip judged out of sync | seconds | offset | confidence |", "|---|---|---|---|"]
-    for one in sorted(judged, key=lambda one: one.clip.clip_id):
-        if abs(one.own.offset_frames) >= SUSPECT_FRAMES:
-            lines.append(
-                f"| {one.clip.clip_id} | {one.clip.num_frames / 25:.1f} "
-                f"| {one.own.offset_subframe:+.1f} | {one.own.confidence:.3f} |"
+def raw_table(rows: Mapping[str, FoldFigures], independent: Mapping[str, FoldFigures]) -> str:
+    """The same with other ideas of what is in sync."""
+    return table(
+        (
+            *("fold left out", "in sync by independent references", "within 1", "within 2"),
+            *("every clip", "within 1", "within 2"),
+        ),
+        [
+            (
+                *(fold, str(i.in_sync), _percent(i.within_1), _percent(i.within_2)),
+                *(str(f.clips), _percent(f.raw_within_1), _percent(f.raw_within_2)),
             )
-    return "\n".join(lines)
+            for (fold, f), i in zip(rows.items(), independent.values(), strict=True)
+        ],
+    )
+
+
+def length_table(found: Sequence[Example], probabilities: NDArray[np.float64]) -> str:
+    """Promised against found by length, of all examples and of those that pass the threshold."""
+    weight, least = example_weights(found), SelectParams().landmark_min_probability
+    seconds = np.array([one.seconds for one in found])
+    right = np.array([one.right for one in found])
+    lines = []
+    for length in sorted(set(seconds.tolist())):
+        cells = [f"{length} s" if length else "whole clips"]
+        for inside in (seconds == length, (seconds == length) & (probabilities >= least)):
+            means = (np.average(v[inside], weights=weight[inside]) for v in (probabilities, right))
+            cells += [str(int(inside.sum())), *(f"{mean:.3f}" for mean in means)]
+        lines.append(cells)
+    head = ("promised", "right")
+    return table(("length", "examples", *head, f"probability >= {least:g}", *head), lines)
+
+
+def answers_table(results: Iterable[tuple[str, SpeechClip, JudgeResult]]) -> str:
+    """What the shipped judge says of clips it never saw."""
+    return table(
+        ("clip", "seconds", "offset", "sub-frame", "confidence", "probability", "drift"),
+        [
+            (
+                *(label, f"{clip.num_frames / 25:.1f}", f"{r.offset_frames:+d}"),
+                *(f"{r.offset_subframe:+.2f}", f"{r.confidence:.3f}", _three(r.probability)),
+                "-" if r.drift_frames is None else f"{r.drift_frames:+.1f}",
+            )
+            for label, clip, r in results
+        ],
+    )
+
+
+def reliability_table(found: Sequence[Example], probabilities: NDArray[np.float64]) -> str:
+    """Promised against found, in a collection with the assumed share of foreign sound."""
+    right = np.array([one.right for one in found])
+    weight = example_weights(found)
+    lines = []
+    for low, high in pairwise(PROBABILITY_BINS):
+        inside = (probabilities >= low) & (probabilities < high + (high == 1.0))
+        if inside.any():
+            promised, kept = (
+                float(np.average(values[inside], weights=weight[inside]))
+                for values in (probabilities, right)
+            )
+            count = str(int(inside.sum()))
+            lines.append((f"{low:.2f} to {high:.2f}", count, f"{promised:.3f}", f"{kept:.3f}"))
+    return table(("probability", "examples", "mean promised", "right"), lines)
+
+
+def threshold_table(points: Sequence[CurvePoint], seconds: int) -> str:
+    """What a threshold on the probability keeps, on pieces of one length."""
+    return table(
+        (f"probability >= ({seconds} s)", "precision", "recall", "kept"),
+        [
+            (f"{p.threshold:.2f}", _three(p.precision), _three(p.recall), _three(p.kept_share))
+            for p in points
+            if p.seconds == seconds
+        ],
+    )
+
+
+def suspect_table(
+    judged: Sequence[Judged], truth: Mapping[str, Reference], witness: Mapping[str, Evidence]
+) -> str:
+    """Files that are out of sync, and who says so."""
+    lines = []
+    for name, reference in sorted(truth.items()):
+        answers = [one.own.offset_subframe for one in judged if one.clip.name == name]
+        if not reference.in_sync:
+            said = witness[name]
+            seen = f"{said.offset_frames:+.1f} ({said.prominence:.2f})"
+            lines.append((name, str(len(answers)), _range(answers), seen, reference.source))
+    return table(("file", "clips", "judge of its fold", "correlation", "decided by"), lines)
+
+
+def error_table(judged: Sequence[Judged], truth: Mapping[str, Reference]) -> str:
+    """Every clip whose offset is more than a frame from its reference: the judge's errors."""
+    lines = [
+        (
+            *(one.clip.name, f"{one.clip.num_frames / 25:.1f}", f"{one.own.offset_subframe:+.1f}"),
+            *(f"{truth[one.clip.name].offset_frames:+.1f}", truth[one.clip.name].source),
+            f"{one.own.confidence:.3f}",
+        )
+        for one in sorted(judged, key=lambda one: (one.clip.name, one.clip.clip_id))
+        if not truth[one.clip.name].right(one.own.offset_frames)
+    ]
+    return table(("clip", "seconds", "judge", "reference", "source", "confidence"), lines)
+
+
+def backend_table(
+    answers: Sequence[tuple[SpeechClip, JudgeResult]],
+    judged: Sequence[Judged],
+    truth: Mapping[str, Reference],
+    calibration: Calibration,
+) -> str:
+    """The same files through two landmark backends, by the same networks of each fold."""
+    mesh = [(one.clip, one.own) for one in judged]
+    rows = [("Face Mesh, 468", mesh), ("InsightFace, 106", answers)]
+    least = SelectParams().landmark_min_probability
+    return table(
+        (
+            *("landmarks", "clips >= 4 s", "within 1 of the reference", "within 2"),
+            *("confidence", f"probability >= {least:g}", "of these within 1"),
+        ),
+        [(name, *_backend_cells(found, truth, calibration, least)) for name, found in rows],
+    )
+
+
+def _backend_cells(
+    found: Sequence[tuple[SpeechClip, JudgeResult]],
+    truth: Mapping[str, Reference],
+    calibration: Calibration,
+    least: float,
+) -> tuple[str, ...]:
+    known = [(c, r) for c, r in found if c.name in truth and c.num_frames >= LONG_ENOUGH_FRAMES]
+    if not known:
+        return ("0", "-", "-", "-", "-", "-")
+    near = [[truth[c.name].right(r.offset_frames, t) for c, r in known] for t in (1, 2)]
+    probable = [calibration.probability(result) >= least for _, result in known]
+    right = [ok for ok, sure in zip(near[0], probable, strict=True) if sure]
+    confidence = float(np.median([result.confidence for _, result in known]))
+    shares = [_percent(float(np.mean(one))) for one in near]
+    kept = _percent(float(np.mean(right))) if right else "-"
+    return (str(len(known)), *shares, f"{confidence:.3f}", str(len(right)), kept)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _three(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:+.1f}" if high - low < 0.1 else f"{low:+.1f} to {high:+.1f}"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from pipeline.judge.features import (
@@ -21,11 +22,13 @@ from pipeline.judge.features import (
     mouth_shape,
     normalised,
 )
-from pipeline.judge.points import RIM_POINTS
+from pipeline.judge.points import RIM_POINTS, as_sparse
 from pipeline.rows import SAMPLES_PER_FRAME
 
 Floats = NDArray[np.float32]
 _RING = (10 - np.arange(RIM_POINTS)) % RIM_POINTS
+WOBBLE_FRAMES = 15
+"""Time between two random poses of the head: 0.6 s."""
 MIRRORED_POINTS = np.concatenate([_RING, _RING + RIM_POINTS])
 
 
@@ -42,8 +45,9 @@ class SpeechClip:
     """(T, 121) mouth shape, not centred."""
     mel: Floats
     """(4 T, 40) log-mel, not normalised."""
-    offset_frames: int = 0
-    """Audio lead that the label says: sound window t - offset belongs to picture window t."""
+    offset_frames: float = 0.0
+    """Audio lead that the label says, in quarters of a frame (one mel step): the sound of time
+    t - offset belongs to the picture of time t."""
 
     @property
     def num_frames(self) -> int:
@@ -61,11 +65,19 @@ def speech_clip(
 
 
 def in_sync(clip: SpeechClip) -> SpeechClip:
-    """Cut picture and sound so that the labelled offset becomes zero."""
-    lead, frames = clip.offset_frames, clip.num_frames
-    picture = clip.shape[max(0, lead) : frames + min(0, lead)]
-    sound = slice(STEPS_PER_FRAME * max(0, -lead), STEPS_PER_FRAME * (frames - max(0, lead)))
-    return replace(clip, shape=picture, mel=clip.mel[sound], offset_frames=0)
+    """Cut picture and sound so that the labelled offset becomes zero, to a quarter of a frame."""
+    lead = round(STEPS_PER_FRAME * clip.offset_frames)
+    first = max(0, -(-lead // STEPS_PER_FRAME))
+    sound = STEPS_PER_FRAME * first - lead
+    frames = min(clip.num_frames - first, (len(clip.mel) - sound) // STEPS_PER_FRAME)
+    return cut(clip, first, sound, frames)
+
+
+def cut(clip: SpeechClip, first_frame: int, first_step: int, frames: int) -> SpeechClip:
+    """Take `frames` frames of picture and sound from where each begins; the label becomes 0."""
+    steps = slice(first_step, first_step + STEPS_PER_FRAME * frames)
+    shape = clip.shape[first_frame : first_frame + frames]
+    return replace(clip, shape=shape, mel=clip.mel[steps], offset_frames=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +86,14 @@ class Augmentation:
 
     max_turn_deg: float = 25.0
     max_stretch: float = 0.25
-    point_noise: float = 0.003
+    wobble_share: float = 0.5
+    """Share of chunks in which the head turns while it speaks."""
+    max_wobble_deg: float = 12.0
+    point_noise: float = 0.01
     flatten_share: float = 0.3
-    """Share of chunks without depth, as InsightFace's points have none."""
+    """Share of chunks without depth."""
+    sparse_share: float = 0.3
+    """Share of chunks as InsightFace's 20 mouth points would show them, filled up to 40, flat."""
     max_speed: float = 1.15
     noise_share: float = 0.5
     max_snr_nats: float = 4.0
@@ -114,13 +131,25 @@ class Chunks:
         context = min(clip.num_frames, max(need, int(rng.integers(*how.context_frames))))
         start = int(rng.integers(clip.num_frames - context + 1))
         inner = int(rng.integers(context - need + 1))
-        shape = centred(clip.shape[start : start + context])
+        shape = centred(self._wobbled(clip.shape[start : start + context], rng))
         shape = _resampled(shape[inner : inner + need], self.frames, speed)
         mel = clip.mel[STEPS_PER_FRAME * start : STEPS_PER_FRAME * (start + context)]
         mel = normalised(self._noisy(mel, rng))
         mel = mel[STEPS_PER_FRAME * inner : STEPS_PER_FRAME * (inner + need)]
         mel = _resampled(mel, STEPS_PER_FRAME * self.frames, speed)
         return self._moved(shape, rng), self._masked(mel, rng)
+
+    def _wobbled(self, shape_TV: Floats, rng: np.random.Generator) -> Floats:
+        """Turn the head to and fro: movement of the lips' picture that is not speech."""
+        if rng.random() >= self.how.wobble_share:
+            return shape_TV
+        knots = np.arange(-WOBBLE_FRAMES, len(shape_TV) + 2 * WOBBLE_FRAMES, WOBBLE_FRAMES)
+        drawn = rng.normal(0, self.how.max_wobble_deg * rng.random() / 2, (len(knots), 2))
+        angles = CubicSpline(knots, np.deg2rad(drawn))(np.arange(len(shape_TV)))
+        points = shape_TV[:, :-1].reshape(len(shape_TV), -1, 3)
+        turned = np.einsum("tpc,tdc->tpd", points, _turns(angles[:, 0], angles[:, 1]))
+        flat = turned.reshape(len(turned), -1)
+        return np.concatenate([flat, shape_TV[:, -1:]], axis=1).astype(np.float32)
 
     def _moved(self, shape_TV: Floats, rng: np.random.Generator) -> Floats:
         how = self.how
@@ -129,8 +158,11 @@ class Chunks:
             points = points[:, MIRRORED_POINTS] * np.array([-1, 1, 1], np.float32)
         stretch = 1 + rng.uniform(-1, 1, 3) * how.max_stretch
         points = points @ (_rotation(rng, how.max_turn_deg) * stretch[:, None]).T
-        points = points + rng.normal(0, how.point_noise, points.shape) * rng.random()
-        points[..., 2] *= float(rng.random() >= how.flatten_share)
+        flat = rng.random() < how.flatten_share
+        if rng.random() < how.sparse_share:
+            points, flat = as_sparse(points), True
+        points = points + rng.normal(0, how.point_noise, points.shape) * rng.random() ** 2
+        points[..., 2] *= float(not flat)
         drop = shape_TV[:, -1:] * (1 + rng.uniform(-1, 1) * how.max_stretch)
         drop = drop * float(rng.random() >= 0.1)
         return np.concatenate([points.reshape(len(points), -1), drop], axis=1).astype(np.float32)
@@ -177,6 +209,14 @@ def _resampled(values: Floats, length: int, speed: float) -> Floats:
     high = np.minimum(low + 1, len(values) - 1)
     share = (where - low)[:, None].astype(np.float32)
     return np.asarray(values[low] * (1 - share) + values[high] * share, dtype=np.float32)
+
+
+def _turns(yaw_T: NDArray[Any], pitch_T: NDArray[Any]) -> NDArray[Any]:
+    """Return (T, 3, 3): first yaw, then pitch, in radians."""
+    cy, sy, cp, sp = np.cos(yaw_T), np.sin(yaw_T), np.cos(pitch_T), np.sin(pitch_T)
+    zero = np.zeros_like(cy)
+    rows = [[cy, zero, sy], [sp * sy, cp, -sp * cy], [-cp * sy, sp, cp * cy]]
+    return np.moveaxis(np.array(rows), -1, 0)
 
 
 def _rotation(rng: np.random.Generator, max_deg: float) -> NDArray[np.float64]:

@@ -1,25 +1,29 @@
 """Leave-one-source-out: how well a judge does on sources it never saw.
 
-Every clip is first judged with its own sound (taken as in sync, though some are not), then with
-the sound of clips by other people, and shifted.
+Every clip is judged with its own sound, with the sound of other folds' clips, and shifted; and so
+are its pieces. What is right or wrong about it says trainers/sync_reference.py.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from multiprocessing import get_context
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.judge.curve import MAX_OFFSET_FRAMES, JudgeResult
+from pipeline.judge.curve import JudgeResult
 from pipeline.judge.features import STEPS_PER_FRAME
 from pipeline.judge.network import LandmarkSyncNet
 from pipeline.rows import FPS
 from trainers.sync_cleaning import judge_clip
-from trainers.sync_data import SpeechClip
+from trainers.sync_data import SpeechClip, cut
 
 FOREIGN_PER_CLIP = 5
-SHIFTS_FRAMES = (-12, -9, -6, 6, 9, 12)
-SEGMENT_SECONDS = (3, 5, 8)
+SHIFTS_FRAMES = (-15, -13, -11, -9, -7, -5, 5, 7, 9, 11, 13, 15)
+SEGMENT_SECONDS = (2, 3, 5, 8)
+DRIFTS_FRAMES = (0, 1, 3, 5)
 LONG_ENOUGH_FRAMES = 4 * FPS
 
 Train = Callable[[Sequence[SpeechClip]], Sequence[LandmarkSyncNet]]
@@ -32,30 +36,86 @@ class Judged:
     clip: SpeechClip
     own: JudgeResult
     foreign: list[JudgeResult]
-    shifted: list[JudgeResult]
-    segments: dict[int, list[tuple[JudgeResult, JudgeResult]]]
+    """With the sound of clips of other folds: of other people. The networks were trained on these
+    sounds, with their own pictures; they have seen neither this picture nor this pair."""
+    shifted: dict[int, JudgeResult]
+    """Lead in frames -> the clip with its sound that much earlier."""
+    pieces: dict[int, list[tuple[JudgeResult, JudgeResult]]] = field(default_factory=dict)
     """Seconds -> (own, foreign) of every piece of that length."""
+    drifting: dict[int, JudgeResult] = field(default_factory=dict)
+    """Frames -> the clip with its sound stretched, so that the offset changes by that many."""
+
+    @property
+    def long_enough(self) -> bool:
+        """Whether the clip has 4 s and more."""
+        return self.clip.num_frames >= LONG_ENOUGH_FRAMES
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """What the networks of one fold say of its clips."""
+
+    judged: list[Judged]
+    other_backend: list[tuple[SpeechClip, JudgeResult]]
+    """Clips of the same files as another landmark backend saw them."""
 
 
 def run_folds(
     clips: Sequence[SpeechClip],
     train: Train,
-    on_fold: Callable[[str, list[Judged]], None],
-) -> list[Judged]:
-    """Train without each fold in turn and judge its clips."""
-    judged: list[Judged] = []
-    for fold in sorted({clip.fold for clip in clips}):
-        networks = train([clip for clip in clips if clip.fold != fold])
-        tested = [clip for clip in clips if clip.fold == fold]
-        found = [_judged(networks, clip, foreign_to(clip, clips)) for clip in tested]
-        on_fold(fold, found)
-        judged += found
-    return judged
+    other_backend: Sequence[SpeechClip] = (),
+    jobs: int = 1,
+) -> list[Fold]:
+    """Train without each source in turn and judge its clips; `jobs` folds at a time."""
+    names = sorted({clip.fold for clip in clips})
+    run = partial(_run_fold, clips, train, other_backend)
+    if jobs == 1:
+        return [run(name) for name in names]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(run, names))
+
+
+def _run_fold(
+    clips: Sequence[SpeechClip], train: Train, other_backend: Sequence[SpeechClip], name: str
+) -> Fold:
+    networks = train([clip for clip in clips if clip.fold != name])
+    tested = [clip for clip in clips if clip.fold == name]
+    also = [clip for clip in other_backend if clip.fold == name]
+    return Fold(
+        [judge_all_ways(networks, clip, foreign_to(clip, clips)) for clip in tested],
+        [(clip, judge_clip(networks, clip)) for clip in also],
+    )
+
+
+def judge_all_ways(
+    networks: Sequence[LandmarkSyncNet], clip: SpeechClip, others: Sequence[SpeechClip]
+) -> Judged:
+    """Judge a clip with its own, with foreign and with shifted sound, whole and in pieces."""
+
+    def judge(one: SpeechClip) -> JudgeResult:
+        return judge_clip(networks, one)
+
+    return Judged(
+        clip=clip,
+        own=judge(clip),
+        foreign=[judge(dubbed(clip, other)) for other in others],
+        shifted={lead: judge(shifted(clip, lead)) for lead in SHIFTS_FRAMES},
+        pieces={
+            seconds: [(judge(a), judge(b)) for a, b in _pieces(clip, others, seconds)]
+            for seconds in SEGMENT_SECONDS
+        },
+        drifting={drift: judge(stretched(clip, drift)) for drift in DRIFTS_FRAMES},
+    )
 
 
 def foreign_to(clip: SpeechClip, clips: Sequence[SpeechClip]) -> list[SpeechClip]:
-    """Pick clips of other files whose sound serves as foreign speech, always the same ones."""
-    others = [other for other in clips if other.name != clip.name]
+    """Pick clips of other folds whose sound serves as foreign speech, always the same ones.
+
+    They are at least as long as the clip where there are enough of these.
+    """
+    foreign = [other for other in clips if other.fold != clip.fold]
+    long_enough = [other for other in foreign if other.num_frames >= clip.num_frames]
+    others = long_enough if len(long_enough) >= FOREIGN_PER_CLIP else foreign
     rng = np.random.default_rng(list(clip.clip_id.encode()))
     order = rng.permutation(len(others))[:FOREIGN_PER_CLIP]
     return [others[index] for index in order]
@@ -64,44 +124,30 @@ def foreign_to(clip: SpeechClip, clips: Sequence[SpeechClip]) -> list[SpeechClip
 def dubbed(clip: SpeechClip, other: SpeechClip) -> SpeechClip:
     """Put the sound of `other` under the picture of `clip`."""
     frames = min(clip.num_frames, other.num_frames)
-    mel = other.mel[: STEPS_PER_FRAME * frames]
-    return replace(clip, shape=clip.shape[:frames], mel=mel)
+    picture = cut(clip, 0, 0, frames)
+    return SpeechClip(
+        clip.clip_id, clip.name, clip.fold, picture.shape, cut(other, 0, 0, frames).mel
+    )
 
 
 def shifted(clip: SpeechClip, lead: int) -> SpeechClip:
     """Make the sound `lead` frames earlier than it was; both sides are cut to what they share."""
     frames = clip.num_frames - abs(lead)
-    picture, sound = max(0, -lead), max(0, lead)
-    return _cut(clip, picture, sound, frames)
+    return cut(clip, max(0, -lead), STEPS_PER_FRAME * max(0, lead), frames)
 
 
 def piece(clip: SpeechClip, start: int, frames: int) -> SpeechClip:
     """Cut a piece out of both picture and sound."""
-    return _cut(clip, start, start, frames)
+    return cut(clip, start, STEPS_PER_FRAME * start, frames)
 
 
-def _cut(clip: SpeechClip, picture: int, sound: int, frames: int) -> SpeechClip:
-    steps = slice(STEPS_PER_FRAME * sound, STEPS_PER_FRAME * (sound + frames))
-    shape = clip.shape[picture : picture + frames]
-    return replace(clip, shape=shape, mel=clip.mel[steps])
-
-
-def _judged(
-    networks: Sequence[LandmarkSyncNet], clip: SpeechClip, others: Sequence[SpeechClip]
-) -> Judged:
-    def judge(one: SpeechClip) -> JudgeResult:
-        return judge_clip(networks, one)
-
-    return Judged(
-        clip=clip,
-        own=judge(clip),
-        foreign=[judge(dubbed(clip, other)) for other in others],
-        shifted=[judge(shifted(clip, lead)) for lead in SHIFTS_FRAMES],
-        segments={
-            seconds: [(judge(a), judge(b)) for a, b in _pieces(clip, others, seconds)]
-            for seconds in SEGMENT_SECONDS
-        },
-    )
+def stretched(clip: SpeechClip, drift: int) -> SpeechClip:
+    """Play the sound slower: its lead grows by `drift` frames over the clip, around its middle."""
+    steps = len(clip.mel)
+    at = np.arange(steps)
+    played = at + STEPS_PER_FRAME * drift * (at / steps - 0.5)
+    bands = [np.interp(played, at, band) for band in clip.mel.T]
+    return replace(clip, mel=np.stack(bands, axis=1).astype(np.float32))
 
 
 def _pieces(
@@ -112,21 +158,9 @@ def _pieces(
     if not long_others:
         return []
     starts = range(0, clip.num_frames - frames + 1, frames)
-    cut = [piece(clip, start, frames) for start in starts]
-    return [
-        (own, dubbed(own, long_others[number % len(long_others)])) for number, own in enumerate(cut)
-    ]
-
-
-def within(judged: Sequence[Judged], frames: int) -> float:
-    """Return the share of clips of 4 s and more (or of all, if none is) judged in sync."""
-    chosen = long_enough(judged)
-    return float(np.mean([abs(one.own.offset_frames) <= frames for one in chosen]))
-
-
-def long_enough(judged: Sequence[Judged]) -> list[Judged]:
-    """Return the clips of 4 s and more, or all if there is none."""
-    return [j for j in judged if j.clip.num_frames >= LONG_ENOUGH_FRAMES] or list(judged)
+    own = [piece(clip, start, frames) for start in starts]
+    foreign = [long_others[number % len(long_others)] for number in range(len(own))]
+    return [(a, dubbed(a, other)) for a, other in zip(own, foreign, strict=True)]
 
 
 def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
@@ -135,30 +169,16 @@ def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
     return float((more > 0).mean() + 0.5 * (more == 0).mean())
 
 
-def auc_foreign(judged: Sequence[Judged]) -> float:
-    """Confidence with the clip's own sound against confidence with somebody else's."""
-    foreign = [result.confidence for one in judged for result in one.foreign]
-    return auc([one.own.confidence for one in judged], foreign)
+def nearest_to_zero(curve_K: NDArray[np.float64]) -> int:
+    """Return the index of the lowest of the three offsets -1, 0, +1."""
+    middle = len(curve_K) // 2
+    return middle - 1 + int(curve_K[middle - 1 : middle + 2].argmin())
 
 
-def auc_shifted(judged: Sequence[Judged]) -> float:
-    """In-sync margin of the clip as it is against the same clip shifted by 6 to 12 frames."""
-    moved = [in_sync_margin(result.curve) for one in judged for result in one.shifted]
-    return auc([in_sync_margin(one.own.curve) for one in judged], moved)
-
-
-def in_sync_margin(curve_K: NDArray[np.float64]) -> float:
-    """Return how far the curve within one frame of offset 0 lies below its median."""
-    near = curve_K[MAX_OFFSET_FRAMES - 1 : MAX_OFFSET_FRAMES + 2]
-    return float(np.median(curve_K) - near.min())
-
-
-def shift_followed_share(judged: Sequence[Judged]) -> float:
-    """Share of shifted clips whose offset moved by the shift, to one frame: needs no truth."""
-    right = [
-        abs(result.offset_frames - one.own.offset_frames - lead) <= 1
-        for one in judged
-        for lead, result in zip(SHIFTS_FRAMES, one.shifted, strict=True)
-        if abs(one.own.offset_frames + lead) <= MAX_OFFSET_FRAMES
+def shift_followed(judged: Judged) -> list[bool]:
+    """Say for each shift whether the offset moved by it, to one frame: needs no truth."""
+    return [
+        abs(result.offset_frames - judged.own.offset_frames - lead) <= 1
+        for lead, result in judged.shifted.items()
+        if abs(judged.own.offset_frames + lead) <= 15
     ]
-    return float(np.mean(right))

@@ -14,15 +14,18 @@ from trainers.sync_data import SpeechClip, speech_clip
 HELD_OUT = frozenset({"syncnet_example", "syncnet_example_off5"})
 """The clip with a published answer of the official SyncNet, and its shifted copy: never trained on,
 not even by a fold."""
-NOT_SPEECH = frozenset({
-    "datajuicer_video2", "datajuicer_video11", "liveportrait_d3", "liveportrait_d6",
-    "liveportrait_d9", "liveportrait_d10", "liveportrait_d12", "liveportrait_d14",
-    "liveportrait_d18", "liveportrait_d19", "liveportrait_s13", "liveportrait_s18",
-    "liveportrait_s20", "liveportrait_s32", "sintel_30s_noaudio", "v2d_slides_voiceover",
-    "vggsound_dog",
+SILENT = frozenset({
+    "datajuicer_video11", "liveportrait_d3", "liveportrait_d18", "liveportrait_d19",
+    "liveportrait_s20", "liveportrait_s32",
 })  # fmt: skip
-"""No face by the clips' README, or speech in under 30 % of the time by Silero VAD: silent tracks
-(d3, d18, d19, s20, s32) and music."""
+"""The audio track is digital silence."""
+MUSIC = frozenset({
+    "datajuicer_video2", "liveportrait_d6", "liveportrait_d9", "liveportrait_d10",
+    "liveportrait_d12", "liveportrait_d14", "liveportrait_s13", "liveportrait_s18",
+    "sintel_30s_noaudio", "v2d_slides_voiceover", "vggsound_dog",
+})  # fmt: skip
+"""Music, noise or singing, by Silero VAD speech in under 30 % of the time; or no real face."""
+NOT_SPEECH = SILENT | MUSIC
 SEVERAL_SPEAKERS = frozenset({"hamilton_multishot", "datajuicer_video3"})
 """Nobody has said who speaks when."""
 FOLDS = {
@@ -36,6 +39,22 @@ FOLDS = {
 }
 """Source -> fold. Public figures recur in three sources, so these are left out together; the
 sources with one or two clips (edtalk, fsgan, lrs3, vexpress) share the fold `rest`."""
+CONDITIONS = {
+    "profile or three-quarter view": frozenset({
+        "spkvid_side1", "spkvid_side2", "spkvid_side4", "spkvid_side5", "spkvid_half5",
+    }),
+    "hand or microphone before the mouth": frozenset({
+        "spkvid_dlg1_1", "spkvid_half1", "spkvid_half2", "spkvid_full4", "spkvid_side5",
+    }),
+    "face under 130 px": frozenset({
+        "spkvid_full1", "spkvid_full2", "lrs3_C8zY0oAdQrs_00018",
+    }),
+    "Japanese": frozenset({"fsgan_abe_ja"}),
+    "generated (VASA-1)": frozenset(f"vasa1_{n}" for n in (
+        "5", "9", "10", "11", "12", "15", "17", "l2", "l3", "l4", "l5", "l8",
+    )),
+}  # fmt: skip
+"""What the clips' README says of them."""
 
 
 def fold_of(name: str) -> str:

@@ -73,6 +73,11 @@ class Articulation:
     tuck: NDArray[np.float64]
     """Lower lip against the upper teeth, 0 to 1: f, v."""
 
+    def scaled(self, share: float) -> "Articulation":
+        """Return the same movements, smaller."""
+        tracks = (self.gap, self.width, self.press, self.tuck)
+        return Articulation(*(share * track for track in tracks))
+
     def at(self, time_s: float) -> NDArray[np.float64]:
         """Return (gap, width, press, tuck) at a time; the ends hold."""
         position = np.clip(time_s * TRACK_HZ, 0, len(self.gap) - 1)

@@ -143,7 +143,7 @@ def _face(play: Play, witness: _Witness, shot: int, index: int) -> Face:
     start, end = play.starts[shot], play.starts[shot + 1]
     frames = tuple(range(start, end, BOX_EVERY))
     speaking = play.shots[shot].speaking[index]
-    matches = speaking and play.film.shots[shot].voice_over is None
+    matches = index == play.shots[shot].speaker
     return Face(
         shot=shot,
         start_frame=start,

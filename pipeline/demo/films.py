@@ -22,6 +22,16 @@ def _says(actor: Actor, text: str, voice: str = "", words_per_minute: int = 150)
     return replace(actor, text=text, voice=voice or actor.voice, words_per_minute=words_per_minute)
 
 
+def _beside(actor: Actor) -> Actor:
+    """One of two faces in a small picture."""
+    return replace(actor, face_px=85.0, centre=(0.5, 0.5))
+
+
+def _listens(actor: Actor, text: str, effort: float = 1.0) -> Actor:
+    """Beside somebody who speaks: the mouth moves to words that nobody hears."""
+    return replace(_beside(actor), text=text, heard=False, effort=effort)
+
+
 def _alone(actor: Actor) -> tuple[Shot, ...]:
     return (Shot(actors=(actor,)),)
 
@@ -80,6 +90,44 @@ FILMS = (
         ),
         size=(640, 360),
         faults=("silent_face",),
+    ),
+    Film(
+        uri="pairs/the other one speaks.mp4",
+        kind="two_people",
+        shots=(
+            Shot(
+                actors=(
+                    _listens(HOPE, "Sure, that makes sense. Really? Yes, go on.", effort=0.3),
+                    _says(
+                        _beside(BELLA),
+                        "My mother bought a big boat. We moved it up the river by the farm.",
+                    ),
+                )
+            ),
+        ),
+        size=(480, 270),
+        faults=("listening_face",),
+    ),
+    Film(
+        uri="pairs/both mouths move.mp4",
+        kind="two_people",
+        shots=(
+            Shot(
+                actors=(
+                    _says(_beside(GRACE), "Before we move, my family will buy a few more boxes."),
+                    _listens(ANNA, "The kids took their skates and ran to the ice again."),
+                )
+            ),
+            Shot(
+                actors=(
+                    _listens(ANNA, "She has less than thirty days, as this letter says."),
+                    _says(_beside(GRACE), "Maybe Papa will paint our old wooden fence brown."),
+                )
+            ),
+        ),
+        size=(480, 270),
+        offset_frames=2,
+        faults=("cuts", "miming_face", "shifted"),
     ),
     Film(
         uri="silent/mouth shut.mp4",

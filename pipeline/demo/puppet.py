@@ -71,6 +71,11 @@ class Puppet:
         gap = np.linalg.norm(shaped[13] - shaped[14]) / self.portrait.scale_px
         return Look(image, box_of(moved[:468]), float(gap))
 
+    def landmarks(self, time_s: float) -> NDArray[np.float64]:
+        """Return the landmarks at a time, (468, 3), without painting."""
+        shaped, _ = self._shaped(self.articulation.at(time_s), self.motion.lids(time_s))
+        return self._posed(shaped, self.mesh.head_share, self.motion.pose(time_s))[:468]
+
     def _shaped(
         self, lips: NDArray[np.float64], lids: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -19,6 +19,10 @@ class Actor:
     """Empty: the mouth stays still."""
     voice: str = "en-us+f3"
     words_per_minute: int = 150
+    heard: bool = True
+    """False: the mouth says the text, the sound track does not."""
+    effort: float = 1.0
+    """How far the mouth moves of what the text asks for: a listener's small movements."""
     face_px: float = 115.0
     """From the middle of the eyes to the chin."""
     centre: tuple[float, float] = (0.5, 0.48)
@@ -33,7 +37,7 @@ class Shot:
 
     actors: tuple[Actor, ...] = ()
     voice_over: Actor | None = None
-    """Says what is heard, unseen. None: the first actor with a text is heard."""
+    """Says what is heard, unseen. None: the first actor who can be heard is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

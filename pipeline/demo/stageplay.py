@@ -34,6 +34,9 @@ class PlayedShot:
     """Length at 25 fps."""
     puppets: tuple[Puppet, ...]
     speaking: tuple[bool, ...]
+    """Whose mouth says something, heard or not."""
+    speaker: int | None
+    """Whose words are heard, as an index of `puppets`; None: nobody's in the picture."""
     backdrop: Frame | None
     heard: Speech | None
     heard_from_s: float
@@ -102,7 +105,9 @@ def rehearse(film: Film, seed: int) -> Play:
 def _shot(film: Film, shot: Shot, seed: int) -> PlayedShot:
     spoken = [_say(actor) if actor.text else None for actor in shot.actors]
     voice = _say(shot.voice_over) if shot.voice_over else None
-    heard = voice or next(speech for speech in spoken if speech)
+    speaker = _speaker(shot)
+    heard = voice or next(speech for index, speech in enumerate(spoken) if index == speaker)
+    assert heard, f"{film.uri}: nobody is heard"
     lead_s = film.offset_frames / FPS
     seen_from_s = BEFORE_S + max(0.0, lead_s)
     longest_s = max(speech.duration_s for speech in (*spoken, voice) if speech)
@@ -116,10 +121,17 @@ def _shot(film: Film, shot: Shot, seed: int) -> PlayedShot:
         frames=frames,
         puppets=puppets,
         speaking=tuple(speech is not None for speech in spoken),
+        speaker=speaker,
         backdrop=None if puppets else backdrop(*film.size),
         heard=heard,
         heard_from_s=seen_from_s - lead_s,
     )
+
+
+def _speaker(shot: Shot) -> int | None:
+    if shot.voice_over:
+        return None
+    return next(i for i, actor in enumerate(shot.actors) if actor.text and actor.heard)
 
 
 def _say(actor: Actor) -> Speech:
@@ -136,6 +148,7 @@ def _puppet(
 ) -> Puppet:
     framing = Framing(*size, actor.face_px, actor.centre, actor.mirrored, actor.gain)
     lips = articulate(speech.phonemes, duration_s, from_s) if speech else still(duration_s)
+    lips = lips.scaled(actor.effort)
     return Puppet(framed(actor.sitter, framing), lips, move(seed, duration_s, actor.pose))
 
 

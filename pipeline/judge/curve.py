@@ -34,6 +34,12 @@ class JudgeResult:
     """(31,) mean distance at offsets -15 ... +15."""
     distances: Doubles
     """(W, 31), one row per window; NaN where the sound window lies outside of the clip."""
+    mode: str = "masked"
+    """`masked`: pairs outside of the clip do not count; `reference`: they count, as zeros."""
+    probability: float | None = None
+    """Calibrated probability that `offset_frames` is right within one frame."""
+    drift_frames: float | None = None
+    """Change of the offset from the clip's beginning to its end; None where it cannot be told."""
 
 
 def pair_distances(picture_WD: Doubles, sound_WD: Doubles) -> Doubles:
@@ -53,9 +59,13 @@ def mean_curve(distances_WK: Doubles) -> Doubles:
     A plain mean over the |o| fewer windows that offset o has is noisier, and a minimum is drawn
     to noise. So a missing pair counts as the mean of its own window: it speaks for no offset.
     """
+    return np.asarray(filled(distances_WK).mean(axis=0))
+
+
+def filled(distances_WK: Doubles) -> Doubles:
+    """Give pairs without sound the mean of their window."""
     neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
-    filled = np.where(np.isnan(distances_WK), neutral, distances_WK)
-    return np.asarray(filled.mean(axis=0))
+    return np.where(np.isnan(distances_WK), neutral, distances_WK)
 
 
 def read_curve(distances_WK: Doubles) -> JudgeResult:
@@ -70,7 +80,7 @@ def read_curve(distances_WK: Doubles) -> JudgeResult:
     best = _lowest(curve)
     return JudgeResult(
         offset_frames=best - MAX_OFFSET_FRAMES,
-        offset_subframe=best - MAX_OFFSET_FRAMES + _vertex(curve, best),
+        offset_subframe=best - MAX_OFFSET_FRAMES + vertex(curve, best),
         confidence=float(np.median(curve) - curve.min()),
         min_distance=float(curve.min()),
         curve=curve,
@@ -84,7 +94,7 @@ def _lowest(curve_K: Doubles) -> int:
     return int(equal[np.abs(equal - MAX_OFFSET_FRAMES).argmin()])
 
 
-def _vertex(curve_K: Doubles, best: int) -> float:
+def vertex(curve_K: Doubles, best: int) -> float:
     """Return the minimum of the parabola through three points, in -0.5 ... 0.5 from `best`."""
     if best in (0, len(curve_K) - 1):
         return 0.0

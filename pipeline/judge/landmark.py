@@ -10,7 +10,7 @@ Shape suffixes: T frames, L landmarks, C coordinates, N samples, W = T - 10 wind
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +22,15 @@ from safetensors.torch import save_file
 
 from pipeline.cache import file_sha256
 from pipeline.errors import WeightsError
+from pipeline.judge.calibration import Calibration
 from pipeline.judge.curve import JudgeResult, pair_distances, read_curve
+from pipeline.judge.drift import drift_frames
 from pipeline.judge.features import centred, log_mel, mouth_shape, normalised
 from pipeline.judge.network import MARGIN_FRAMES, LandmarkSyncNet, NetworkConfig
 from pipeline.rows import SAMPLES_PER_FRAME
 
+DRIFT_MIN_PROBABILITY = 0.5
+"""Under this the offset itself is a guess, and its change along the clip says nothing."""
 WEIGHTS_PATH = Path(__file__).with_name("landmark_judge.safetensors")
 Doubles = NDArray[np.float64]
 
@@ -36,8 +40,11 @@ class LandmarkJudge:
 
     name = "landmark"
 
-    def __init__(self, members: Sequence[LandmarkSyncNet]) -> None:
+    def __init__(
+        self, members: Sequence[LandmarkSyncNet], calibration: Calibration | None = None
+    ) -> None:
         self.members = [member.eval() for member in members]
+        self.calibration = calibration
 
     @classmethod
     def load(cls, path: Path = WEIGHTS_PATH) -> "LandmarkJudge":
@@ -46,10 +53,10 @@ class LandmarkJudge:
         Raises:
             WeightsError: the file is absent or is not what the trainer writes.
         """
-        return cls(load_networks(path))
+        return cls(load_networks(path), load_calibration(path))
 
     def score(self, landmarks_TLC: NDArray[Any], audio_N: NDArray[Any]) -> JudgeResult:
-        """Find the audio-visual offset of one clip.
+        """Find the audio-visual offset of one clip, how sure that is, and whether it drifts.
 
         Args:
             landmarks_TLC: (T, 468, 3) or (T, 106, 3), pixels, 25 fps.
@@ -58,8 +65,16 @@ class LandmarkJudge:
             ValueError: under 11 frames with sound, not a known landmark schema, or not finite.
         """
         frames = min(len(landmarks_TLC), len(audio_N) // SAMPLES_PER_FRAME)
-        picture, sound = self.embed(landmarks_TLC[:frames], audio_N)
-        return read_curve(pair_distances(picture, sound))
+        return self.judge(*self.embed(landmarks_TLC[:frames], audio_N))
+
+    def judge(self, picture_WD: Doubles, sound_WD: Doubles) -> JudgeResult:
+        """Do the same from unit vectors, as `embed` returns them."""
+        result = read_curve(pair_distances(picture_WD, sound_WD))
+        if self.calibration is None:
+            return result
+        probability = self.calibration.probability(result)
+        drift = drift_frames(result.distances) if probability >= DRIFT_MIN_PROBABILITY else None
+        return replace(result, probability=probability, drift_frames=drift)
 
     def embed(self, landmarks_TLC: NDArray[Any], audio_N: NDArray[Any]) -> tuple[Doubles, Doubles]:
         """Return unit vectors of picture and sound, each (T - 10, D): of frames 5 ... T - 6."""
@@ -115,6 +130,18 @@ def load_metadata(path: Path = WEIGHTS_PATH) -> dict[str, Any]:
         raise WeightsError(f"{path}: not weights of the landmark judge: {error}") from error
 
 
+def load_calibration(path: Path = WEIGHTS_PATH) -> Calibration:
+    """Return what turns a curve into a probability.
+
+    Raises:
+        WeightsError: the file is absent or is not what the trainer writes.
+    """
+    try:
+        return Calibration.from_json(load_metadata(path)["calibration"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: no calibration inside: {error}") from error
+
+
 def load_networks(path: Path) -> list[LandmarkSyncNet]:
     """Read all members, as float32.
 
@@ -122,9 +149,12 @@ def load_networks(path: Path) -> list[LandmarkSyncNet]:
         WeightsError: the file is absent or is not what the trainer writes.
     """
     header = load_metadata(path)
-    config = NetworkConfig(**header["config"])
+    try:
+        config, members = NetworkConfig(**header["config"]), int(header["members"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not weights of the landmark judge: {error}") from error
     with safe_open(path, framework="pt") as file:
-        return [_member(file, index, config, path) for index in range(header["members"])]
+        return [_member(file, index, config, path) for index in range(members)]
 
 
 def _member(file: Any, index: int, config: NetworkConfig, path: Path) -> LandmarkSyncNet:

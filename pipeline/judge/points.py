@@ -87,6 +87,25 @@ def _from_sparse(points_TLC: NDArray[np.float64]) -> FacePoints:
     )
 
 
+def as_sparse(lips_TPC: NDArray[Any]) -> NDArray[Any]:
+    """Return 40 lip points as they would be filled up from InsightFace's 20: for training on both.
+
+    Args:
+        lips_TPC: (T, 40, 3), both rims.
+    """
+    rims = (lips_TPC[:, :RIM_POINTS], lips_TPC[:, RIM_POINTS:])
+    at = (SPARSE_OUTER_AT, SPARSE_INNER_AT)
+    filled = [_along_rim(_read_rim(rim, where), where) for rim, where in zip(rims, at, strict=True)]
+    return np.concatenate(filled, axis=1)
+
+
+def _read_rim(rim_TPC: NDArray[Any], at: tuple[float, ...]) -> NDArray[Any]:
+    """Return the points at places of a closed rim, by linear interpolation."""
+    low = np.floor(at).astype(int)
+    share = (np.asarray(at) - low)[:, None]
+    return np.asarray(rim_TPC[:, low] * (1 - share) + rim_TPC[:, (low + 1) % RIM_POINTS] * share)
+
+
 def _along_rim(points_TPC: NDArray[np.float64], at: tuple[float, ...]) -> NDArray[np.float64]:
     """Return (T, 20, 3) by linear interpolation around a closed rim of length 20."""
     weights = np.stack(

@@ -74,10 +74,11 @@ class Histogram:
 def measures(select: SelectParams) -> list[Measure]:
     """Return what the report shows, with the thresholds in force."""
     s = select
+    drift = (-s.max_drift_frames, s.max_drift_frames)
     span = (-float(s.max_offset_frames), float(s.max_offset_frames))
     return [
         Measure("offset_frames", "A/V offset", "frames", "positive: audio early", 1, span, True),
-        Measure("confidence", "Sync confidence", "", "of the judge", 0.01, (s.min_confidence,)),
+        Measure("drift_frames", "Drift", "frames", "of the offset along the clip", 0.25, drift),
         Measure("face_px", "Face size", "px", "longer side, in the source", 10, (s.min_face_px,)),
         Measure("duration_s", "Duration", "s", "of the clip", 0.5),
         Measure("yaw_deg", "Yaw", "°", "95th percentile of |yaw|", 2.5, (s.max_yaw_deg,)),

@@ -9,12 +9,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pipeline.judge.calibration import CurvePoint
 from pipeline.outcome import STATUSES
 from pipeline.params import Params
 from pipeline.quality import speech
 from pipeline.report import wording
 from pipeline.report.clips import ClipFacts, Tables, failures
 from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
+from pipeline.report.judging import judging
 from pipeline.report.strips import CURVE_HEIGHT, CURVE_WIDTH, OpenArtifact, make_strip, sample
 from pipeline.weights import list_weights
 
@@ -42,8 +44,10 @@ MOST_SOURCES = 1000
 
 SCORES = (
     ("offset_frames", "offset", ""),
+    ("probability", "probability", ""),
     ("confidence", "confidence", ""),
     ("min_distance", "distance", ""),
+    ("drift_frames", "drift", ""),
     ("face_px", "face", " px"),
     ("sharpness", "sharpness", ""),
     ("yaw_deg", "yaw", "°"),
@@ -65,6 +69,8 @@ class Inputs:
     funnel: Mapping[str, Any]
     params: Params
     open_artifact: OpenArtifact
+    measured: Sequence[CurvePoint] = ()
+    """What thresholds of the landmark judge cost; drawn beside this run's probabilities."""
 
 
 def render(inputs: Inputs) -> str:
@@ -88,6 +94,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "totals": _totals(inputs),
         "funnel": [_funnel_line(line) for line in inputs.funnel["stages"]],
         "reasons": _reasons(inputs.funnel["stages"]),
+        "judging": judging(inputs.tables, inputs.clips, inputs.params.select, inputs.measured),
         "histograms": _histograms(inputs),
         "drawing": {"width": WIDTH, "height": HEIGHT},
         "curve": {"width": CURVE_WIDTH, "height": CURVE_HEIGHT},

@@ -11,6 +11,7 @@ REASONS = {
     "still_picture": "one frame only",
     "no_face": "no face was found",
     "track_too_short": "shorter than faces.min_seconds",
+    "judge_cannot_read_landmarks": "the judge does not know this kind of landmarks",
     "no_sync_score": "the judge could not score it",
     "no_quality": "it could not be measured",
     "face_too_small": "face under select.min_face_px",
@@ -24,8 +25,13 @@ REASONS = {
     "frozen_picture": "repeated frames over select.max_frozen_share",
     "no_speech": "speech under select.min_speech_share",
     "noisy": "speech to noise under select.min_snr_db",
+    "not_speaking": "another face seen at the same time fits the sound better",
     "mouth_still": "mouth moves less than select.min_mouth_movement",
-    "low_confidence": "sync confidence under select.min_confidence",
+    "low_confidence": (
+        "the judge is not sure enough: under select.landmark_min_probability or, "
+        "for the SyncNet judge, select.syncnet_min_confidence"
+    ),
+    "drift": "the offset changes along the clip by more than select.max_drift_frames",
     "offset_too_large": "offset beyond select.max_offset_frames",
     "near_duplicate": "picture and sound like another clip's",
     "source_cap": "over select.max_clips_per_source",

@@ -53,7 +53,12 @@ def test_every_weight_is_listed_with_its_terms():
 
 def test_absent_weights_fail_the_check_and_name_the_fix(workspace, monkeypatch):
     monkeypatch.setenv("LIPFORGE_WEIGHTS", str(workspace))
-    with pytest.raises(WeightsError, match="lipforge weights fetch"):
+    with pytest.raises(WeightsError, match=r"run `lipforge weights fetch`$"):
+        call("weights", "verify")
+    (workspace / "syncnet_v2.model").write_bytes(b"never trusted")
+    with pytest.raises(
+        WeightsError, match=r"fetch`; run `lipforge weights fetch syncnet_v2\.model`"
+    ):
         call("weights", "verify")
 
 

@@ -21,8 +21,11 @@ def test_the_shipped_params_are_the_defaults_and_name_every_key():
     ("text", "message"),
     [
         ("selct: {}", "selct: unknown key; known here: .*select"),
-        ("select: {min_conf: 1}", "select.min_conf: unknown key; known here: .*min_confidence"),
-        ("select: {min_confidence: high}", "select.min_confidence: .*number.*'high'"),
+        (
+            "select: {min_conf: 1}",
+            "select.min_conf: unknown key; known here: .*syncnet_min_confidence",
+        ),
+        ("select: {min_sharpness: high}", "select.min_sharpness: .*number.*'high'"),
         ("select: {max_offset_frames: 40}", "max_offset_frames: .*less than or equal to 15"),
         ("faces: {backend: dlib}", "faces.backend: .*'litert' or 'insightface'"),
         ("faces: {min_seconds: 6.0}", "at least 2 \\* min_seconds"),

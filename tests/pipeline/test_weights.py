@@ -3,6 +3,8 @@
 import hashlib
 import http.server
 import json
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -12,15 +14,18 @@ from pathlib import Path
 import pytest
 
 from pipeline import weights
-from pipeline.errors import WeightsError
+from pipeline.errors import WeightsError, WeightsUnavailableError
 
 CONTENT = b"a model" * 100
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
 
 
 class _Serve(http.server.BaseHTTPRequestHandler):
+    claims = len(CONTENT)
+
     def do_GET(self) -> None:
         self.send_response(200)
+        self.send_header("Content-Length", str(self.claims))
         self.end_headers()
         self.wfile.write(CONTENT)
 
@@ -75,7 +80,8 @@ def test_every_locked_file_names_licence_source_and_digest() -> None:
     for entry in weights.list_weights():
         assert entry.what
         assert entry.licence
-        assert len(entry.sha256) == 64
+        assert len(entry.sha256) == (0 if entry.kind == "http-first-trust" else 64)
+        assert bool(entry.validator) == (entry.kind == "http-first-trust")
         if entry.kind == "pip-wheel":
             wheel = weights.Wheel(**weights._lock(weights.LOCK)["wheels"][entry.location])
             assert wheel.requirement in " ".join(wheel.pip_download(Path("x")))
@@ -148,8 +154,35 @@ def test_an_unreachable_url_is_a_weights_error(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _lock(tmp_path, monkeypatch, kind="http", location="http://127.0.0.1:1/model.bin")
-    with pytest.raises(WeightsError, match="cannot be downloaded"):
+    with pytest.raises(WeightsUnavailableError, match="cannot be downloaded"):
         weights.fetch()
+
+
+def test_an_answer_that_breaks_off_is_no_download(
+    tmp_path: Path, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Serve, "claims", len(CONTENT) + 1)
+    _lock(tmp_path, monkeypatch, kind="http", location=url)
+    with pytest.raises(WeightsUnavailableError, match="cannot be downloaded"):
+        weights.fetch()
+
+
+def test_an_answer_without_an_end_is_cut_off_and_stored_nowhere(
+    tmp_path: Path, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _lock(tmp_path, monkeypatch, kind="http", location=url)
+    monkeypatch.setattr(weights, "MAX_DOWNLOAD_BYTES", len(CONTENT) - 1)
+    with pytest.raises(WeightsError, match="more than 699 bytes") as refusal:
+        weights.fetch()
+    assert not isinstance(refusal.value, WeightsUnavailableError)
+    assert not folder.exists()
+    monkeypatch.setattr(weights, "MAX_DOWNLOAD_BYTES", len(CONTENT))
+    assert weights.fetch()
+
+
+def test_pipeline_weights_is_imported_without_torch() -> None:
+    code = "import sys, pipeline.weights; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=weights.ROOT)
 
 
 def test_a_bundled_file_is_checked_where_it_lies(

@@ -63,19 +63,23 @@ def clip(uri: str, part: int, artifact: str = "key") -> Clip:
     )
 
 
-def sync(one: Clip, rng: np.random.Generator) -> SyncScore:
+def sync(one: Clip, rng: np.random.Generator, **changes: Any) -> SyncScore:
     offset = int(np.clip(np.rint(rng.normal(0, 3)), -15, 15))
     distance = np.abs(np.arange(-15, 16) - offset)
     curve = 0.9 - 0.3 * np.exp(-(distance**2) / 8) + rng.normal(0, 0.01, 31)
-    return SyncScore(
+    score = SyncScore(
         clip_id=one.clip_id,
         judge="landmark",
+        mode="masked",
         offset_frames=offset,
         offset_subframe=float(offset),
         confidence=float(rng.uniform(0.02, 0.4)),
         min_distance=float(curve.min()),
+        probability=float(rng.beta(4, 1)),
+        drift_frames=float(rng.normal(0, 0.5)),
         curve=curve.tolist(),
     )
+    return replace(score, **changes)
 
 
 def quality(one: Clip, rng: np.random.Generator) -> Quality:
@@ -140,8 +144,10 @@ def packed(index: int, outcome: Outcome) -> Outcome:
     return kept(outcome.item_id, [sample])
 
 
-def write_run(data: Path, uris: Iterable[str] = HOSTILE, clips_each: int = 3) -> list[Clip]:
-    """Write all seven tables and return the clips."""
+def write_run(
+    data: Path, uris: Iterable[str] = HOSTILE, clips_each: int = 3, **score: Any
+) -> list[Clip]:
+    """Write all seven tables and return the clips; `score` changes every row of `sync`."""
     uris = list(uris)
     rng = np.random.default_rng(0)
     clips = [clip(uri, part) for uri in uris for part in range(clips_each)]
@@ -162,7 +168,7 @@ def write_run(data: Path, uris: Iterable[str] = HOSTILE, clips_each: int = 3) ->
         "ingest": (ingest, Video),
         "scenes": (scenes, Scene),
         "faces": (faces, Clip),
-        "sync": ([kept(one.clip_id, [sync(one, rng)]) for one in clips], SyncScore),
+        "sync": ([kept(one.clip_id, [sync(one, rng, **score)]) for one in clips], SyncScore),
         "quality": (quality_rows, Quality),
         "select": (decided, Selected),
         "shards": (

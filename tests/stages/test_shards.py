@@ -2,6 +2,7 @@
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from pipeline.cache import LocalCache, file_sha256
 from pipeline.clip_files import ClipFiles
 from pipeline.correction import common_interval
+from pipeline.judge.curve import JudgeResult, read_curve
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
@@ -17,6 +19,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params import ShardsParams
 from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
+from pipeline.stage import Reject
 from pipeline.tarshards import (
     MEMBERS,
     PackedSample,
@@ -25,7 +28,7 @@ from pipeline.tarshards import (
     read_shards,
     write_shard,
 )
-from stages.shards import SelectedClip, pack, write_streams
+from stages.shards import SelectedClip, Shards, pack, write_streams
 from tests.media import beep_flash, measure_av_error_s
 from tests.pipeline.test_selection import GOOD, candidate
 
@@ -74,6 +77,38 @@ def test_beep_and_flash_meet_in_the_shard_whatever_the_offset_was(tmp_path, offs
     assert len(sample.audio) == 640 * len(sample.frames)
     assert sample.landmarks[0, 0, 0] == max(offset, 0)
     assert abs(measure_av_error_s(sample.frames, sample.audio)) < 0.005
+
+
+class SaysFive:
+    """A landmark judge that finds five frames left, more or less probably."""
+
+    def __init__(self, probability: float) -> None:
+        self.probability = probability
+
+    def score(self, landmarks: object, audio: object) -> JudgeResult:
+        distances = np.ones((20, 31))
+        distances[:, 20] = 0.5
+        return replace(read_curve(distances), probability=self.probability)
+
+
+@pytest.mark.parametrize(
+    ("found_by", "probability", "rejected"),
+    [("landmark", 0.1, True), ("syncnet", 0.1, False), ("syncnet", 0.9, True)],
+)
+def test_an_unsure_landmark_judge_does_not_overrule_another(
+    tmp_path, found_by, probability, rejected
+):
+    num_frames, files = clip_files(beep_flash(tmp_path / "source.mp4"), tmp_path)
+    item = selected(num_frames, files, 0)
+    item = replace(item, sync=replace(item.sync, judge=found_by))
+    stage = Shards()
+    stage.judge = SaysFive(probability)
+    out = tmp_path / "out"
+    out.mkdir()
+    (part,) = stage.process(item, out)
+    assert (isinstance(part, Reject) and part.reason == "offset_not_fixed") == rejected
+    facts = json.loads((out / "c.json").read_text(encoding="utf-8"))
+    assert facts["rescored"]["offset_frames"] == 5
 
 
 def samples(folder: Path, number: int, video: str = "v") -> list[PackedSample]:

@@ -1,36 +1,51 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.cache import LocalCache
 from pipeline.clip_files import ClipFiles
 from pipeline.command import item_key
-from pipeline.errors import MediaError
+from pipeline.errors import DecodeError, MediaError
+from pipeline.funnel import table_path
+from pipeline.judge.choice import NOT_FETCHED, Choice, choose
+from pipeline.judge.syncnet_crops import detector_boxes, render_crops
+from pipeline.manifest import write_table
 from pipeline.media.flac import write_flac
+from pipeline.media.frames import frames_at_25fps
+from pipeline.media.probe import probe
+from pipeline.outcome import Outcome, Part
 from pipeline.params import SyncParams
-from pipeline.rows import Clip, SyncScore
+from pipeline.rows import Clip, SyncScore, Video
 from pipeline.stage import Reject
-from stages.sync import Sync
+from stages.sync import ClipToJudge, Sync, clips_to_judge
+from tests.media import frame_times, textured_shot, write_video
+from tests.pipeline.judge.fake_syncnet import FakeSyncNet
 from tests.pipeline.judge.talking import talking
+
+BOX = (40.0, 30.0, 100.0, 100.0)
 
 
 def clip_files(
-    folder: Path, frames: int = 100, lead: int = 0, schema: str = "mesh468"
-) -> ClipFiles:
+    folder: Path, frames: int = 100, lead: int = 0, schema: str = "mesh468", start: int = 0
+) -> ClipToJudge:
     landmarks, sound = talking(frames, lead)
     clip = Clip(
-        clip_id="c1", video_id="v1", scene=0, track=0, start_frame=0, end_frame=frames,
+        clip_id="c1", video_id="v1", scene=0, track=0, start_frame=start, end_frame=start + frames,
         num_frames=frames, backend="litert", landmark_schema=schema, crop_px=256, face_px=200.0,
         landmark_score=0.9, interpolated_frames=0, num_faces_in_scene=1, artifact="key",
     )  # fmt: skip
-    np.savez(folder / "c1.npz", landmarks=landmarks)
+    boxes = np.tile(np.array(BOX, np.float32), (frames, 1))
+    np.savez(folder / "c1.npz", landmarks=landmarks, boxes=boxes)
     write_flac(folder / "c1.flac", sound, 16000)
-    return ClipFiles(clip=clip, video=None, landmarks=folder / "c1.npz", audio=folder / "c1.flac")
+    files = ClipFiles(clip=clip, video=None, landmarks=folder / "c1.npz", audio=folder / "c1.flac")
+    return ClipToJudge(files)
 
 
 @pytest.fixture(scope="module")
 def stage() -> Sync:
-    stage = Sync(SyncParams())
+    stage = Sync(choose(SyncParams()))
     stage.setup()
     return stage
 
@@ -50,6 +65,7 @@ def test_a_clip_becomes_one_row_and_one_file_of_distances(
     (row,) = rows
     assert isinstance(row, SyncScore)
     assert (row.clip_id, row.judge, len(row.curve)) == ("c1", "landmark", 31)
+    assert (row.mode, row.fallback) == ("masked", "")
     assert row.min_distance == min(row.curve)
     assert row.offset_frames == int(np.argmin(row.curve)) - 15
     with np.load(workdir / "c1.npz") as stored:
@@ -105,3 +121,107 @@ def test_the_cache_key_names_content_and_weights_but_no_path(stage: Sync, tmp_pa
     one.mkdir(), two.mkdir()
     assert item_key(stage, clip_files(one)) == item_key(stage, clip_files(two))
     assert "landmark_judge.safetensors" in stage.weights()
+
+
+SYNCNET = Choice("syncnet", "reference", "float32", "5a" * 32, path="/somewhere/syncnet_v2.model")
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Video]:
+    path = tmp_path_factory.mktemp("film") / "x.mp4"
+    options = {"crf": "20", "preset": "veryfast", "g": "10"}
+    write_video(path, textured_shot(80, seed=2), frame_times(25, 3.2), options=options)
+    facts = probe(path)
+    return path, Video(
+        video_id="v1", uri="x.mp4", size_bytes=1, num_frames=facts.num_frames,
+        video_start_s=facts.video_start_s, width=facts.width, height=facts.height,
+        duration_s=facts.duration_s,
+    )  # fmt: skip
+
+
+def syncnet_stage(monkeypatch: pytest.MonkeyPatch) -> tuple[Sync, FakeSyncNet]:
+    fake = FakeSyncNet()
+    monkeypatch.setattr(Choice, "load", lambda choice: fake)
+    stage = Sync(SYNCNET)
+    stage.setup()
+    return stage, fake
+
+
+def test_syncnet_sees_its_own_crop_of_the_clip_s_stretch_and_the_clip_s_sound(
+    monkeypatch: pytest.MonkeyPatch, film: tuple[Path, Video], tmp_path: Path, workdir: Path
+) -> None:
+    stage, fake = syncnet_stage(monkeypatch)
+    path, video = film
+    item = replace(clip_files(tmp_path, 30, start=23), video=video, location=str(path))
+    rows = stage.process(item, workdir)
+    assert isinstance(rows, list)
+    assert isinstance(rows[0], SyncScore)
+    assert (rows[0].judge, rows[0].mode, rows[0].fallback) == ("syncnet", "reference", "")
+    stretch = list(frames_at_25fps(path))[23:53]
+    boxes = detector_boxes(np.tile(BOX, (30, 1)), "mesh468")
+    assert np.array_equal(np.stack(fake.crops), np.stack(list(render_crops(stretch, boxes))))
+    assert fake.audio is not None
+    assert fake.audio.dtype == np.int16
+    assert np.array_equal(fake.audio, talking(30)[1])
+    assert [one.name for one in workdir.iterdir()] == ["c1.npz"]
+
+
+def test_syncnet_fails_a_clip_whose_video_is_gone_or_shorter(
+    monkeypatch: pytest.MonkeyPatch, film: tuple[Path, Video], tmp_path: Path, workdir: Path
+) -> None:
+    stage, _ = syncnet_stage(monkeypatch)
+    path, video = film
+    item = replace(clip_files(tmp_path, 30), video=video, location=str(tmp_path / "gone.mp4"))
+    with pytest.raises(MediaError):
+        stage.process(item, workdir)
+    few = replace(clip_files(tmp_path, 4), video=video, location=str(path))
+    with pytest.raises(DecodeError, match="cannot be judged"):
+        stage.process(few, workdir)
+
+
+def test_the_identity_says_which_judge_scored_with_which_weights_and_no_path(
+    tmp_path: Path,
+) -> None:
+    item = clip_files(tmp_path)
+    landmark = choose(SyncParams())
+    choices = [
+        landmark,
+        replace(landmark, fallback=NOT_FETCHED),
+        SYNCNET,
+        replace(SYNCNET, mode="masked"),
+        replace(SYNCNET, precision="bfloat16"),
+        replace(SYNCNET, sha256="6b" * 32),
+    ]
+    keys = [item_key(Sync(choice), item) for choice in choices]
+    assert len(set(keys)) == len(keys)
+    assert item_key(Sync(replace(SYNCNET, path="/elsewhere")), item) == keys[2]
+    text = repr([Sync(SYNCNET).cache_params(), Sync(SYNCNET).weights()])
+    assert "/somewhere" not in text
+
+
+def test_a_fallback_stands_in_every_row(tmp_path: Path, workdir: Path) -> None:
+    stage = Sync(replace(choose(SyncParams()), fallback=NOT_FETCHED))
+    stage.setup()
+    rows = stage.process(clip_files(tmp_path), workdir)
+    assert isinstance(rows, list)
+    assert isinstance(rows[0], SyncScore)
+    assert (rows[0].judge, rows[0].fallback) == ("landmark", NOT_FETCHED)
+
+
+def test_only_syncnet_is_told_where_the_videos_are(
+    film: tuple[Path, Video], tmp_path: Path
+) -> None:
+    path, video = film
+    clip = clip_files(tmp_path).files.clip
+    for stage, one in (("ingest", video), ("faces", clip)):
+        row = {name: getattr(one, name) for name in one.__slots__}
+        part = Part("kept", row=row)
+        outcome = Outcome("x", "kept", (part,), "key")
+        write_table(table_path(tmp_path / "data", stage), [outcome], type(one))
+    cache = LocalCache(tmp_path / "cache")
+    (plain,) = clips_to_judge(choose(SyncParams()), tmp_path / "data", cache, "nowhere")
+    assert (plain.video, plain.location, plain.files.video) == (None, "", None)
+    (told,) = clips_to_judge(SYNCNET, tmp_path / "data", cache, str(path.parent))
+    assert told.location == str(path)
+    assert told.video is not None
+    assert told.video.num_frames == 80

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -5,10 +7,10 @@ import pytest
 import torch
 
 from pipeline.judge.landmark import LandmarkJudge, save_networks, weights_sha256
-from pipeline.judge.network import NetworkConfig
+from pipeline.judge.network import LandmarkSyncNet, NetworkConfig
 from tests.pipeline.judge.talking import talking
-from trainers.landmark_judge import TrainConfig, read_clips, train
-from trainers.sync_card import BEGIN, END, measured_part, write_card
+from trainers.landmark_judge import TrainConfig, find_out, networks_of, read_clips, train
+from trainers.sync_card import BEGIN, END, write_card
 from trainers.sync_cleaning import CleaningConfig, clean
 from trainers.sync_data import (
     MIRRORED_POINTS,
@@ -18,6 +20,7 @@ from trainers.sync_data import (
     in_sync,
     speech_clip,
 )
+from trainers.sync_findings import measured_part
 from trainers.sync_fit import FitConfig, fit
 from trainers.sync_folds import auc, piece, run_folds, shifted
 from trainers.sync_sources import fold_of, for_training
@@ -39,7 +42,7 @@ def test_one_seed_gives_one_set_of_weights_bit_for_bit(
     clips: list[SpeechClip], tmp_path: Path
 ) -> None:
     config = TrainConfig(
-        members=2, fit=SMALL, cleaning=CleaningConfig(rounds=1, steps=10, drop_confidence=0.0)
+        members=2, fit=SMALL, cleaning=CleaningConfig(rounds=1, steps=10, min_confidence=0.0)
     )
     digests = []
     for name in ("a", "b"):
@@ -112,14 +115,38 @@ def test_cleaning_finds_a_clip_that_is_out_of_sync() -> None:
 def test_folds_never_judge_a_clip_they_trained_on(clips: list[SpeechClip]) -> None:
     seen: list[set[str]] = []
 
-    def spy(chosen: object) -> object:
-        seen.append({clip.fold for clip in chosen})  # type: ignore[attr-defined]
+    def spy(chosen: Sequence[SpeechClip]) -> list[LandmarkSyncNet]:
+        seen.append({clip.fold for clip in chosen})
         return [fit(clips, SMALL, 0)]
 
-    judged = run_folds(clips, spy, lambda name, found: None)  # type: ignore[arg-type]
+    folds = run_folds(clips, spy, other_backend=clips[:1])
     assert seen == [{"spkvid"}, {"grid"}]
-    assert [one.clip.fold for one in judged] == ["grid"] * 3 + ["spkvid"] * 3
-    assert "| grid | 3 |" in measured_part(judged, {"x": judged[0].own})
+    judged = [one.clip.fold for fold in folds for one in fold.judged]
+    assert judged == ["grid"] * 3 + ["spkvid"] * 3
+    assert [len(fold.other_backend) for fold in folds] == [1, 0]
+
+
+def test_folds_side_by_side_find_what_they_find_one_after_the_other(
+    clips: list[SpeechClip],
+) -> None:
+    config = TrainConfig(members=1, fit=SMALL, cleaning=CleaningConfig(rounds=0))
+    train_one = partial(networks_of, config, 0)
+    alone, together = (run_folds(clips, train_one, jobs=jobs) for jobs in (1, 2))
+    for one, two in zip(alone, together, strict=True):
+        for left, right in zip(one.judged, two.judged, strict=True):
+            assert (left.own.curve == right.own.curve).all()
+
+
+def test_what_the_folds_say_becomes_a_calibration_and_a_card(clips: list[SpeechClip]) -> None:
+    fit_config = FitConfig(steps=120, batch=4, frames=40, network=NetworkConfig(width=24, size=16))
+    config = TrainConfig(members=1, fit=fit_config, cleaning=CleaningConfig(rounds=0))
+    found = find_out(clips, config, 0, other_backend=clips[:2])
+    assert len(found.examples) == len(found.probabilities)
+    assert {example.genuine for example in found.examples} == {True, False}
+    networks = [fit(clips, SMALL, 0)]
+    text = measured_part(found, networks, clips)
+    assert "| grid | 3 |" in text
+    assert "InsightFace, 106 | 2 |" in text
 
 
 def test_held_out_and_speechless_clips_are_not_trained_on(clips: list[SpeechClip]) -> None:

@@ -13,6 +13,7 @@ from pipeline.demo.scenario import Actor, Film, Shot, Wreck
 HOPE = Actor(sitter="hopper", text="Papa, Mama.", voice="en-us", face_px=60.0, centre=(0.5, 0.55))
 ANNA = replace(HOPE, sitter="astronaut", text="Bob, Mom.", centre=(0.5, 0.45))
 SILENT = replace(HOPE, text="")
+MIME = replace(HOPE, text="She sees his city.", heard=False)
 ALONE = (Shot(actors=(HOPE,)),)
 
 
@@ -34,6 +35,13 @@ FILMS = (
     film("mute.mp4", "no_audio", Format(audio_codec=""), keep=False),
     film("cuts.mp4", "cuts", shots=(*ALONE, Shot(actors=(ANNA,)), *ALONE)),
     film("pair.mp4", "two_people", shots=(Shot(actors=(ANNA, SILENT)),), size=(480, 180)),
+    film(
+        "mimed.mp4",
+        "two_people",
+        shots=(Shot(actors=(MIME, ANNA)),),
+        size=(480, 180),
+        offset_frames=3,
+    ),
     film("silent.mp4", "silent", shots=(Shot(actors=(SILENT,), voice_over=HOPE),), keep=False),
     film("dubbed.mp4", "dubbed", shots=(Shot(actors=(HOPE,), voice_over=ANNA),), keep=False),
     film("blurred.mp4", "blur", blur_px=5.0, keep=False),

@@ -57,7 +57,15 @@ TRUTH = [
         num_frames=100,
         faces=(
             face(0, 0, 100),
-            face(0, 0, 100, boxes=(RIGHT,) * 20, speaking=False, should_be_kept=False),
+            face(
+                0,
+                0,
+                100,
+                boxes=(RIGHT,) * 20,
+                speaking=False,
+                speech_matches=False,
+                should_be_kept=False,
+            ),
         ),
     ),
     FileTruth(
@@ -94,6 +102,7 @@ class Run:
         self.boxes = {"a": LEFT, "b": LEFT, "c": LEFT, "d": RIGHT}
         self.offsets = {"a": 4, "b": 4, "c": 0, "d": 7}
         self.kept = ["a", "b", "c"]
+        self.reasons = {"d": "not_speaking"}
         self.zero = Part("failed", "empty_file")
 
     def metrics(self) -> dict[str, Any]:
@@ -134,8 +143,8 @@ class Run:
     def _score(self, clip_id: str) -> SyncScore:
         offset = self.offsets[clip_id]
         return SyncScore(
-            clip_id=clip_id, judge="landmark", offset_frames=offset, offset_subframe=float(offset),
-            confidence=0.3, min_distance=1.0,
+            clip_id=clip_id, judge="landmark", mode="masked", offset_frames=offset,
+            offset_subframe=float(offset), confidence=0.3, min_distance=1.0, probability=0.95,
         )  # fmt: skip
 
     def _selected(self, one: Clip) -> Outcome:
@@ -144,7 +153,7 @@ class Run:
         )
         if one.clip_id in self.kept:
             return _kept(one.clip_id, row)
-        part = Part("rejected", "low_confidence", "", asdict(row))
+        part = Part("rejected", self.reasons.get(one.clip_id, "low_confidence"), "", asdict(row))
         return Outcome(one.clip_id, "rejected", (part,))
 
     def _write(self, stage: str, row_type: type[Any], outcomes: list[Outcome]) -> None:
@@ -172,10 +181,11 @@ def test_a_perfect_run_scores_one_everywhere(run: Run) -> None:
     assert metrics["wrong"] == []
     for name in (
         "cuts_f1", "faces_precision", "faces_recall", "kept_precision", "kept_recall",
-        "offset_within_1_frame", "endings_right",
+        "offset_within_1_frame", "endings_right", "speaker_found",
     ):  # fmt: skip
         assert metrics[name] == 1.0
     assert (metrics["kept_true"], metrics["offset_clips"], metrics["cuts_true"]) == (3, 3, 1)
+    assert metrics["speaker_shots"] == 1
 
 
 @pytest.mark.parametrize(
@@ -208,6 +218,30 @@ def test_keeping_the_silent_face_costs_precision_and_losing_a_speaker_recall(run
     assert metrics["kept_precision"] == pytest.approx(1 / 2)
     assert metrics["kept_recall"] == pytest.approx(1 / 3)
     assert any("pair.mp4" in line and "low_confidence" in line for line in metrics["wrong"])
+
+
+@pytest.mark.parametrize(
+    ("kept", "reasons", "named"),
+    [
+        ("abc", {"d": "low_confidence"}, "a listener, clip d, was rejected for low_confidence"),
+        ("abcd", {}, "a listener, clip d, was taken for the speaker"),
+        ("abd", {"c": "not_speaking"}, "the speaker, clip c, was rejected for not_speaking"),
+    ],
+)
+def test_a_listener_that_is_not_told_from_the_speaker_is_counted_and_named(
+    run: Run, kept: str, reasons: dict[str, str], named: str
+) -> None:
+    run.kept, run.reasons = list(kept), reasons
+    metrics = run.metrics()
+    assert metrics["speaker_found"] == 0.0
+    assert f"pair.mp4: shot 0: {named}" in metrics["wrong"]
+
+
+def test_a_shot_of_which_one_face_gave_no_clip_says_nothing_of_speakers(run: Run) -> None:
+    run.clips = [one for one in run.clips if one.clip_id != "d"]
+    del run.offsets["d"]
+    metrics = run.metrics()
+    assert (metrics["speaker_found"], metrics["speaker_shots"]) == (1.0, 0)
 
 
 def test_offsets_more_than_a_frame_off_are_counted_and_named(run: Run) -> None:

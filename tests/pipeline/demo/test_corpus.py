@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.demo.corpus import render_files
 from pipeline.demo.films import FILMS, WRECKS
+from pipeline.demo.scenario import Shot
+from pipeline.demo.stageplay import rehearse
 from pipeline.demo.truth import Face, FileTruth, read_truth
 from pipeline.errors import EmptyFileError, MediaError, NotMediaError
 from pipeline.faces.backend import box_of, longer_side
@@ -147,6 +150,32 @@ def test_only_the_speaking_face_of_a_pair_moves_its_mouth(
     assert spread(speaking) > 4 * spread(silent)
 
 
+def test_in_pairs_the_truth_says_whose_words_are_heard(truths: Truths) -> None:
+    found = {uri: [f.speech_matches for f in truths[uri].faces] for uri in truths}
+    assert found["pair.mp4"] == [True, False]
+    assert found["mimed.mp4"] == [False, True]
+    mime, speaker = truths["mimed.mp4"].faces
+    assert (mime.speaking, mime.should_be_kept, mime.offset_frames) == (True, False, 0)
+    assert (speaker.should_be_kept, speaker.offset_frames) == (True, 3)
+
+
+def test_a_listener_moves_its_mouth_less_than_a_mime() -> None:
+    mime = small.film("x.mp4", shots=(Shot(actors=(small.MIME, small.ANNA)),))
+    quiet = small.film("x.mp4", shots=(Shot(actors=(replace(small.MIME, effort=0.3), small.ANNA)),))
+    gaps = [rehearse(one, 0).shots[0].puppets[0].articulation.gap for one in (mime, quiet)]
+    assert gaps[1] == pytest.approx(0.3 * gaps[0])
+    assert gaps[0].max() > 0.3
+
+
+def test_the_voice_heard_is_that_of_the_first_actor_who_may_be_heard() -> None:
+    mimed = rehearse(small.film("x.mp4", shots=(Shot(actors=(small.MIME, small.ANNA)),)), 0)
+    alone = rehearse(small.film("x.mp4", shots=(Shot(actors=(small.ANNA,)),)), 0)
+    assert mimed.shots[0].speaker == 1
+    assert alone.shots[0].heard is not None
+    assert mimed.shots[0].heard is not None
+    assert np.array_equal(mimed.shots[0].heard.samples, alone.shots[0].heard.samples)
+
+
 def test_poor_pictures_are_poor(
     truths: Truths,
     frames_of: Callable[[str], list[NDArray[np.uint8]]],
@@ -219,7 +248,8 @@ def test_a_failed_rendering_leaves_the_old_corpus_alone(tmp_path: Path) -> None:
 def test_the_full_corpus_names_every_fault_and_has_enough_to_keep() -> None:
     faults = {fault for one in (*FILMS, *WRECKS) for fault in one.faults}
     assert faults >= {
-        "shifted", "dubbed", "silent_face", "no_face", "cuts", "blur", "tiny_face", "profile",
+        "shifted", "dubbed", "silent_face", "listening_face", "miming_face", "no_face",
+        "cuts", "blur", "tiny_face", "profile",
         "fps_30", "fps_23.976", "fps_variable", "rotated", "stereo_44k1", "stereo_48k",
         "audio_starts_late", "duplicate", "truncated", "zero_bytes", "not_media", "no_audio",
         "hostile_name", "equal_name",

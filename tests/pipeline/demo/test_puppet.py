@@ -100,3 +100,11 @@ def test_the_stored_landmarks_are_those_the_backend_finds(
     stored = np.array(json.loads(LANDMARKS.read_text())[sitter]["points"])
     found = find_landmarks(portrait_image(sitter))
     assert np.abs(stored - found)[:, :2].max() < 0.03 * eye_to_chin(stored)
+
+
+def test_the_landmarks_without_painting_are_those_of_the_painted_frame(puppet: Puppet) -> None:
+    points = puppet.landmarks(0.8)
+    x0, y0, x1, y1 = puppet.look(0.8).box
+    assert points.shape == (468, 3)
+    assert points[:, :2].min(axis=0) == pytest.approx((x0, y0), abs=1)
+    assert points[:, :2].max(axis=0) == pytest.approx((x1, y1), abs=1)

@@ -23,7 +23,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.rows import SAMPLES_PER_FRAME
 from tests.pipeline.judge.talking import mesh, opening, speech, talking
 
-PINNED_SHA256 = "e12fc9319d65b38d930cf6166a91577dd5a56de04fc7a4105fd3fb9b94858aee"
+PINNED_SHA256 = "7a607b0051b27819153816692a4c5c2294f3d35c571fa7a0a19cd87c797d0b40"
 EXAMPLE_FRAMES = 317
 
 
@@ -58,7 +58,7 @@ def test_the_weights_are_small_and_the_ones_this_version_was_measured_with() -> 
 
 
 def test_the_clips_with_a_published_answer_were_not_trained_on() -> None:
-    trained_on = load_metadata()["clips"]
+    trained_on = {name for name, _ in load_metadata()["clips"].values()}
     assert len(trained_on) > 40
     assert not [name for name in trained_on if "syncnet" in name]
 
@@ -81,6 +81,7 @@ def test_the_delayed_copy_of_the_example_is_seven_frames_later(
     early = judge.score(example, sound_of(shared / "clips" / "syncnet_example.avi"))
     late = judge.score(example, sound_of(shared / "clips" / "syncnet_example_off5.avi"))
     assert late.offset_subframe - early.offset_subframe == pytest.approx(-6.73, abs=0.6)
+    assert late.offset_frames == early.offset_frames - 7
 
 
 @pytest.mark.parametrize("lead", [-9, -4, 3, 8])
@@ -173,6 +174,10 @@ def test_missing_or_broken_weights_are_a_weights_error(tmp_path: Path) -> None:
         weights_sha256(tmp_path / "none.safetensors")
     with pytest.raises(WeightsError):
         LandmarkJudge.load(tmp_path / "none.safetensors")
+    uncalibrated = tmp_path / "uncalibrated.safetensors"
+    save_networks(uncalibrated, [LandmarkSyncNet(NetworkConfig(width=16, size=8))], {"seed": 7})
+    with pytest.raises(WeightsError, match="no calibration"):
+        LandmarkJudge.load(uncalibrated)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(WEIGHTS_PATH.read_bytes()[:1000])
     with pytest.raises(WeightsError):

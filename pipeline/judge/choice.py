@@ -1,0 +1,119 @@
+"""Which judge scores a run, with which weights, and why if it is not the one that was asked for.
+
+Decided once, in the driver, before any work: every row of a run has the same judge.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import WeightsError, WeightsUnavailableError
+from pipeline.judge import landmark
+from pipeline.judge.landmark import LandmarkJudge
+from pipeline.params import SyncParams
+
+LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
+NOT_FETCHED = "the weights of SyncNet could not be had"
+"""The one reason to fall back; what exactly went wrong (hosts, paths) goes to stderr only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The judge that really scores. Small and picklable: workers load the weights themselves."""
+
+    judge: str
+    """`landmark` or `syncnet`."""
+    mode: str
+    """`masked` or `reference`."""
+    precision: str
+    """`float32` or `bfloat16`."""
+    sha256: str
+    """Digest of the weights, hex."""
+    path: str = ""
+    """Where the user says SyncNet's weights are; never part of an identity."""
+    fallback: str = ""
+    """Why it is not the judge that was asked for."""
+
+    def weights(self) -> Mapping[str, str]:
+        """Return file name -> SHA-256, for `Stage.weights`."""
+        return {LANDMARK_FILE if self.judge == "landmark" else SYNCNET_FILE: self.sha256}
+
+    def cache_params(self) -> Mapping[str, Any]:
+        """Return what changes a row besides the weights, for `Stage.cache_params`."""
+        facts = {"judge": self.judge, "fallback": self.fallback}
+        if self.judge == "landmark":
+            return facts
+        return {**facts, "mode": self.mode, "precision": self.precision}
+
+    def load(self) -> Any:
+        """Load the judge: a LandmarkJudge or a SyncNetJudge.
+
+        Raises:
+            WeightsError: the weights are not here, or are others than those chosen.
+        """
+        if self.judge == "landmark":
+            self._compare(landmark.WEIGHTS_PATH, landmark.weights_sha256())
+            return LandmarkJudge.load()
+        from pipeline.judge import syncnet_weights  # the landmark judge needs none of it
+        from pipeline.judge.syncnet import SyncNetJudge
+
+        file = syncnet_weights.find(self.path)
+        self._compare(file, syncnet_weights.digest(file))
+        return SyncNetJudge.load(file, device=torch_device(), precision=self.precision)
+
+    def _compare(self, file: Path, found: str) -> None:
+        if found != self.sha256:
+            raise WeightsError(
+                f"{file}: SHA-256 {found}, the run was started with {self.sha256}; give this "
+                "machine the files of the one that runs the command"
+            )
+
+
+def choose(params: SyncParams) -> Choice:
+    """Decide which judge scores; SyncNet's weights are fetched here if they have to be.
+
+    If the download does not come the landmark judge scores: stderr says so, and every row does.
+    Nothing else is a reason to fall back: a path that the user named, or bytes that are not the
+    trusted ones, stop the run.
+
+    Raises:
+        WeightsError: `syncnet_weights` names no usable file, the fetched file or the record of
+            trust is not in order, or the bundled weights are gone.
+    """
+    if params.judge == "landmark":
+        return _landmark()
+    from pipeline.judge import syncnet_weights
+
+    try:
+        file = syncnet_weights.find(params.syncnet_weights)
+    except WeightsUnavailableError as error:
+        sys.stderr.write(
+            f"warning: SyncNet's weights cannot be had: {error}\n"
+            "warning: the bundled landmark judge scores instead; every row says so (`fallback`)\n"
+            "warning: DVC does not see when the weights can be had later: run `dvc repro -f sync` "
+            "then; unchanged items come from the item cache\n"
+        )
+        return _landmark(NOT_FETCHED)
+    mode, precision = params.syncnet_mode, params.syncnet_precision
+    digest = syncnet_weights.digest(file)
+    return Choice("syncnet", mode, precision, digest, params.syncnet_weights)
+
+
+def _landmark(fallback: str = "") -> Choice:
+    return Choice("landmark", "masked", "float32", landmark.weights_sha256(), fallback=fallback)
+
+
+def torch_device() -> str:
+    """Return where a judge runs: LIPFORGE_GPU is a CUDA index or `cpu`; unset takes the first.
+
+    CUDA_VISIBLE_DEVICES (Ray sets it per worker) is obeyed by CUDA itself.
+    """
+    import torch
+
+    wanted = os.environ.get("LIPFORGE_GPU", "0")
+    if wanted == "cpu" or not torch.cuda.is_available():
+        return "cpu"
+    return f"cuda:{wanted}"
