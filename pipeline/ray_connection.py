@@ -11,7 +11,17 @@ from ray.exceptions import RayError
 from pipeline.errors import ClusterError, ParamsError
 
 NOT_SHIPPED = (
-    *(".venv", ".git", ".dvc", ".cache/items", ".cache/events.jsonl", "data", "reports", "models"),
+    *(
+        ".venv",
+        ".git",
+        ".dvc",
+        ".cache/items",
+        ".cache/training",
+        ".cache/events.jsonl",
+        "data",
+        "reports",
+        "models",
+    ),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache"),
 )
 """What a cluster's workers do not need of the project's folder."""

@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIX = "run `lipforge weights fetch`"
 HTTP_TIMEOUT_S = 60.0
 MAX_DOWNLOAD_BYTES = 256 * 2**20
-"""No file of the lock has a quarter of this; an answer without an end must not fill the memory."""
+"""For files whose entry gives no size; an answer without an end must not fill the memory."""
 
 Status = Literal["ok", "absent", "altered", "not fetched", "untrusted"]
 """On demand only: `not fetched` is no fault; `untrusted` is here without a digest on record."""
@@ -53,9 +53,18 @@ class Weight:
     """pip-wheel: key into the lock's `wheels`; http...: URL; bundled: path from the root."""
     member: str = ""
     """pip-wheel: path inside the wheel."""
+    on_demand: bool = False
+    """Fetched only by name: large, or not needed by the data line."""
+    size_bytes: int = 0
+    """http: the file's size, for one above MAX_DOWNLOAD_BYTES."""
     validator: str = ""
     """http-first-trust: `module:function` that takes the bytes and raises WeightsError, without a
     path, where they are not such a file."""
+
+    @property
+    def by_name_only(self) -> bool:
+        """Whether `fetch` without names leaves it out; a first trust is always on purpose."""
+        return self.on_demand or self.kind == "http-first-trust"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +154,7 @@ def fetch(names: Iterable[str] | None = None) -> list[Path]:
 
 
 def _always() -> list[Weight]:
-    return [entry for entry in list_weights() if entry.kind != "http-first-trust"]
+    return [entry for entry in list_weights() if not entry.by_name_only]
 
 
 @cache
@@ -171,20 +180,21 @@ def _place(entry: Weight) -> Path:
 def _fix(entry: Weight) -> str:
     if entry.kind == "bundled":
         return "restore it with git"
-    return f"{FIX[:-1]} {entry.name}`" if entry.kind == "http-first-trust" else FIX
+    return f"{FIX[:-1]} {entry.name}`" if entry.by_name_only else FIX
 
 
 def _status(entry: Weight) -> Status:
     try:
-        content = _place(entry).read_bytes()
+        with _place(entry).open("rb") as stream:  # gigabytes: never whole in memory
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
     except FileNotFoundError:
-        return "not fetched" if entry.kind == "http-first-trust" else "absent"
+        return "not fetched" if entry.by_name_only else "absent"
     except OSError as error:
         raise WeightsError(f"{_place(entry)}: cannot be read: {error}") from error
     locked = sha256_of(entry.name)
     if not locked:
         return "untrusted"
-    return "ok" if hashlib.sha256(content).hexdigest() == locked else "altered"
+    return "ok" if found == locked else "altered"
 
 
 def _trust(entry: Weight) -> None:
@@ -244,20 +254,20 @@ def _download_wheel(wheel: Wheel, folder: Path) -> Path:
 
 
 def _http_get(entry: Weight) -> bytes:
-    url = entry.location
+    url, limit = entry.location, entry.size_bytes or MAX_DOWNLOAD_BYTES
     if not url.startswith(("http://", "https://")):
         raise WeightsError(f"{LOCK}: {url!r} is no http or https URL")
     try:
         with urllib.request.urlopen(url, timeout=HTTP_TIMEOUT_S) as answer:
-            content: bytes = answer.read(MAX_DOWNLOAD_BYTES + 1)
-            if answer.length and len(content) <= MAX_DOWNLOAD_BYTES:  # read(n) does not say so
+            content: bytes = answer.read(limit + 1)
+            if answer.length and len(content) <= limit:  # read(n) does not say so
                 raise http.client.IncompleteRead(content, answer.length)
     except (OSError, http.client.HTTPException) as error:
         message = f"{url}: cannot be downloaded: {error}; {_fix(entry)}"
         raise WeightsUnavailableError(message) from error
-    if len(content) > MAX_DOWNLOAD_BYTES:
+    if len(content) > limit:
         raise WeightsError(
-            f"{url}: answers with more than {MAX_DOWNLOAD_BYTES} bytes, which {entry.name} has "
+            f"{url}: answers with more than {limit} bytes, which {entry.name} has "
             "not; nothing was stored; try from another network"
         )
     return content

@@ -202,11 +202,11 @@ def test_names_tell_a_log_which_parts_are_stand_ins() -> None:
 
 
 def test_every_file_of_a_frozen_part_has_a_source_a_licence_and_a_digest() -> None:
-    fragment = json.loads((ROOT / "trainers" / "frozen.weights.json").read_text())
-    entries = {entry["name"]: entry for entry in fragment["weights"]}
+    lock = json.loads((ROOT / "pipeline" / "weights.lock.json").read_text())
+    entries = {entry["name"]: entry for entry in lock["weights"] if entry["name"] in FILES}
     assert set(entries) == FILES
     for entry in entries.values():
         assert entry["licence"]
         assert len(entry["sha256"]) == 64
         assert entry["on_demand"]
-        assert entry["location"].startswith("https://") or entry["location"] in fragment["wheels"]
+        assert entry["location"].startswith("https://") or entry["location"] in lock["wheels"]

@@ -1,6 +1,7 @@
 """Tensors from other people's files, as data only: nothing a file says is ever run."""
 
 import hashlib
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError  # the name of torch.load's error; nothing is unpickled here
@@ -29,6 +30,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
 
 
+DAMAGED = (
+    *(RuntimeError, EOFError, ValueError, LookupError, AssertionError, TypeError),
+    *(AttributeError, UnpicklingError, BadZipFile, struct.error),
+)
+"""What torch.load raises on bytes that are no checkpoint."""
+
+
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the weights of a PyTorch file, bare or under one of `WRAPPERS`, on the CPU.
 
@@ -37,9 +45,11 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError, BadZipFile) as error:
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint: {reason}") from error
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error}") from error
+    except DAMAGED:  # torch's own words advise to switch the protection off
+        fix = "fetch it again, or check which file it is"
+        raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint; {fix}") from None
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

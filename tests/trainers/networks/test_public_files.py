@@ -32,7 +32,7 @@ def test_nothing_a_file_says_is_run(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("read", [read_checkpoint, read_safetensors])
-@pytest.mark.parametrize("content", [None, b"", b"not weights" * 9])
+@pytest.mark.parametrize("content", [None, b"", b"not weights" * 9, b"hello"])
 def test_a_broken_or_absent_file_is_named(
     tmp_path: Path, read: object, content: bytes | None
 ) -> None:
