@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from pipeline.atomic import replacing
 from pipeline.cache import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.judge.calibration import Calibration
@@ -109,7 +110,11 @@ def weights_sha256(path: Path = WEIGHTS_PATH) -> str:
 def save_networks(
     path: Path, members: Sequence[LandmarkSyncNet], metadata: Mapping[str, Any]
 ) -> None:
-    """Write all members as float16 (half the size, no measurable loss), plus JSON metadata."""
+    """Write all members as float16 (half the size, no measurable loss), plus JSON metadata.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
     tensors = {
         f"{index}.{name}": tensor.half() if tensor.is_floating_point() else tensor
         for index, member in enumerate(members)
@@ -118,7 +123,8 @@ def save_networks(
     }
     header = {"config": asdict(members[0].config), "members": len(members), **metadata}
     text = json.dumps(header, sort_keys=True)
-    save_file(tensors, path, metadata={"lipforge": text})
+    with replacing(path) as part:
+        save_file(tensors, part, metadata={"lipforge": text})
 
 
 def load_metadata(path: Path = WEIGHTS_PATH) -> dict[str, Any]:
