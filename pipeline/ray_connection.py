@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from pipeline.environment import count_from_environment
 from pipeline.errors import ClusterError, ParamsError
 
 NOT_SHIPPED = (
@@ -53,12 +54,7 @@ def workers_from_environment() -> int | None:
     Raises:
         ParamsError: it is no whole number of at least 1.
     """
-    text = os.environ.get("LIPFORGE_WORKERS")
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ParamsError(f"LIPFORGE_WORKERS={text}: must be a whole number of at least 1")
-    return int(text)
+    return count_from_environment("LIPFORGE_WORKERS")
 
 
 def _local_options() -> dict[str, Any]:

@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.cache import file_sha256
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.first_trust import check_or_trust, trusted_sha256, write_whole
 
@@ -185,8 +186,7 @@ def _fix(entry: Weight) -> str:
 
 def _status(entry: Weight) -> Status:
     try:
-        with _place(entry).open("rb") as stream:  # gigabytes: never whole in memory
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_sha256(_place(entry))
     except FileNotFoundError:
         return "not fetched" if entry.by_name_only else "absent"
     except OSError as error:

@@ -130,16 +130,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
 def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
     return SyncScore(
         clip_id=clip_id,
-        judge=choice.judge,
-        mode=result.mode,
-        fallback=choice.fallback,
-        offset_frames=result.offset_frames,
-        offset_subframe=result.offset_subframe,
-        confidence=result.confidence,
-        min_distance=result.min_distance,
-        probability=result.probability,
-        drift_frames=result.drift_frames,
-        curve=[float(distance) for distance in result.curve],
+        **choice.signed(result),
     )
 
 

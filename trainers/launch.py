@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import torch
 
 from pipeline.atomic import write_json, write_text
+from pipeline.environment import count_from_environment
 from pipeline.errors import ClusterError, LipforgeError, ParamsError, StorageError
 from trainers.data.errors import ShardReadError
 from trainers.distributed import World, joined
@@ -65,13 +66,7 @@ def processes_from_environment() -> int | None:
     Raises:
         ParamsError: it is no whole number of at least 1.
     """
-    text = os.environ.get("LIPFORGE_TRAIN_PROCESSES")
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        fix = "must be a whole number of at least 1"
-        raise ParamsError(f"LIPFORGE_TRAIN_PROCESSES={text}: {fix}")
-    return int(text)
+    return count_from_environment("LIPFORGE_TRAIN_PROCESSES")
 
 
 def _by_ray(train: Train, config: Mapping[str, Any], folder: Path, processes: int | None) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge import landmark
+from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import LandmarkJudge
 from pipeline.params import SyncParams
 
@@ -47,6 +48,21 @@ class Choice:
         if self.judge == "landmark":
             return facts
         return {**facts, "mode": self.mode, "precision": self.precision}
+
+    def signed(self, result: JudgeResult) -> dict[str, Any]:
+        """Return the fields of a row that say what was found, and by whom."""
+        return {
+            "judge": self.judge,
+            "mode": result.mode,
+            "fallback": self.fallback,
+            "offset_frames": result.offset_frames,
+            "offset_subframe": result.offset_subframe,
+            "confidence": result.confidence,
+            "min_distance": result.min_distance,
+            "probability": result.probability,
+            "drift_frames": result.drift_frames,
+            "curve": [float(distance) for distance in result.curve],
+        }
 
     def load(self) -> Any:
         """Load the judge: a LandmarkJudge or a SyncNetJudge.

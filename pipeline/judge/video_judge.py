@@ -211,16 +211,7 @@ def _score(track: FaceTrack, choice: Choice, result: JudgeResult) -> FaceScore:
         start_frame=track.start_frame,
         end_frame=track.end_frame,
         face_px=float(np.median((track.boxes[:, 2:] - track.boxes[:, :2]).max(axis=1))),
-        judge=choice.judge,
-        mode=result.mode,
-        fallback=choice.fallback,
-        offset_frames=result.offset_frames,
-        offset_subframe=result.offset_subframe,
-        confidence=result.confidence,
-        min_distance=result.min_distance,
-        probability=result.probability,
-        drift_frames=result.drift_frames,
-        curve=[float(distance) for distance in result.curve],
+        **choice.signed(result),
     )
 
 

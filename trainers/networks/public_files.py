@@ -1,6 +1,5 @@
 """Tensors from other people's files, as data only: nothing a file says is ever run."""
 
-import hashlib
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from pipeline import cache
 from pipeline.errors import WeightsError
 
 WRAPPERS = ("module", "model", "state_dict")
@@ -78,7 +78,6 @@ def file_sha256(path: Path) -> str:
         WeightsError: the file cannot be read.
     """
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return cache.file_sha256(path)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error}") from error
