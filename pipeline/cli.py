@@ -3,6 +3,7 @@
 import runpy
 from collections.abc import Mapping
 from enum import StrEnum
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,10 @@ from pipeline.manifest import read_table
 from pipeline.params import load_params
 
 DEMO = Path("data/demo")
+FEATURES = DATA / "features" / "clips.parquet"
+"""The trainers' only table of cached items."""
+COMMANDS = "lipforge.commands"
+"""Group of entry points (pyproject.toml)."""
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -165,7 +170,7 @@ def cache_gc() -> None:
     """Remove cached items that no table of this workspace names."""
     cache = open_cache()
     tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"]
-    existing = [path for path in tables if path.exists()]
+    existing = [path for path in (*tables, FEATURES) if path.exists()]
     if not existing:
         raise ManifestError("no tables here: garbage collection would empty the whole cache")
     named = {str(row["cache_key"]) for path in existing for row in read_table(path)}
@@ -225,6 +230,16 @@ def _facts(stage: str, row: dict[str, Any]) -> Table:
     return table
 
 
+def add_commands(to: typer.Typer) -> None:
+    """Add the commands that other packages declare as entry points: this one imports none of them.
+
+    A declared module must be cheap to import, or every command would have to wait for it.
+    """
+    for one in sorted(entry_points(group=COMMANDS), key=lambda one: one.name):
+        to.command(one.name)(one.load())
+
+
 def main() -> None:
     """Entry point of the `lipforge` command."""
+    add_commands(app)
     run_main(app)

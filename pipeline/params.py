@@ -1,13 +1,19 @@
 """params.yaml, checked as a whole before any work: one model per section, named as the stage."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
+from pipeline.train_params import (
+    EvaluateParams,
+    FeaturesParams,
+    TrainLdmParams,
+    TrainSyncnetParams,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -155,6 +161,10 @@ class Params(_Section):
     select: SelectParams = SelectParams()
     shards: ShardsParams = ShardsParams()
     report: ReportParams = ReportParams()
+    features: FeaturesParams = FeaturesParams()
+    train_syncnet: TrainSyncnetParams = TrainSyncnetParams()
+    train_ldm: TrainLdmParams = TrainLdmParams()
+    evaluate: EvaluateParams = EvaluateParams()
     run: RunParams = RunParams()
 
 
@@ -194,8 +204,11 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
 def _known(section: list[str]) -> list[str]:
     model: type[BaseModel] = Params
     for part in section:
-        found = Params.model_fields[part].annotation
-        assert isinstance(found, type), part
-        assert issubclass(found, BaseModel), part
-        model = found
+        if part not in model.model_fields:  # the name of a profile
+            continue
+        found = model.model_fields[part].annotation
+        inner = get_args(found)[-1] if get_args(found) else found
+        assert isinstance(inner, type), part
+        assert issubclass(inner, BaseModel), part
+        model = inner
     return sorted(model.model_fields)

@@ -86,13 +86,28 @@ def write_shard(path: Path, samples: Sequence[PackedSample]) -> None:
     Raises:
         StorageError: the disk is full or not writable.
     """
+    write_tar(
+        path,
+        [
+            (f"{sample.clip_id}.{suffix}", sample.files[suffix])
+            for sample in samples
+            for suffix in MEMBERS
+        ],
+    )
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, Path]]) -> None:
+    """Write (name, file) pairs as one tar in their order, at once; equal files give equal bytes.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
     with (
         replacing(path) as part,
         tarfile.open(part, "w", format=tarfile.USTAR_FORMAT) as tar,
     ):
-        for sample in samples:
-            for suffix in MEMBERS:
-                _add(tar, f"{sample.clip_id}.{suffix}", sample.files[suffix])
+        for name, file in members:
+            _add(tar, name, file)
 
 
 def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:

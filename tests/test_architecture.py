@@ -56,12 +56,26 @@ def test_stage_module_params_section_and_output_share_one_name(name):
         assert STAGES[name]["outs"] == [f"data/{name}"]
 
 
+@pytest.mark.parametrize("name", ["features", "train_syncnet", "train_ldm", "evaluate"])
+def test_trainer_module_params_section_and_stage_share_one_name(name):
+    assert STAGES[name]["cmd"] == f"python -m trainers.{name}"
+    assert (ROOT / "trainers" / f"{name}.py").exists()
+    assert name in Params.model_fields
+    assert {"pipeline", "trainers"} <= set(STAGES[name]["deps"])
+    if name.startswith("train_"):
+        assert STAGES[name]["outs"] == [f"models/{name}"]
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_every_data_dependency_is_the_output_of_an_earlier_stage(name):
     made = {"data/demo/truth.json"}
     for other in list(STAGES)[: list(STAGES).index(name)]:
-        made |= {out if isinstance(out, str) else next(iter(out)) for out in STAGES[other]["outs"]}
-    needed = {dep for dep in STAGES[name]["deps"] if dep.startswith("data/")}
+        kinds = [STAGES[other].get(kind, []) for kind in ("outs", "metrics", "plots")]
+        outputs = [out for kind in kinds for out in kind]
+        made |= {out if isinstance(out, str) else next(iter(out)) for out in outputs}
+    needed = {
+        dep for dep in STAGES[name]["deps"] if dep.startswith(("data/", "models/", "reports/"))
+    }
     assert needed <= made
 
 

@@ -16,6 +16,8 @@ from pipeline.tarshards import read_shards
 from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
+CURATION = ("report", "truth")
+"""Ends of the line's first half; the trainers have tests of their own."""
 FAILED_SHARE = "max_failed_fraction: 0.4"
 """Two of the six inputs are broken on purpose."""
 
@@ -98,7 +100,7 @@ def videos(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def first_run(videos, tmp_path_factory) -> Workspace:
     workspace = Workspace(tmp_path_factory.mktemp("one"), videos, LIPFORGE_WORKERS="2")
-    workspace.run("dvc", "repro")
+    workspace.run("dvc", "repro", *CURATION)
     return workspace
 
 
@@ -132,7 +134,7 @@ def test_one_worker_another_folder_and_another_time_zone_give_the_same_bytes(
     workspace = tmp_path / "two"
     workspace.mkdir()
     other = Workspace(workspace, moved, LIPFORGE_WORKERS="1", TZ="Asia/Tokyo")
-    other.run("dvc", "repro")
+    other.run("dvc", "repro", *CURATION)
     ours, theirs = first_run.hashes(), other.hashes()
     assert {name for name in ours if ours[name] != theirs.get(name)} <= {"reports/report.html"}
     assert any(name.endswith(".tar") for name in ours)
@@ -140,18 +142,18 @@ def test_one_worker_another_folder_and_another_time_zone_give_the_same_bytes(
 
 def test_a_second_repro_computes_nothing_and_a_new_threshold_decodes_nothing(first_run):
     before, tables = first_run.computed(), first_run.hashes()
-    first_run.run("dvc", "repro")
+    first_run.run("dvc", "repro", *CURATION)
     assert first_run.computed() == before
     assert first_run.hashes() == tables
     first_run.set_params({"min_face_px: 64": "min_face_px: 5000"})
-    first_run.run("dvc", "repro")
+    first_run.run("dvc", "repro", *CURATION)
     after = first_run.computed()
     assert {k: v for k, v in after.items() if k != "shards"} == {
         k: v for k, v in before.items() if k != "shards"
     }
     assert funnel(first_run.folder / "data")["stages"][5]["kept"] == 0
     first_run.set_params({"min_face_px: 5000": "min_face_px: 64"})
-    first_run.run("dvc", "repro")
+    first_run.run("dvc", "repro", *CURATION)
     assert first_run.hashes() == tables
 
 
@@ -162,7 +164,7 @@ def test_one_added_video_is_the_only_one_computed(first_run, videos):
     added = videos / "added.mp4"
     added.write_bytes(source.read_bytes() + b"\0\0\0\x08free")
     try:
-        first_run.run("dvc", "repro")
+        first_run.run("dvc", "repro", *CURATION)
         after = first_run.computed()
         assert {s: after[s] - before[s] for s in ("ingest", "scenes", "faces")} == {
             "ingest": 1,

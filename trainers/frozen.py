@@ -20,6 +20,7 @@ from torch import nn
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.weights import path_of, sha256_of
 from trainers.networks.block_vae import BlockVae
+from trainers.networks.inception_fid import InceptionFid
 from trainers.networks.latent_vae import (
     KlVae,
     LatentVae,
@@ -43,6 +44,7 @@ TAESD_FILE = "taesd.safetensors"
 VIDEOMAE_FILE = "vit_g_hybrid_pt_1200e_ssv2_ft.pth"
 VGG_FILE = "vgg16-397923af.pth"
 LINS_FILE = "lpips_vgg_lin.pth"
+INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -94,6 +96,16 @@ def videomae(name: str, gradient_checkpointing: bool = True) -> Frozen[VideoMaeE
     part = _load(name, _VIDEOMAES)
     part.network.gradient_checkpointing = gradient_checkpointing
     return part
+
+
+def inception(name: str) -> Frozen[InceptionFid]:
+    """Load `inception-2015-12-05` or `stand-in:inception-2015-12-05`, for the FID.
+
+    Raises:
+        ParamsError: no such part.
+        WeightsError: its file is absent, altered or not what its name says.
+    """
+    return _load(name, _INCEPTIONS)
 
 
 def local_taesd(encoder: Path, decoder: Path) -> Frozen[LatentVae]:
@@ -174,6 +186,20 @@ def _videomae(path: Path) -> VideoMaeEncoder:
     return network
 
 
+def _inception(path: Path) -> InceptionFid:
+    network = InceptionFid()
+    fill(network, read_checkpoint(path), path)
+    return network
+
+
+def _small_inception() -> InceptionFid:
+    network = InceptionFid(thin=16)
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            nn.init.kaiming_normal_(weight)  # else nothing of the picture reaches the features
+    return network
+
+
 def _lpips(vgg: Path, lins: Path) -> LpipsVgg:
     network = LpipsVgg()
     try:
@@ -213,4 +239,5 @@ _VAES: dict[str, _Recipe[LatentVae]] = {
     "blocks": _Recipe((), BlockVae, BlockVae),
 }
 _LPIPS = {"lpips-vgg": _Recipe((VGG_FILE, LINS_FILE), _lpips, _small_lpips)}
+_INCEPTIONS = {"inception-2015-12-05": _Recipe((INCEPTION_FILE,), _inception, _small_inception)}
 _VIDEOMAES = {"videomae-v2-giant": _Recipe((VIDEOMAE_FILE,), _videomae, _small_videomae)}

@@ -15,17 +15,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from pipeline.errors import ParamsError
 from pipeline.fit_params import FitParams
 from trainers import checkpoints
 from trainers.batches import BatchSource, read_ahead
 from trainers.distributed import World
 from trainers.metrics_log import DvcLive, JsonLines, MetricsLog, Speed, TensorBoard, opened
+from trainers.run_lock import only_run_in
 from trainers.sample_files import write_samples
 from trainers.state import Finished, TrainState, content_of, final_weights, new_state, restore
 from trainers.step import train_step
 from trainers.stop import StopRequest, TrainingStopped
 from trainers.task import Batch, Task
+from trainers.tuning import compile_networks, lay_out
 from trainers.validation import Validation, seeded, validated
 
 logger = logging.getLogger(__name__)
@@ -33,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How this machine carries it out. Changes no weight."""
+    """How this machine carries it out. Changes no weight, but for rounding if it says so."""
 
     read_ahead_batches: int = 2
     tensorboard: Path | None = None
@@ -42,6 +46,10 @@ class RunOptions:
     """Folder of DVCLive; None: no DVCLive."""
     stop_file: Path | None = None
     """Stop with grace once it exists: for workers that get no signals."""
+    channels_last: bool = False
+    """Colours next to each other in memory: for convolutions on GPUs. Rounds differently."""
+    compile: bool = False
+    """torch.compile for every network: minutes before the first step. Rounds differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +99,30 @@ def fit(
     Raises:
         NonFiniteLossError: before the optimizer step; the latest checkpoint stays as it is.
         TrainingStopped: after SIGTERM or SIGINT, with all saved.
-        CheckpointError: the folder's checkpoints are broken or of another task.
+        CheckpointError: the folder's checkpoints are broken or of another task, or another process
+            trains in it.
         ParamsError: `best_metric` is no metric of the task.
     """
     world, options = world or World(), options or RunOptions()
-    state = new_state(task, params, world)
-    restore(state, folder, world)
-    if not state.finished:
-        with opened(_logs(state, folder, world, options)) as logs:
-            run = _Run(params, folder, world, validation, logs)
-            _train(run, state, source, options)
-    _hand_on(state, params, folder)
+    with only_run_in(folder, world):
+        _tune(task, options)
+        state = new_state(task, params, world)
+        restore(state, folder, world)
+        if not state.finished:
+            with opened(_logs(state, folder, world, options)) as logs:
+                run = _Run(params, folder, world, validation, logs)
+                _train(run, state, source, options)
+        _hand_on(state, params, folder)
     return Outcome(
         state.step, state.finished, state.best_value, state.best_step, dict(state.metrics)
     )
+
+
+def _tune(task: Task, options: RunOptions) -> None:
+    if options.channels_last:
+        lay_out(task, torch.channels_last)
+    if options.compile:
+        compile_networks(task)
 
 
 def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOptions) -> None:
@@ -223,6 +241,7 @@ def _hand_on(state: TrainState, params: FitParams, folder: Path) -> None:
     else:
         state.task.load_saved_state(final_weights(state))
     state.task.eval()
+    lay_out(state.task, torch.contiguous_format)  # equal weights, equal bytes in files
 
 
 def _checked(batch: Batch | None, step: int) -> Batch:

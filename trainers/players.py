@@ -38,12 +38,26 @@ class Player:
     """batch -> weighted terms; a DDP module where there are several ranks."""
     skipped_steps: int = 0
     """fp16: in a row, until now."""
+    may_leave_out: bool = False
+    """See Task."""
 
     def apart(self, last: bool) -> AbstractContextManager[None]:
         """Let the backward passes before the last one stay on this rank."""
         if isinstance(self.losses, DistributedDataParallel) and not last:
             return self.losses.no_sync()
         return nullcontext()
+
+    def check_all_learn(self) -> None:
+        """Fail where no loss has reached a parameter: its ranks would go apart unnoticed."""
+        if self.may_leave_out or all(p.grad is not None for p in self.parameters):
+            return
+        named = self.losses.named_parameters()
+        idle = [name for name, p in named if p.requires_grad and p.grad is None]
+        told = ", ".join(name.partition("task.")[2] for name in idle[:3])
+        raise AssertionError(
+            f"{self.name}: no loss reaches {told} ({len(idle)} in all); freeze them, or let the "
+            "task say may_leave_out"
+        )
 
 
 def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
@@ -56,7 +70,7 @@ def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
     players = []
     for name, parameters in owned.items():
         with turn_of(parameters, [p for other in owned.values() for p in other]):
-            losses = _among(world, _Losses(task, name))
+            losses = _among(world, _Losses(task, name), task.may_leave_out)
         optimizer = torch.optim.AdamW(
             parameters,
             lr=params.learning_rate,
@@ -65,7 +79,9 @@ def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
             fused=all(p.device.type in ("cpu", "cuda") for p in parameters),
         )
         scaler = new_scaler(params, world.device)
-        players.append(Player(name, parameters, optimizer, scaler, losses))
+        players.append(
+            Player(name, parameters, optimizer, scaler, losses, may_leave_out=task.may_leave_out)
+        )
     return players
 
 
@@ -92,7 +108,9 @@ def _check(task: Task, owned: dict[str, list[nn.Parameter]]) -> None:
     assert not strays, f"trainable, but no player's: {strays[:5]}; freeze them"
 
 
-def _among(world: World, losses: nn.Module) -> nn.Module:
+def _among(world: World, losses: nn.Module, may_leave_out: bool) -> nn.Module:
     if world.size == 1:
         return losses
-    return DistributedDataParallel(losses, gradient_as_bucket_view=True)
+    return DistributedDataParallel(
+        losses, gradient_as_bucket_view=True, find_unused_parameters=may_leave_out
+    )

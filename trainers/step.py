@@ -106,6 +106,7 @@ def _accumulate(
             loss = player.scaler.scale(row.sum() * share * world.size)
             loss.backward()  # type: ignore[no-untyped-call]
         rows.append(row.detach())
+    player.check_all_learn()
     return names, torch.stack(rows)
 
 

@@ -34,8 +34,13 @@ class SyncPair:
 
 def scaled_frames(frames_FHWC: NDArray[np.uint8]) -> Tensor:
     """Return pictures (F, C, H, W) in -1 ... 1, float32, of (F, H, W, C) bytes."""
-    pixels_FCHW = frames_FHWC.transpose(0, 3, 1, 2).copy()  # sorted as bytes: 5 times as fast
-    return torch.from_numpy(pixels_FCHW).float().div_(127.5).sub_(1)
+    return scaled_bytes(frames_FHWC.transpose(0, 3, 1, 2))
+
+
+def scaled_bytes(pixels: NDArray[np.uint8]) -> Tensor:
+    """Return bytes of any layout as -1 ... 1, float32, of the same shape."""
+    # Sorted as bytes: 5 times as fast.
+    return torch.from_numpy(pixels.copy(order="C")).float().div_(127.5).sub_(1)
 
 
 def lower_half(frames_BFCHW: Tensor) -> Tensor:
@@ -108,6 +113,47 @@ def draw_negative(
             f"window at frame {start_frame}"
         )
     return int(allowed[rng.integers(len(allowed))])
+
+
+def draw_windows(
+    rng: np.random.Generator,
+    num_frames: int,
+    count: int,
+    window_frames: int = 16,
+    negatives: Negatives = "non_overlapping",
+) -> NDArray[np.int64]:
+    """Draw the starts (K,) of `count` windows of a clip.
+
+    The first two are a sound and a negative of it, so that there is one; the rest are spread over
+    the clip, one in each of K - 2 equal parts.
+
+    Raises:
+        ValueError: as `draw_pair`.
+    """
+    pair = draw_pair(rng, num_frames, window_frames, negatives, positive_share=0.0)
+    spread = (np.arange(count - 2) + rng.random(count - 2)) / max(count - 2, 1)
+    others = (spread * (num_frames - window_frames + 1)).astype(np.int64)
+    return np.concatenate([[pair.audio_start_frame, pair.visual_start_frame], others])
+
+
+def even_windows(num_frames: int, count: int, window_frames: int = 16) -> NDArray[np.int64]:
+    """Return the starts (K,) of `count` windows, evenly spaced from a clip's first to its last."""
+    return np.linspace(0, num_frames - window_frames, count).round().astype(np.int64)
+
+
+def sync_labels(
+    starts_K: NDArray[np.int64], window_frames: int = 16, negatives: Negatives = "non_overlapping"
+) -> NDArray[np.int8]:
+    """Return (K, K), rows sounds, columns pictures: 1 own picture, 0 negative, -1 not counted.
+
+    Windows that are neither the same nor allowed as negatives do not count. Nor does a positive
+    whose sound has no negative here: else its place in the clip would tell the label.
+    """
+    gaps_KK = np.abs(starts_K[:, None] - starts_K[None])
+    labels_KK = np.where(gaps_KK >= _nearest_frames(window_frames, negatives), 0, -1)
+    has_negative = (labels_KK == 0).any(axis=1)
+    np.fill_diagonal(labels_KK, np.where(has_negative, 1, -1))
+    return labels_KK.astype(np.int8)
 
 
 def _starts(num_frames: int, window_frames: int, negatives: Negatives) -> NDArray[Any]:

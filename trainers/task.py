@@ -23,6 +23,9 @@ class Task(nn.Module, ABC):
     """Who takes turns in every step; by default also the names of their networks."""
     frozen: ClassVar[tuple[str, ...]] = ()
     """Submodules with public weights: never trained, never saved, always in eval mode."""
+    may_leave_out: ClassVar[bool] = False
+    """Whether a batch's losses may pass a parameter by (layers that hear, where there is no sound);
+    then several ranks search for such in every step. Otherwise it is taken for a mistake."""
 
     @abstractmethod
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:

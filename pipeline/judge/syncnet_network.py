@@ -10,13 +10,9 @@ Shape suffixes: B windows, C channels, D embedding, H x W pixels, K cepstra, M m
 Source: golden G1; Chung & Zisserman, "Out of time" (2016).
 """
 
-import io
-import struct
-import warnings
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -25,6 +21,7 @@ from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
+from pipeline.torch_files import read_torch
 
 WINDOW_FRAMES = 5
 WINDOW_MFCC = 20
@@ -36,11 +33,6 @@ FIX = (
     "delete the file and remove its line from trusted.lock.json if it has one, or correct "
     "--weights or sync.syncnet_weights in params.yaml"
 )
-_UNREADABLE = (
-    *(UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError),
-    *(AttributeError, AssertionError, ArithmeticError, struct.error),
-)
-"""What torch.load raises for bytes that are no state dict: found by damaging thousands of files."""
 
 
 class SyncNet(nn.Module):
@@ -143,18 +135,12 @@ def read_network(content: bytes, safetensors: bool = False) -> SyncNet:
 
 
 def _read_state(content: bytes, safetensors: bool) -> Mapping[str, Tensor]:
-    """Read a flat mapping name -> tensor. What torch says of a bad file is not passed on.
-
-    Its text advises to load with `weights_only=False`, which would run what is in the file.
-    """
+    """Read a flat mapping name -> tensor."""
     try:
-        if safetensors:
-            return load_safetensors(content)
-        with warnings.catch_warnings(action="ignore"):  # of protocols, where bytes are damaged
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        state = load_safetensors(content) if safetensors else read_torch(content)
     except SafetensorError:
         raise WeightsError("not a safetensors file") from None
-    except _UNREADABLE:
+    except WeightsError:
         raise WeightsError("not a PyTorch state dict") from None
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(one, Tensor) for name, one in state.items()

@@ -11,10 +11,44 @@ def load(tmp_path, text: str) -> Params:
     return load_params(tmp_path / "params.yaml")
 
 
+def only_tiny(document: dict) -> dict:
+    trainers = {name: document[name] for name in ("train_syncnet", "train_ldm")}
+    tiny = {
+        name: {**section, "profiles": {"tiny": section["profiles"]["tiny"]}}
+        for name, section in trainers.items()
+    }
+    return document | tiny
+
+
 def test_the_shipped_params_are_the_defaults_and_name_every_key():
-    assert load_params(ROOT / "params.yaml") == Params()
     shipped = yaml.safe_load((ROOT / "params.yaml").read_text())
-    assert shipped == Params().model_dump()
+    assert only_tiny(shipped) == Params().model_dump()
+
+
+def test_the_published_profiles_hold_the_published_numbers():
+    shipped = load_params(ROOT / "params.yaml")
+    paper = shipped.train_syncnet.profiles["paper"]
+    assert (paper.batch, paper.fit.learning_rate, paper.fit.seed) == (1024, 1e-5, 42)
+    assert (paper.item, paper.negatives, paper.mel) == ("pair", "compat", "compat")
+    assert paper.contrast_weight == paper.dropout == paper.augmentation.flip == paper.shift == 0
+    per_gpu = {"stage1": 24, "stage2": 4, "stage2_efficient": 4, "stage1_512": 8, "stage2_512": 4}
+    for name, clips in per_gpu.items():
+        profile = shipped.train_ldm.profiles[name]
+        fit = profile.fit
+        assert profile.stage == name
+        assert (fit.micro_batch, fit.learning_rate, fit.seed) == (clips, 1e-5, 1247)
+        assert (fit.precision, fit.schedule, fit.max_grad_norm) == ("fp16", "constant", 1.0)
+        assert (profile.gate, profile.antialias, profile.audio_dropout) == ("off", False, 0)
+        weights = (profile.sync_weight, profile.lpips_weight, profile.trepa_weight)
+        trepa = 0 if name == "stage2_efficient" else 10
+        assert weights == ((0, 0, 0) if "stage1" in name else (0.05, 0.1, trepa))
+
+
+def test_an_unknown_profile_and_an_unknown_key_of_a_profile_name_what_is_known(tmp_path):
+    with pytest.raises(ParamsError, match=r"train_ldm.profile: .*known here: tiny"):
+        load(tmp_path, "train_ldm: {profile: stage9}")
+    with pytest.raises(ParamsError, match=r"profiles.tiny.fit.steps: unknown key; .*max_steps"):
+        load(tmp_path, "train_ldm: {profiles: {tiny: {fit: {steps: 3}}}}")
 
 
 @pytest.mark.parametrize(

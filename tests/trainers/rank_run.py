@@ -11,7 +11,16 @@ from pathlib import Path
 import torch
 
 from pipeline.errors import NonFiniteLossError
-from tests.trainers.toy_tasks import HELD_OUT, SOURCE, Gan, Regression, batch_at, made, with_
+from tests.trainers.toy_tasks import (
+    HELD_OUT,
+    SOURCE,
+    Gan,
+    OftenDeaf,
+    Regression,
+    batch_at,
+    made,
+    with_,
+)
 from trainers.batches import BatchSource, WholeBatches
 from trainers.distributed import World, joined
 from trainers.loop import RunOptions, fit
@@ -23,6 +32,8 @@ RUNS = {
     "odd batch": (Regression, {}, {}),
     "two players": (Gan, {}, {}),
     "fp16": (Regression, {}, {"precision": "fp16"}),
+    "left out": (OftenDeaf, {}, {}),
+    "left out, accumulation": (OftenDeaf, {}, {"micro_batch": 2}),
 }
 
 

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from tests.trainers.toy_tasks import SOURCE, Gan, Regression, made, same, weights, with_
+from tests.trainers.toy_tasks import (
+    SOURCE,
+    Gan,
+    OftenDeaf,
+    Regression,
+    made,
+    same,
+    weights,
+    with_,
+)
 from trainers.distributed import World
 from trainers.players import new_players
 from trainers.step import train_step
@@ -72,3 +81,16 @@ def test_the_same_step_twice_gives_the_same_weights():
     torch.rand(7)
     gradients_and_terms(two)
     assert same(weights(one), weights(two))
+
+
+def test_a_parameter_that_no_loss_reaches_is_named_before_the_update():
+    class Forgetful(OftenDeaf):
+        may_leave_out = False
+
+    task = made(Forgetful)
+    before = weights(task)
+    batch = seeded(SOURCE.batch_at(0, 0, 1), with_(), 0, World())
+    batch["x"] = -batch["x"].abs()
+    with pytest.raises(AssertionError, match=r"no loss reaches generator.ear.weight, .*2 in all"):
+        train_step(task, new_players(task, with_(), World()), batch, 0, with_(), World())
+    assert same(weights(task), before)

@@ -6,7 +6,15 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
-from trainers.sync_loss import cosine, cosine_bce, sync_accuracy
+from trainers.sync_loss import (
+    cosine,
+    cosine_bce,
+    matching_loss,
+    matrix_accuracy,
+    matrix_bce,
+    ranked_share,
+    sync_accuracy,
+)
 
 EDGE = json.loads((ROOT / "tests/golden/g2_stable_syncnet_results.json").read_text())["bce_edge"]
 
@@ -66,3 +74,42 @@ def test_accuracy_is_the_share_on_their_side_of_one_half():
     pairs = torch.tensor([0.9, 0.6, 0.5, 0.1])
     assert sync_accuracy(pairs, torch.tensor([1, 0, 1, 0])).item() == 0.5
     assert sync_accuracy(pairs, torch.tensor([1, 1, 0, 0])).item() == 1.0
+
+
+def test_the_matrix_loss_weighs_positives_and_negatives_half_each():
+    pairs = torch.tensor([[[0.9, 0.2, 0.3], [0.4, 0.8, 0.5], [0.1, 0.6, 0.7]]])
+    labels = torch.tensor([[[1, 0, 0], [0, 1, -1], [0, -1, -1]]])
+    right = torch.tensor([0.9, 0.8]).log().neg().mean()
+    wrong = (1 - torch.tensor([0.2, 0.3, 0.4, 0.1])).log().neg().mean()
+    torch.testing.assert_close(matrix_bce(pairs, labels), ((right + wrong) / 2)[None])
+    accuracy = matrix_accuracy(pairs, labels)
+    assert accuracy.tolist() == [1.0]
+    assert ranked_share(pairs, labels).tolist() == [1.0]
+
+
+def test_matching_is_the_cross_entropy_of_the_right_partner_both_ways():
+    pairs = torch.tensor([[[0.9, 0.2], [0.4, 0.8]]])
+    labels = torch.tensor([[[1, 0], [0, 1]]])
+    logits, partner = pairs[0] / 0.1, torch.arange(2)
+    entropy = torch.nn.functional.cross_entropy
+    expected = (entropy(logits, partner) + entropy(logits.T, partner)) / 2
+    torch.testing.assert_close(matching_loss(pairs, labels, 0.1), expected[None])
+
+
+def test_windows_that_do_not_count_change_nothing_and_get_no_gradient():
+    draw = torch.Generator().manual_seed(0)
+    pairs = torch.rand(1, 4, 4, generator=draw)
+    labels = torch.full((1, 4, 4), -1)
+    labels[0, :2, :2] = torch.tensor([[1, 0], [0, 1]])
+    pairs.requires_grad_()
+    for loss_of in (lambda x, y: matching_loss(x, y, 0.1), matrix_bce):
+        inner = loss_of(pairs[:, :2, :2].detach(), labels[:, :2, :2])
+        torch.testing.assert_close(loss_of(pairs, labels).detach(), inner)
+        (gradient,) = torch.autograd.grad(loss_of(pairs, labels).sum(), pairs)
+        assert gradient.isfinite().all()
+        assert gradient[labels == -1].abs().max() == 0
+
+
+def test_a_tie_is_half_won():
+    pairs = torch.tensor([[[0.5, 0.5], [0.9, 0.5]]])
+    assert ranked_share(pairs, torch.tensor([[[1, 0], [0, 1]]])).tolist() == [0.25]

@@ -13,10 +13,13 @@ from trainers.sync_pairs import (
     SyncPair,
     draw_negative,
     draw_pair,
+    draw_windows,
+    even_windows,
     lower_half,
     pixel_input,
     scaled_frames,
     stacked,
+    sync_labels,
     window_input,
 )
 
@@ -116,3 +119,33 @@ def test_a_clip_too_short_for_a_negative_is_refused():
         draw_pair(rng, 31)
     with pytest.raises(ValueError, match="40 frames hold no non_overlapping negative"):
         draw_negative(rng, 12, 40)
+
+
+@pytest.mark.parametrize("num_frames", [32, 33, 47, 200])
+@pytest.mark.parametrize("negatives", ["non_overlapping", "compat"])
+def test_drawn_windows_hold_a_pair_in_sync_and_one_out_of_sync(num_frames, negatives):
+    rng = np.random.default_rng(0)
+    for count in (2, 3, 8):
+        for _ in range(50):
+            starts = draw_windows(rng, num_frames, count, negatives=negatives)
+            assert len(starts) == count
+            assert 0 <= starts.min() <= starts.max() <= num_frames - 16
+            labels = sync_labels(starts, negatives=negatives)
+            assert {0, 1} <= set(labels.flatten().tolist())
+
+
+def test_labels_follow_the_distance_of_the_windows():
+    starts = np.array([0, 16, 31, 16])
+    apart = sync_labels(starts)
+    assert apart.tolist() == [[1, 0, 0, 0], [0, 1, -1, -1], [0, -1, 1, -1], [0, -1, -1, 1]]
+    compat = sync_labels(starts, negatives="compat")
+    assert compat.tolist() == [[1, 0, 0, 0], [0, 1, 0, -1], [0, 0, 1, 0], [0, -1, 0, 1]]
+
+
+def test_a_sound_without_a_negative_is_no_positive():
+    assert sync_labels(np.array([0, 8, 16])).tolist() == [[1, -1, 0], [-1, -1, -1], [0, -1, 1]]
+
+
+def test_even_windows_reach_from_the_first_to_the_last():
+    assert even_windows(36, 3).tolist() == [0, 10, 20]
+    assert even_windows(17, 4).tolist() == [0, 0, 1, 1]

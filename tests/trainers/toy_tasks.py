@@ -39,6 +39,28 @@ class Regression(Task):
         return {"square": error.square().mean(), "count": torch.tensor(1.0)}
 
 
+class OftenDeaf(Regression):
+    """A layer that only some items go through, and some batches not at all."""
+
+    may_leave_out = True
+
+    def __init__(self):
+        super().__init__()
+        body, ear = self.generator, nn.Linear(4, 2)
+        self.generator = nn.ModuleDict({"body": body, "ear": ear})
+
+    def losses(self, batch, player):
+        x = batch["x"]
+        made, hears = self.generator["body"](x), x[:, :1] > 1.2
+        if hears.any():
+            made = made + hears * self.generator["ear"](x)
+        return {"square": (made - self.teacher(x)).square().mean()}
+
+    def validate(self, batch):
+        error = self.generator["body"](batch["x"]) - self.teacher(batch["x"])
+        return {"square": error.square().mean(), "count": torch.tensor(1.0)}
+
+
 class AllDice(Regression):
     """Draws from every global stream in every step."""
 

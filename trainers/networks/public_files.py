@@ -1,10 +1,7 @@
 """Tensors from other people's files, as data only: nothing a file says is ever run."""
 
-import struct
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError  # the name of torch.load's error; nothing is unpickled here
-from zipfile import BadZipFile
 
 import torch
 from safetensors import SafetensorError
@@ -13,6 +10,7 @@ from torch import Tensor, nn
 
 from pipeline import cache
 from pipeline.errors import WeightsError
+from pipeline.torch_files import read_torch
 
 WRAPPERS = ("module", "model", "state_dict")
 """Keys under which checkpoints hide their weights."""
@@ -30,26 +28,13 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
 
 
-DAMAGED = (
-    *(RuntimeError, EOFError, ValueError, LookupError, AssertionError, TypeError),
-    *(AttributeError, UnpicklingError, BadZipFile, struct.error),
-)
-"""What torch.load raises on bytes that are no checkpoint."""
-
-
 def read_checkpoint(path: Path) -> dict[str, Tensor]:
     """Read the weights of a PyTorch file, bare or under one of `WRAPPERS`, on the CPU.
 
     Raises:
         WeightsError: absent, no PyTorch file, or it holds more than tensors.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error}") from error
-    except DAMAGED:  # torch's own words advise to switch the protection off
-        fix = "fetch it again, or check which file it is"
-        raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint; {fix}") from None
+    content = read_torch(path)
     for key in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]

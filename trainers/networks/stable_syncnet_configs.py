@@ -224,8 +224,8 @@ OURS: Mapping[str, StableSyncNetConfig] = {
         visual=_tower(48, (32, 32, 32, 64, 64, 64, 96, 96), _PIXEL_FACTORS, attention=(4, 5)),
     ),
     "tiny": StableSyncNetConfig(
-        audio=_tower(1, (32, 32, 32, 64, 64, 96, 128), _AUDIO_FACTORS, attention=(3, 4)),
-        visual=_tower(48, (32, 32, 64, 64, 96, 128), _PIXEL_FACTORS[:6], attention=(3, 4)),
+        audio=_tower(1, (32, 32, 64, 128, 256, 256), (2, 2, 2, 2, 2, (2, 1)), attention=(3,)),
+        visual=_tower(48, (32, 64, 64, 128, 256, 256), (2, 2, 2, 2, 2, (1, 2)), attention=(3,)),
         resolution=64,
     ),
 }

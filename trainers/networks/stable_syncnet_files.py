@@ -7,9 +7,7 @@ read too, and keys that all begin with `module.`, which DistributedDataParallel 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError  # the name of torch.load's error; nothing is unpickled here
 from typing import Any
-from zipfile import BadZipFile, is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from pipeline.atomic import replacing
 from pipeline.errors import StorageError, WeightsError
+from pipeline.torch_files import read_torch
 from trainers.networks.stable_syncnet import StableSyncNet
 from trainers.networks.stable_syncnet_configs import PUBLISHED, StableSyncNetConfig
 
@@ -45,7 +44,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: no such file, or it holds no state dict.
     """
-    content = _load(path)
+    content = read_torch(path)
     state = content.get(STATE_KEY, content) if isinstance(content, dict) else content
     _check_is_state(state, path)
     if all(key.startswith(DDP_PREFIX) for key in state):
@@ -113,22 +112,6 @@ def read_metadata(path: Path) -> dict[str, Any]:
             return dict(json.loads(file.metadata()["lipforge"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
-
-
-def _load(path: Path) -> Any:
-    try:
-        with path.open("rb") as stream:
-            if not is_zipfile(stream):
-                raise WeightsError(f"{path}: no PyTorch checkpoint, or cut off: no zip archive")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: holds more than tensors and plain values, which is refused because reading "
-            f"it could run code; save its state dict alone"
-        ) from error
-    except (OSError, RuntimeError, EOFError, LookupError, ValueError, BadZipFile) as error:
-        reason = str(error).partition("\n")[0]
-        raise WeightsError(f"{path}: cannot be read as a PyTorch checkpoint: {reason}") from error
 
 
 def _config_of(metadata: Mapping[str, Any], path: Path) -> StableSyncNetConfig:

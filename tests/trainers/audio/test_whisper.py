@@ -11,10 +11,12 @@ from safetensors.torch import save_file
 from transformers import WhisperConfig
 
 from pipeline.errors import ParamsError, WeightsError
+from pipeline.weights import list_weights, sha256_of
 from tests.conftest import ROOT
 from tests.golden_rules import rule_sound, rule_weight
+from trainers.audio import whisper_files
 from trainers.audio.whisper import WhisperFeatures, whisper_windows, window_steps
-from trainers.audio.whisper_files import load_whisper, renamed_from_openai
+from trainers.audio.whisper_files import FILES, load_whisper, renamed_from_openai
 
 GOLDEN = ROOT / "tests" / "golden"
 RESULTS = json.loads((GOLDEN / "g3_audio_results.json").read_text())
@@ -151,6 +153,22 @@ def test_a_stand_in_says_so_and_is_the_same_every_time():
     features = one.features([sound])[0]
     assert torch.equal(features, two.features([sound])[0])
     assert features[:, -1].std(dim=0).mean() > 0.1  # the steps differ
+
+
+def test_tiny_and_small_come_from_the_registry(openai_file, monkeypatch):
+    assert set(FILES.values()) <= {entry.name for entry in list_weights()}
+    monkeypatch.setattr(whisper_files, "path_of", lambda name: openai_file)
+    loaded = load_whisper("tiny")
+    assert (loaded.name, loaded.num_layers, loaded.is_stand_in) == ("tiny", 5, False)
+    assert loaded.sha256 == {"whisper_tiny.pt": sha256_of("whisper_tiny.pt")}
+
+
+def test_an_encoder_that_was_not_fetched_says_how(monkeypatch, tmp_path):
+    monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"run `lipforge weights fetch whisper_small\.pt`"):
+        load_whisper("small")
+    with pytest.raises(WeightsError, match=r"tinny: no such file, .* known: tiny, small"):
+        load_whisper("tinny")
 
 
 def test_what_is_no_whisper_file_is_named(tmp_path, openai_state):

@@ -1,0 +1,66 @@
+"""`lipforge dub` as a command."""
+
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pipeline.errors import SourceError, WeightsError
+from tests.trainers.dubbing.scene import LEFT, Squares, bundle, film, voice
+from trainers.dubbing import video as module
+from trainers.dubbing.dub_command import dub
+from trainers.ldm_bundle import save_bundle
+
+
+@pytest.fixture
+def command(monkeypatch, workspace):
+    monkeypatch.setattr(module, "open_backend", lambda params: Squares([LEFT]))
+    monkeypatch.setattr(module, "weights_of", lambda params: {})
+    app = typer.Typer()
+    app.command()(dub)
+    film(workspace / "v.mp4", 4)
+    voice(workspace / "a.wav", 4)
+    return lambda *given: CliRunner().invoke(app, ["v.mp4", "a.wav", "-o", "out.mp4", *given])
+
+
+def test_the_entry_point_adds_the_command_and_loads_no_network_for_it():
+    code = (
+        "import sys, typer, pipeline.cli as c; app = typer.Typer(); c.add_commands(app); "
+        "print([one.name for one in app.registered_commands], 'torch' in sys.modules)"
+    )
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert made.stdout.strip() == "['dub'] False"
+
+
+def test_a_model_folder_is_used_and_named_as_a_trial(command, workspace):
+    model = bundle()
+    save_bundle(
+        workspace / "model",
+        model.unet,
+        {
+            **model.facts,
+            "frames": 4,
+            "resolution_px": 256,
+            "sha256": {"vae": {}, "whisper": {}},
+        },
+    )
+    made = command("--model", "model", "--steps", "1", "--guidance", "1", "--overlap", "2")
+    assert made.exit_code == 0, made.output
+    assert "note: vae=stand-in:blocks: this model is a trial" in made.output
+    assert "* face 0: shot 0, 0.00-0.16 s, 60 px" in made.output
+    assert "out.mp4: 4 frames at 25 fps, 4 dubbed, 0 of an earlier run; sound flac" in made.output
+
+
+def test_the_faces_are_listed_without_a_model(command, workspace):
+    made = command("--list-faces")
+    assert (made.exit_code, made.output) == (0, "* face 0: shot 0, 0.00-0.16 s, 60 px\n")
+    assert not (workspace / "out.mp4").exists()
+
+
+def test_what_is_missing_is_named(command):
+    assert isinstance(command("--model", "nowhere").exception, WeightsError)
+    made = command("--list-faces", "--face", "4")
+    assert isinstance(made.exception, SourceError)
+    assert "--face 4: no such face" in str(made.exception)

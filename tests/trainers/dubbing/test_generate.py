@@ -1,0 +1,77 @@
+"""Faces in windows: no seam, no dependence on where a run was interrupted, nothing but mouths."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainers.dubbing.scene import Tint, bundle
+from trainers.dubbing.generate import DubOptions, FaceDubber, dub_faces
+from trainers.masks import keep_mask
+
+
+class Numbered:
+    """Paints what says when and in which window it was painted."""
+
+    size_px, frames = 8, 16
+
+    def __init__(self):
+        self.seen = []
+
+    def paint(self, faces_FCHW, start_frame):
+        self.seen.append((start_frame, len(faces_FCHW)))
+        steps = torch.arange(len(faces_FCHW)) + start_frame * 1.5
+        return steps[:, None, None, None].expand(-1, 3, 8, 8) / 1000
+
+
+def faces(count, size_px=8, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, size_px, size_px, 3), np.uint8)
+
+
+def all_of(dubber, given):
+    return [face for one in given for face in dubber.push(one)]
+
+
+@pytest.mark.parametrize("count", [1, 16, 17, 45])
+def test_every_face_comes_back_once_and_windows_are_always_whole(count):
+    painter = Numbered()
+    back = all_of(FaceDubber(painter, 100, count, 4), faces(count))
+    assert len(back) == count
+    assert {length for _, length in painter.seen} == {16}
+
+
+def test_a_painter_that_is_constant_in_time_leaves_no_seam():
+    same = np.repeat(faces(1, 256), 45, axis=0)
+    back = torch.stack(all_of(FaceDubber(Tint(), 0, 45, 4), same))
+    assert (back - back[:1]).abs().max() < 1e-6
+
+
+def test_windows_that_disagree_fade_without_a_jump():
+    back = torch.stack(all_of(FaceDubber(Numbered(), 0, 40, 4), faces(40)))[:, 0, 0, 0] * 1000
+    # The second window disagrees by 6: unfaded that would be one jump.
+    assert (back.diff()[:20] - 1).abs().max() < 1.3
+
+
+@pytest.mark.parametrize("first", [0, 1, 11, 12, 15, 16, 27, 29, 44])
+def test_a_run_that_begins_later_gives_the_same_faces(first):
+    whole = all_of(FaceDubber(Numbered(), 7, 45, 4), faces(45))
+    dubber = FaceDubber(Numbered(), 7, 45, 4, first)
+    late = all_of(dubber, faces(45)[dubber.begins_at :])
+    wanted = late[first - dubber.gives_from :]
+    assert dubber.begins_at <= first
+    assert len(wanted) == 45 - first
+    assert all(torch.equal(a, b) for a, b in zip(wanted, whole[first:], strict=True))
+
+
+def test_the_real_network_with_random_weights_changes_mouths_only_and_the_same_way_twice():
+    model, given = bundle(64), faces(20, 64).transpose(0, 3, 1, 2)
+    audio = np.random.default_rng(1).integers(-9000, 9000, 20 * 640).astype(np.int16)
+    made = dub_faces(model, given, audio, DubOptions(steps=2))
+    kept = keep_mask(64)[0, 0].bool().numpy()
+    assert made.shape == given.shape
+    assert made.dtype == np.uint8
+    assert np.array_equal(made[..., kept], given[..., kept])
+    assert (made[..., ~kept] != given[..., ~kept]).mean() > 0.5
+    assert np.array_equal(made, dub_faces(model, given, audio, DubOptions(steps=2)))
+    other = dub_faces(model, given, audio[::-1].copy(), DubOptions(steps=2))
+    assert not np.array_equal(made, other)

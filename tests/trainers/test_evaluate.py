@@ -1,0 +1,108 @@
+"""The stage `evaluate`, end to end on made shards with small models of the real kinds."""
+
+import csv
+import json
+
+import av
+import pytest
+import torch
+
+from pipeline.errors import WeightsError
+from pipeline.faces.litert import installed_weights
+from pipeline.params import Params
+from pipeline.train_params import EvaluateParams
+from tests.trainers.data.made_shards import write_shards
+from trainers import evaluate as stage
+from trainers.data.index import index_shards, shard_urls
+from trainers.ldm_bundle import save_bundle
+from trainers.metrics.summary import for_json
+from trainers.networks.latentsync_config import STAGES
+from trainers.networks.latentsync_unet import LatentSyncUNet
+from trainers.networks.stable_syncnet import StableSyncNet
+from trainers.networks.stable_syncnet_configs import CONFIGS
+from trainers.networks.stable_syncnet_files import save_safetensors
+
+SECTION = EvaluateParams(
+    clips=2, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
+)
+FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks"}
+PARTS = {"whisper": "stand-in:whisper-tiny", "sha256": {"vae": {}, "whisper": {}}}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Two untrained models and two clips, in place of those of a project."""
+    try:
+        installed_weights()
+    except WeightsError as error:
+        pytest.skip(str(error))
+    folder = tmp_path_factory.mktemp("evaluate")
+    torch.manual_seed(0)
+    save_bundle(folder / "ldm", LatentSyncUNet(STAGES["tiny"].unet), {**FACTS, **PARTS})
+    facts = {"profile": {"mel": "compat", "negatives": "compat"}}
+    save_safetensors(folder / "syncnet.safetensors", StableSyncNet(CONFIGS["tiny"]), facts)
+    write_shards(folder / "shards", [[33], [34]])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(stage, "SYNCNET", folder / "syncnet.safetensors")
+        patched.setattr(stage, "LDM", folder / "ldm")
+        patched.setenv("LIPFORGE_TRAINING", str(folder / "training"))
+        patched.setenv("LIPFORGE_GPU", "cpu")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def found(root):
+    return run(root, root / "reports")
+
+
+def run(root, reports):
+    index = index_shards(shard_urls(root / "shards" / "train"), 32)
+    return for_json(stage.evaluate(Params(evaluate=SECTION), index, reports))
+
+
+def test_it_names_what_measured_and_what_did_not(found):
+    assert found["syncnet"]["pairs"] == 8
+    assert found["ldm"]["names"] == {"vae": "stand-in:blocks", "whisper": "stand-in:whisper-tiny"}
+    assert found["ldm"]["judge"]["lse"].startswith("not measured")
+    assert found["ldm"]["networks"]["fid"] == "not measured: evaluate.fid is none"
+    assert found["ldm"]["own"]["judged"] == 0  # no faces in these pictures
+    assert found["ldm"]["own"]["lmd_px"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_table_and_samples_show_every_clip_and_are_heard(root, found):
+    rows = list(csv.DictReader((root / "reports" / "evaluation.csv").open()))
+    assert [row["clip"].rpartition("/")[2] for row in rows] == ["clip000", "clip001"]
+    assert all(float(row["own_psnr_db"]) > 0 for row in rows)
+    samples = root / "reports" / "samples"
+    names = {path.name for path in samples.iterdir()}
+    assert {"clip000.png", "clip000-own.mp4", "clip000-foreign.mp4"} <= names
+    with av.open(str(samples / "clip000-own.mp4")) as film:
+        assert (film.streams.video[0].width, film.streams.video[0].frames) == (128, 32)
+        assert film.streams.audio[0].duration / 16_000 == pytest.approx(1.28, abs=0.1)
+
+
+def test_a_killed_evaluation_goes_on_and_ends_the_same(root, found, tmp_path, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_TRAINING", str(tmp_path / "training"))
+    dub, dubbed = stage.dub_faces, []
+
+    def killed_in_the_second(*arguments):
+        if dubbed:
+            raise KeyboardInterrupt
+        dubbed.append(1)
+        return dub(*arguments)
+
+    monkeypatch.setattr(stage, "dub_faces", killed_in_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run(root, tmp_path)
+    monkeypatch.setattr(stage, "dub_faces", lambda *every: dubbed.append(2) or dub(*every))
+    assert run(root, tmp_path) == found
+    assert dubbed == [1, 2]  # both clips have one sound: own and foreign are one dub
+    for name in ("evaluation.csv", "samples/clip001-own.mp4", "samples/clip001.png"):
+        assert (tmp_path / name).read_bytes() == (root / "reports" / name).read_bytes()
+
+
+def test_a_model_that_was_not_trained_is_named_with_its_fix(root, tmp_path, monkeypatch):
+    monkeypatch.setattr(stage, "LDM", tmp_path / "nothing")
+    with pytest.raises(WeightsError, match="dvc repro train_ldm"):
+        run(root, tmp_path)

@@ -1,0 +1,257 @@
+"""Whisper features made once, beside the shards: same numbers, same bytes, never stale."""
+
+import io
+import json
+import pickle
+import subprocess
+import sys
+import tarfile
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.cache import LocalCache, file_sha256
+from pipeline.errors import ParamsError, TooManyFailuresError
+from pipeline.manifest import read_table
+from pipeline.media.flac import write_flac
+from pipeline.params import Params, RunParams
+from pipeline.tarshards import write_shard
+from pipeline.train_params import FeaturesParams
+from tests.conftest import ROOT
+from tests.trainers.data.made_shards import ramp, write_sample
+from trainers import features
+from trainers.audio import sidecar_stage
+from trainers.audio.whisper import WhisperFeatures
+from trainers.audio.whisper_files import WhisperIdentity
+from trainers.audio.whisper_prepare import PrepareWhisper
+from trainers.audio.whisper_sidecar import SidecarWhisper, prepare_whisper
+from trainers.data.clip import DecodedClip, decode_clip
+from trainers.data.errors import TrainingDataError
+from trainers.data.index import index_shards, read_members, shard_urls
+from trainers.data.loader import Loader, LoaderConfig
+from trainers.data.order import OrderConfig
+
+SOURCE = "stand-in:whisper-tiny"
+PARAMS = Params(features=FeaturesParams(whisper=SOURCE), run=RunParams(max_failed_fraction=0.5))
+LENGTHS = (20, 18, 25)
+
+
+class Quick(WhisperFeatures):
+    """Tells mean loudness per step, in the shape of five layers of four numbers."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.name, self.sha256, self.scale = SOURCE, {}, 1.0
+
+    def features(self, clips, pieces_at_once=16):
+        steps = [torch.from_numpy(clip[: len(clip) // 320 * 320]) for clip in clips]
+        means = [one.float().view(-1, 320).mean(dim=1) / 1000 for one in steps]
+        return [(self.scale * one[:, None, None]).expand(-1, 5, 4) for one in means]
+
+
+@pytest.fixture
+def quick(monkeypatch, workspace):
+    """No encoder, no Ray."""
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+    whisper = Quick()
+    monkeypatch.setattr(sidecar_stage, "load_whisper", lambda source: whisper)
+    return whisper
+
+
+def write_split(folder: Path, split: str, samples) -> None:
+    write_shard(folder / "shards" / split / f"{split}-0000-000.tar", samples)
+
+
+@pytest.fixture(scope="session")
+def made_samples(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("samples")
+    samples = [write_sample(folder, clip, frames) for clip, frames in enumerate(LENGTHS)]
+    for number, sample in enumerate(samples):
+        write_flac(sample.files["flac"], ramp(LENGTHS[number]) + number, 16_000)
+    return samples
+
+
+@pytest.fixture
+def shards(workspace, made_samples):
+    write_split(workspace, "train", made_samples[:2])
+    write_split(workspace, "val", made_samples[2:])
+    return workspace / "shards"
+
+
+def clips_of(shards):
+    index = index_shards(shard_urls(shards))
+    for number in range(len(index)):
+        url = index.urls[index.shard_of[number]]
+        members = read_members(url, index.spans[number])
+        frames = int(index.num_frames[number])
+        yield decode_clip(str(index.clip_ids[number]), Path(url).name, members, frames, None)
+
+
+def digests(folder):
+    return {str(p.relative_to(folder)): file_sha256(p) for p in folder.rglob("*") if p.is_file()}
+
+
+def test_none_leaves_an_index_that_says_so_and_imports_nothing_heavy(workspace):
+    command = (
+        "import sys; from pathlib import Path; from pipeline.params import Params;"
+        "from trainers import features; features.run(Params(), Path('shards'), Path('features'));"
+        "assert not {'torch', 'transformers', 'ray'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", command], cwd=workspace, env=path(), check=True)
+    assert json.loads((workspace / "features" / "index.json").read_text())["whisper"] == "none"
+    with pytest.raises(TrainingDataError, match=r"index\.json: made without .*dvc repro features"):
+        SidecarWhisper(workspace / "features")
+
+
+def path():
+    return {"PYTHONPATH": str(ROOT)}
+
+
+@pytest.mark.slow
+def test_features_read_are_the_encoders_to_float16(workspace, shards, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+    features.run(PARAMS, shards, workspace / "features")
+    read, encode = SidecarWhisper(workspace / "features"), PrepareWhisper(SOURCE)
+    assert (read.name, read.num_layers, read.width, read.is_stand_in) == (SOURCE, 5, 384, True)
+    for clip in clips_of(shards):
+        made, expected = read(clip), encode(clip)
+        assert made.dtype == torch.float32
+        assert made.shape == (2 * clip.num_frames, 5, 384)
+        torch.testing.assert_close(made, expected, rtol=2**-11, atol=1e-6)
+
+
+def test_a_loader_takes_them_as_its_prepare(quick, workspace, shards):
+    features.run(PARAMS, shards, workspace / "features")
+    index = index_shards(shard_urls(shards))
+    read = prepare_whisper(PARAMS.features, workspace / "features", SOURCE)
+    assert isinstance(read, SidecarWhisper)
+    read.require(index.clip_ids.tolist())
+    config = LoaderConfig(order=OrderConfig(seed=0, batch=2, windows_per_clip=1), workers=2)
+
+    def item(clip, start, rng):
+        return {"start": start, "clip": int(clip.clip_id[4:]), "heard": clip.prepared[2 * start, 0]}
+
+    for batch in islice(Loader(index, item, config, read).batches(), 5):
+        mean = 80 * batch.data["start"] + 19.5 + batch.data["clip"]
+        torch.testing.assert_close(batch.data["heard"][:, 0], mean / 1000, rtol=2**-11, atol=0)
+
+
+def test_tars_stand_beside_the_shards_and_hold_plain_arrays(quick, workspace, shards):
+    features.run(PARAMS, shards, workspace / "features")
+    index = json.loads((workspace / "features" / "index.json").read_text())
+    assert [one["name"] for one in index["shards"]] == [
+        "train/train-0000-000.tar",
+        "val/val-0000-000.tar",
+    ]
+    assert index["clips"] == {"kept": 3, "rejected": 0, "failed": 0, "quarantined": 0}
+    for entry in index["shards"]:
+        tar_path = workspace / "features" / entry["name"]
+        assert entry["sha256"] == file_sha256(tar_path)
+        assert entry["shard_sha256"] == file_sha256(shards / entry["name"])
+    with tarfile.open(workspace / "features" / "train" / "train-0000-000.tar") as tar:
+        assert tar.getnames() == ["clip000.npy", "clip001.npy"]
+        stream = tar.extractfile("clip001.npy")
+        array = np.load(io.BytesIO(stream.read()), allow_pickle=False)
+    assert (array.shape, array.dtype) == ((36, 5, 4), np.float16)
+
+
+def test_the_same_shards_give_the_same_bytes(quick, workspace, shards, monkeypatch):
+    features.run(PARAMS, shards, workspace / "one")
+    monkeypatch.setenv("LIPFORGE_CACHE", str(workspace / "other-cache"))
+    features.run(PARAMS, shards, workspace / "two")
+    assert digests(workspace / "one") == digests(workspace / "two")
+
+
+def test_only_what_changed_is_made_again(quick, workspace, shards, made_samples, monkeypatch):
+    out = workspace / "features"
+    features.run(PARAMS, shards, out)
+    before = {p: p.stat().st_mtime_ns for p in out.glob("*/*.tar")}
+    encoded = []
+    usual = quick.features
+    monkeypatch.setattr(quick, "features", lambda clips: encoded.append(1) or usual(clips))
+    features.run(PARAMS, shards, out)
+    assert not encoded
+    assert {p: p.stat().st_mtime_ns for p in out.glob("*/*.tar")} == before
+    write_split(workspace, "val", made_samples[1:])  # clip001 is in both: its sound is known
+    write_split(workspace, "train", made_samples[:1])
+    features.run(PARAMS, shards, out)
+    assert not encoded
+    assert len(read_table(out / "clips.parquet")) == 3
+    (shards / "val" / "val-0000-000.tar").unlink()
+    features.run(PARAMS, shards, out)
+    assert [p.name for p in out.glob("*/*.tar")] == ["train-0000-000.tar"]
+
+
+def test_a_damaged_tar_is_written_again(quick, workspace, shards):
+    out = workspace / "features"
+    features.run(PARAMS, shards, out)
+    before = digests(out)
+    (out / "train" / "train-0000-000.tar").write_bytes(b"cut off")
+    features.run(PARAMS, shards, out)
+    assert digests(out) == before
+
+
+def test_features_of_other_sound_are_refused_whatever_the_name(quick, workspace, shards):
+    features.run(PARAMS, shards, workspace / "features")
+    read = SidecarWhisper(workspace / "features")
+    clip = next(clips_of(shards))
+    louder = DecodedClip(clip.clip_id, clip.shard, clip.frames, clip.audio + np.int16(1))
+    with pytest.raises(TrainingDataError, match=r"clip000 were made from other .*dvc repro feat"):
+        read(louder)
+    elsewhere = DecodedClip(clip.clip_id, "renamed.tar", clip.frames, clip.audio)
+    assert torch.equal(read(elsewhere), read(clip))
+    stranger = DecodedClip("clip999", clip.shard, clip.frames, clip.audio)
+    with pytest.raises(TrainingDataError, match=r"train-0000-000\.tar/clip999; run `dvc repro"):
+        read(stranger)
+    with pytest.raises(TrainingDataError, match="of 1 clips, clip999 for one"):
+        read.require(["clip000", "clip999"])
+
+
+def test_broken_samples_are_counted_and_too_many_stop_the_run(
+    quick, workspace, shards, made_samples
+):
+    broken = write_sample(workspace / "loose", 7, 20)
+    broken.files["flac"].write_bytes(b"no flac")
+    no_frames = write_sample(workspace / "loose", 8, 20)
+    no_frames.files["json"].write_text("{}")
+    write_split(workspace, "train", [*made_samples[:2], broken, no_frames])
+    features.run(PARAMS, shards, workspace / "features")
+    rows = read_table(workspace / "features" / "clips.parquet")
+    failed = {row["item_id"]: row["reason"] for row in rows if row["status"] == "failed"}
+    assert failed == {
+        "clip007": "decode_error",
+        "train/train-0000-000.tar/clip008": "decode_error",
+    }
+    assert len(rows) == 5
+    strict = Params(features=PARAMS.features, run=RunParams(max_failed_fraction=0.1))
+    with pytest.raises(TooManyFailuresError, match="2 of 5 items failed"):
+        features.run(strict, shards, workspace / "features")
+
+
+def test_a_hidden_state_that_float16_cannot_hold_stops_the_run(quick, workspace, shards):
+    quick.scale = 1e6
+    with pytest.raises(Exception, match=r"does not fit float16; set features\.whisper to none"):
+        features.run(PARAMS, shards, workspace / "features")
+
+
+def test_another_encoder_than_the_trainers_is_refused(quick, workspace, shards):
+    features.run(PARAMS, shards, workspace / "features")
+    with pytest.raises(ParamsError, match="was made with stand-in:whisper-tiny, the trainer asks"):
+        prepare_whisper(PARAMS.features, workspace / "features", "stand-in:whisper-small")
+    on_the_fly = prepare_whisper(FeaturesParams(), workspace / "features", SOURCE)
+    assert on_the_fly == PrepareWhisper(SOURCE)
+
+
+def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspace, shards):
+    sounds = sidecar_stage.clip_sounds(index_shards(shard_urls(shards)), shards)
+    arrived = pickle.loads(pickle.dumps(sounds[0]))
+    assert arrived.flac() == sounds[0].flac()
+    assert arrived.url == ""
+    pickle.dumps(sidecar_stage.Features(SOURCE, WhisperIdentity(SOURCE, {})))
+    features.run(PARAMS, shards, workspace / "features")
+    read = pickle.loads(pickle.dumps(SidecarWhisper(workspace / "features")))
+    assert read(next(clips_of(shards))).shape == (40, 5, 4)
+    assert LocalCache(workspace / ".cache" / "items").root.exists()

@@ -1,0 +1,1 @@
+"""Dubbing: any video and any sound -> the video whose lips follow the sound."""

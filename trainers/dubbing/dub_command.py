@@ -1,0 +1,146 @@
+"""`lipforge dub VIDEO AUDIO -o OUT`. Loads nothing heavy until it runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.console import Console
+
+from pipeline.command import run_main
+
+if TYPE_CHECKING:
+    from pipeline.params import FacesParams, ScenesParams
+    from trainers.dubbing.options import Dubbed, VideoOptions
+    from trainers.ldm_bundle import LdmBundle
+
+PARAMS = Path("params.yaml")
+MODEL = Path("models/train_ldm")
+console = Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def dub(
+    video: Annotated[Path, typer.Argument(help="Any video with a face.")],
+    audio: Annotated[Path, typer.Argument(help="Any sound, or a video whose sound is taken.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The output, .mp4 or .mkv.")],
+    model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = MODEL,
+    steps: Annotated[int, typer.Option(min=1, max=1000, help="DDIM steps; 20 to 50.")] = 20,
+    guidance: Annotated[float, typer.Option(min=1.0, help="By sound; 1 is none.")] = 1.5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1247,
+    face: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--face", "--track", help="Number of a face, repeatable; else each shot's main one."
+        ),
+    ] = None,
+    all_faces: Annotated[bool, typer.Option("--all-faces", help="Dub every face.")] = False,
+    list_faces: Annotated[
+        bool, typer.Option("--list-faces", help="Print the faces of the video and stop.")
+    ] = False,
+    longer: Annotated[
+        Literal["loop", "freeze", "cut"],
+        typer.Option(help="Sound longer than video: back and forth, last picture, or cut sound."),
+    ] = "loop",
+    shorter: Annotated[
+        Literal["cut", "keep"],
+        typer.Option(help="Sound shorter than video: cut the video, or keep its rest, silent."),
+    ] = "cut",
+    overlap: Annotated[int, typer.Option(min=0, help="Frames shared by two windows.")] = 4,
+    crf: Annotated[int, typer.Option(min=1, max=51, help="x264 quality; lower is better.")] = 7,
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], typer.Option(help="Of the network; fp16 for a GPU.")
+    ] = "fp32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
+) -> None:
+    """Make the lips of a video follow a sound; everything else stays as it is."""
+    from trainers.dubbing.choosing import ALL, MAIN
+    from trainers.dubbing.generate import DubOptions
+    from trainers.dubbing.options import VideoOptions
+
+    face_params, scene_params = _workspace()
+    options = VideoOptions(
+        dub=DubOptions(
+            steps=steps, guidance=guidance, overlap_frames=overlap, seed=seed, precision=precision
+        ),
+        faces=ALL if all_faces else tuple(face) if face else MAIN,
+        longer=longer,
+        shorter=shorter,
+        crf=crf,
+        face_params=face_params,
+        scene_params=scene_params,
+    )
+    if list_faces:
+        _list(video, options)
+    else:
+        _tell(out, _dub(video, audio, out, _model(model, device), options))
+
+
+def _workspace() -> "tuple[FacesParams, ScenesParams]":
+    """Return how this project finds faces and cuts, or the defaults outside of a project."""
+    from pipeline.params import FacesParams, ScenesParams, load_params
+
+    if not PARAMS.exists():
+        return FacesParams(), ScenesParams()
+    params = load_params(PARAMS)
+    return params.faces, params.scenes
+
+
+def _model(folder: Path, device: str) -> "LdmBundle":
+    import torch
+
+    from pipeline.errors import ParamsError
+    from trainers.dubbing.video import stand_ins
+    from trainers.ldm_bundle import load_bundle
+
+    try:
+        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        bundle = load_bundle(folder).to(place)
+    except (RuntimeError, AssertionError) as error:  # no such device; AssertionError: no CUDA built
+        raise ParamsError(f"--device {device}: {error}") from error
+    for name in stand_ins(bundle):
+        console.print(f"note: {name}: this model is a trial, not for use")
+    return bundle
+
+
+def _list(video: Path, options: "VideoOptions") -> None:
+    from trainers.dubbing.choosing import choose, listing
+    from trainers.dubbing.video import find_faces
+
+    faces = find_faces(video, options)
+    console.print(listing(faces, choose(faces, options.faces)) or "no face")
+
+
+def _dub(
+    video: Path, audio: Path, out: Path, bundle: "LdmBundle", options: "VideoOptions"
+) -> "Dubbed":
+    from tqdm import tqdm
+
+    from trainers.dubbing.video import dub_video
+
+    with tqdm(unit="frame", desc="dub", disable=None) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return dub_video(video, audio, out, bundle, options, progress=progress)
+
+
+def _tell(out: Path, dubbed: "Dubbed") -> None:
+    from trainers.dubbing.choosing import listing
+
+    console.print(listing(dubbed.faces, dubbed.chosen))
+    how = "copied" if dubbed.sound_copied else "without loss"
+    rounded = "" if dubbed.sound_exact else ", rounded to 24 bits"
+    console.print(
+        f"{out}: {dubbed.num_frames} frames at 25 fps, {dubbed.painted_frames} dubbed, "
+        f"{dubbed.resumed_frames} of an earlier run; sound {dubbed.sound_codec}, {how}{rounded}"
+    )
+
+
+def main() -> None:
+    """`python -m trainers.dubbing.dub_command`."""
+    run_main(lambda: typer.run(dub))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A dubbed face back into its picture, in float at the picture's resolution.
+
+Only inside of the region that the model repaints, with a soft edge: all ones there, eroded and
+blurred by a Gaussian in proportion to the face (LatentSync: an edge of 1/20 of the face's side).
+The blur does not reach beyond what the erosion took away, so nothing else is touched.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.faces import alignment
+from pipeline.faces.backend import Frame
+from trainers.masks import keep_mask
+
+EDGE_SHARE = 20
+MIN_REDUCTION = 2
+"""Faces that are shrunk by this much or more are averaged, or sampling would alias."""
+BORDER_PX = 4
+"""Of the aligned face, to which the grey outside of the picture reaches at most (Lanczos-4)."""
+
+Float = NDArray[np.float32]
+
+
+def soft_mask(size_px: int) -> Float:
+    """Return (H, W) of an aligned face: 1 = the dubbed face, 0 = the picture; 0 at the border."""
+    repainted = 1.0 - keep_mask(size_px)[0, 0].numpy()
+    edge = max(1, size_px // EDGE_SHARE)
+    side = 2 * edge + 1
+    sigma = 0.3 * ((side - 1) / 2 - 1) + 0.8  # OpenCV's own for a kernel of this side
+    inner = cv2.erode(
+        repainted, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
+    )
+    blurred = cv2.GaussianBlur(inner, (side, side), sigma, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(np.clip(blurred, 0, 1), np.float32)
+
+
+class Paster:
+    """Pastes faces of one size."""
+
+    def __init__(self, size_px: int) -> None:
+        self._size_px, self._mask = size_px, soft_mask(size_px)
+
+    def paste(self, picture: Frame, face: Float, canvas_matrix: NDArray[np.float64]) -> Frame:
+        """Return a copy of the picture with the face in it.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            face: (size_px, size_px, 3), 0 ... 255.
+            canvas_matrix: what the face was cut with by `alignment.warp`.
+        """
+        result = picture.copy()
+        matrix = alignment.to_square(canvas_matrix, self._size_px)
+        place = _place(matrix, self._size_px, picture.shape)
+        if place is None:
+            return result
+        part = result[place.y0 : place.y1, place.x0 : place.x1]
+        share = np.clip(place.warped(self._mask, cv2.INTER_LINEAR), 0, 1)
+        share = (share * place.away_from_border(picture.shape))[..., None]
+        colours = np.clip(place.warped(face, cv2.INTER_CUBIC), 0, 255)
+        blended = part + share * (colours - part)
+        part[:] = np.where(share > 0, np.rint(blended), part).astype(np.uint8)
+        return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """The rectangle of the picture that holds the aligned face, and the map from it."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+    matrix: NDArray[np.float64]
+    """(2, 3): pixel of the picture -> pixel of the face."""
+
+    @property
+    def scale(self) -> float:
+        """Pixels of the face per pixel of the picture."""
+        return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
+
+    def away_from_border(self, shape: tuple[int, ...]) -> Float:
+        """Return 0 on the picture's outermost pixels and 1 from a few pixels on.
+
+        What an aligned face shows of these is mixed with the grey that fills it outside.
+        """
+        depth = max(1.0, BORDER_PX / self.scale)
+        columns, rows = np.arange(self.x0, self.x1), np.arange(self.y0, self.y1)
+        across = np.minimum(columns, shape[1] - 1 - columns)
+        down = np.minimum(rows, shape[0] - 1 - rows)
+        near = np.minimum(down[:, None], across[None, :])
+        return np.asarray(np.clip(near / depth, 0, 1), np.float32)
+
+    def warped(self, face: Float, interpolation: int) -> Float:
+        """Return the face as the rectangle shows it; what lies outside of the face is 0."""
+        factor = int(self.scale) if self.scale >= MIN_REDUCTION else 1
+        size = ((self.x1 - self.x0) * factor, (self.y1 - self.y0) * factor)
+        centre = (1.0 - factor) / (2.0 * factor)  # of the first small pixel, in large ones
+        to_picture = np.array(
+            [[1 / factor, 0, self.x0 + centre], [0, 1 / factor, self.y0 + centre]]
+        )
+        matrix = self.matrix @ np.vstack([to_picture, [0, 0, 1]])
+        flags = interpolation | cv2.WARP_INVERSE_MAP
+        warped = cv2.warpAffine(face, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
+        if factor > 1:
+            small = (self.x1 - self.x0, self.y1 - self.y0)
+            warped = cv2.resize(warped, small, interpolation=cv2.INTER_AREA)
+        return np.asarray(warped, np.float32)
+
+
+def _place(matrix: NDArray[np.float64], size_px: int, shape: tuple[int, ...]) -> _Place | None:
+    """Return where the face lies in a picture of this shape; None where it lies outside."""
+    inverse = cv2.invertAffineTransform(matrix)
+    corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], np.float64) - 0.5
+    seen = corners @ inverse[:, :2].T + inverse[:, 2]
+    limit = np.array([shape[1], shape[0]])
+    low = np.clip(np.floor(seen.min(axis=0)).astype(int), 0, limit)
+    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + 1, 0, limit)
+    if (high <= low).any():
+        return None
+    return _Place(int(low[0]), int(low[1]), int(high[0]), int(high[1]), matrix)

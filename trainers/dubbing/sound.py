@@ -1,0 +1,211 @@
+"""The given sound as the track of the output: the same samples, by copy or without loss.
+
+Lossy codecs that the container takes are copied packet by packet, so nothing is encoded twice.
+Everything else becomes FLAC of 16 or 24 bits, which players read in mp4 and in Matroska.
+
+Shape suffixes: C channels, N samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import av
+import numpy as np
+from av.container import InputContainer, OutputContainer
+from numpy.typing import NDArray
+
+from pipeline.errors import DecodeError
+from pipeline.media.container import decode_stream, open_media, require_audio
+
+COPIED = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
+"""Lossy codecs that mp4 and Matroska hold and players play there."""
+BITS_24 = 2**23
+
+Packet: TypeAlias = "av.Packet[Any]"
+"""PyAV's class takes no parameter at run time."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoundFacts:
+    """What a sound is, by decoding it."""
+
+    codec: str
+    rate_hz: int
+    layout: str
+    samples: int
+    start_s: float
+    """Time of the first sample to be heard, in the file's own time."""
+    sixteen_bits: bool
+    """Its decoder gives whole numbers of at most 16 bits."""
+
+    @property
+    def seconds(self) -> Fraction:
+        """Exact length."""
+        return Fraction(self.samples, self.rate_hz)
+
+
+def read_sound(path: Path) -> SoundFacts:
+    """Decode a file's first sound track once, keeping nothing.
+
+    Raises:
+        DecodeError: no sound, not one sample, or the rate or the channels change on the way.
+        MediaError: as `open_media`.
+    """
+    with open_media(path) as container:
+        stream = require_audio(container)
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
+        frames = decode_stream(container, stream)
+        first = next(frames, None)
+        if first is None or first.sample_rate < 1:
+            raise DecodeError("the sound track holds no sample")
+        samples = first.samples
+        for frame in frames:
+            if (frame.sample_rate, frame.layout.name) != (first.sample_rate, first.layout.name):
+                raise DecodeError("rate or channels of the sound change on the way")
+            samples += frame.samples
+        whole = first.format.name.rstrip("p") in ("u8", "s16")
+        start_s = float(first.time or 0.0)
+        return SoundFacts(codec, first.sample_rate, first.layout.name, samples, start_s, whole)
+
+
+class SoundTrack:
+    """Adds one sound to an output, cut off behind `samples` samples."""
+
+    def __init__(self, path: Path, facts: SoundFacts, samples: int, copy: bool) -> None:
+        self.copy = copy
+        self.exact = True
+        """Set by `packets`: False where numbers of more than 24 bits were rounded."""
+        self.path, self._facts = path, facts
+        self._samples = min(samples, facts.samples)
+
+    @property
+    def codec(self) -> str:
+        """Of the output's track."""
+        return self._facts.codec if self.copy else "flac"
+
+    def packets(self, output: OutputContainer, source: InputContainer) -> Iterator[Packet]:
+        """Add the stream at once; return its packets, to be read in order of time.
+
+        Args:
+            source: the sound's file, opened.
+        """
+        stream = require_audio(source)
+        if self.copy:
+            return self._copied(output.add_stream_from_template(stream), stream, source)
+        bits = "s16" if self._facts.sixteen_bits else "s32"
+        made = output.add_stream("flac", rate=self._facts.rate_hz, layout=self._facts.layout)
+        assert isinstance(made, av.AudioStream)
+        made.codec_context.format = bits
+        made.codec_context.time_base = Fraction(1, self._facts.rate_hz)
+        return self._encoded(made, stream, source)
+
+    def _copied(
+        self, target: av.AudioStream, stream: av.AudioStream, source: InputContainer
+    ) -> Iterator[Packet]:
+        base = Fraction(stream.time_base or Fraction(1, self._facts.rate_hz))
+        shift = round(Fraction(self._facts.start_s) / base)
+        end = Fraction(self._samples, self._facts.rate_hz) / base
+        for packet in source.demux(stream):
+            if packet.size == 0 or packet.pts is None:
+                continue
+            packet.pts -= shift
+            packet.dts = packet.pts
+            if packet.pts >= end:
+                return
+            packet.stream = target
+            yield packet
+
+    def _encoded(
+        self, target: av.AudioStream, stream: av.AudioStream, source: InputContainer
+    ) -> Iterator[Packet]:
+        done = 0
+        for frame in decode_stream(source, stream):
+            planes_CN = _planes(frame)[:, : self._samples - done]
+            if not planes_CN.shape[1]:
+                break
+            whole_CN, exact = _as_integers(planes_CN, self._facts.sixteen_bits)
+            self.exact &= exact
+            yield from target.encode(self._frame(whole_CN, done))
+            done += planes_CN.shape[1]
+        yield from target.encode(None)
+
+    def _frame(self, whole_CN: NDArray[Any], first: int) -> av.AudioFrame:
+        kind = "s16" if self._facts.sixteen_bits else "s32"
+        packed = np.ascontiguousarray(whole_CN.T).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format=kind, layout=self._facts.layout)
+        frame.sample_rate, frame.pts = self._facts.rate_hz, first
+        frame.time_base = Fraction(1, self._facts.rate_hz)
+        return frame
+
+
+def same_samples(one: Path, other: Path, samples: int) -> bool:
+    """Tell whether the first `samples` samples are equal, bit for bit, and begin at time 0.
+
+    `other` may go on for less than one block of its codec.
+
+    Raises:
+        MediaError: as `open_media`.
+    """
+    with open_media(one) as a, open_media(other) as b:
+        first, second = _Samples(a), _Samples(b)
+        left = samples
+        while left > 0:
+            block = min(left, 2**16)
+            x, y = first.take(block), second.take(block)
+            if x.shape != y.shape or not np.array_equal(x, y) or x.shape[1] < block:
+                return False
+            left -= block
+        return abs(second.start_s) < 1e-3 and second.rest() < second.longest
+
+
+class _Samples:
+    """Reads the samples of a file's first sound track in blocks of any length."""
+
+    def __init__(self, container: InputContainer) -> None:
+        self._frames = decode_stream(container, require_audio(container))
+        self._held: NDArray[Any] | None = None
+        self.start_s = 0.0
+        self.longest = 1
+        """Most samples of one frame."""
+
+    def take(self, count: int) -> NDArray[Any]:
+        """Return the next (C, count) samples, fewer at the end."""
+        while self._held is None or self._held.shape[1] < count:
+            frame = next(self._frames, None)
+            if frame is None:
+                break
+            planes = _planes(frame)
+            self.longest = max(self.longest, frame.samples)
+            if self._held is None:
+                self.start_s, self._held = float(frame.time or 0.0), planes
+            else:
+                self._held = np.concatenate([self._held, planes], axis=1)
+        held = np.zeros((0, 0)) if self._held is None else self._held
+        self._held = held[:, count:]
+        return held[:, :count]
+
+    def rest(self) -> int:
+        """Return how many samples there are still."""
+        held = 0 if self._held is None else self._held.shape[1]
+        return held + sum(frame.samples for frame in self._frames)
+
+
+def _planes(frame: av.AudioFrame) -> NDArray[Any]:
+    """Return (C, N) in the decoder's own numbers."""
+    data = frame.to_ndarray()
+    return data if frame.format.is_planar else data.reshape(-1, len(frame.layout.channels)).T
+
+
+def _as_integers(planes_CN: NDArray[Any], sixteen_bits: bool) -> tuple[NDArray[Any], bool]:
+    """Return int16, or 24 bits in the upper part of int32, and whether nothing was rounded."""
+    if sixteen_bits:
+        if planes_CN.dtype == np.uint8:
+            return ((planes_CN.astype(np.int16) - 128) << 8).astype(np.int16), True
+        return planes_CN, True
+    scale = 1.0 if planes_CN.dtype.kind == "f" else 1.0 / 2.0 ** (8 * planes_CN.itemsize - 1)
+    wished = planes_CN.astype(np.float64) * scale * BITS_24
+    whole = np.clip(np.rint(wished), -BITS_24, BITS_24 - 1)
+    return whole.astype(np.int32) << 8, bool(np.array_equal(whole, wished))

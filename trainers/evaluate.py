@@ -1,0 +1,197 @@
+"""The DVC stage `evaluate`: both models on held-out clips.
+
+data/shards/<split> + models/train_syncnet + models/train_ldm -> reports/metrics.json,
+reports/evaluation.csv, reports/samples. Dubbed clips are kept in .cache/training/evaluate, so that
+the same command after an interruption goes on where it stopped. See docs/evaluate.md.
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.atomic import write_json, write_text
+from pipeline.command import run_main
+from pipeline.faces.backend import open_backend
+from pipeline.judge.choice import choose, torch_device
+from pipeline.params import Params, load_params
+from pipeline.train_params import EvaluateParams
+from trainers.data.errors import TrainingDataError
+from trainers.data.index import ShardIndex, index_shards
+from trainers.dubbing.generate import DubOptions, dub_faces
+from trainers.ldm_bundle import load_bundle
+from trainers.metrics.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
+from trainers.metrics.dubs import Dubber, Dubs
+from trainers.metrics.features import NONE, fid_network, fvd_network
+from trainers.metrics.held_out import MIN_FRAMES, HeldOut
+from trainers.metrics.samples import write_samples
+from trainers.metrics.summary import for_json, summary, table
+from trainers.metrics.synchrony import SyncJudge
+from trainers.networks.public_files import file_sha256
+from trainers.networks.stable_syncnet import StableSyncNet
+from trainers.networks.stable_syncnet_files import load_safetensors, read_metadata
+from trainers.run_options import split_urls
+from trainers.sync_protocol import evaluate_protocol
+
+SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
+LDM = Path("models/train_ldm")
+REPORTS = Path("reports")
+SHOWN_CLIPS = 4
+FRECHET = ("fid", "fvd")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncModel:
+    """The trained StableSyncNet, and how it was trained."""
+
+    network: StableSyncNet
+    facts: dict[str, Any]
+    """Metadata of its file, and `sha256`."""
+
+    @property
+    def heard(self) -> dict[str, Any]:
+        """How pairs are made for it: `negatives` and `mel`."""
+        profile = self.facts.get("profile", {})
+        return {name: profile[name] for name in ("negatives", "mel") if name in profile}
+
+
+def load_sync_model(path: Path) -> SyncModel:
+    """Read a StableSyncNet of this project, in eval mode.
+
+    Raises:
+        WeightsError: no such file, or not one of this project.
+    """
+    facts = {**read_metadata(path), "sha256": file_sha256(path)}
+    return SyncModel(load_safetensors(path).requires_grad_(False).eval(), facts)
+
+
+def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Dubber:
+    """Read the diffusion model, ready to dub.
+
+    Raises:
+        WeightsError: no model there, or one of its parts is absent or altered.
+    """
+    bundle = load_bundle(folder).to(device)
+    options = DubOptions(steps=params.steps, guidance=params.guidance, seed=params.seed)
+    return Dubber(
+        dub=lambda frames, audio: dub_faces(bundle, frames, audio, options),
+        size_px=bundle.resolution_px,
+        names={name: bundle.facts[name] for name in ("vae", "whisper")},
+        facts={"model": bundle.facts, "options": asdict(options)},
+    )
+
+
+def syncnet_metrics(
+    sync: SyncModel, index: ShardIndex, params: EvaluateParams, device: torch.device
+) -> dict[str, Any]:
+    """Return StableSyncNet's part of `metrics.json`, by the published protocol.
+
+    Raises:
+        MediaError: a clip of the split does not decode.
+    """
+    facts = {"split": params.split, "sha256": sync.facts["sha256"]}
+    if sync.network.config.latent:
+        return {**facts, "accuracy": None, "reason": "not measured: it looks at latents"}
+    pairs, seed = params.syncnet_pairs, params.seed
+    found = evaluate_protocol(sync.network, index, pairs, seed, device=device, **sync.heard)
+    by_clip = found.pop("by_clip")
+    worst = min(one["accuracy"] for one in by_clip.values())
+    return {**found, "accuracy_of_worst_clip": worst, **facts}
+
+
+def instruments(params: Params, sync: SyncModel, device: torch.device) -> Instruments:
+    """Load all that looks at clips.
+
+    Raises:
+        ParamsError: `evaluate.fid` or `evaluate.fvd` names no network.
+        WeightsError: a model file is absent or altered.
+    """
+    faces, choice = open_backend(params.faces), choose(params.sync)
+    found = (fid_network(params.evaluate.fid), fvd_network(params.evaluate.fvd))
+    return Instruments(
+        faces=faces,
+        judge=SyncJudge(choice, choice.load(), faces.landmark_schema),
+        syncnet=None if sync.network.config.latent else sync.network.to(device),
+        mel=sync.heard.get("mel", "exact"),
+        features=tuple(one for one in found if one is not None),
+        device=device,
+    )
+
+
+def score_clips(
+    held_out: HeldOut, dubs: Dubs, tools: Instruments, samples: Path
+) -> list[ClipScores]:
+    """Dub and measure every chosen clip; show the first of them in `samples`.
+
+    Raises:
+        TrainingDataError: none of them could be decoded.
+        StorageError: the disk is full or not writable.
+    """
+    scored: list[ClipScores] = []
+    shutil.rmtree(samples, ignore_errors=True)
+    for clip in held_out:
+        versions = dubbed_versions(clip, dubs)
+        if len(scored) < SHOWN_CLIPS:
+            write_samples(samples, clip.key.rpartition("/")[2], versions)
+        scored.append(score_clip(clip, versions, tools))
+        logger.info("evaluate: %s, %d frames", clip.key, len(clip.frames))
+    if not scored:
+        raise TrainingDataError(f"evaluate: no clip of the split decodes: {held_out.skipped}")
+    return scored
+
+
+def ldm_metrics(
+    scored: Sequence[ClipScores], held_out: HeldOut, dubber: Dubber, tools: Instruments
+) -> dict[str, Any]:
+    """Return the diffusion model's part of `metrics.json`."""
+    return {
+        **summary(scored),
+        "names": dict(dubber.names),
+        "judge": tools.judge.facts(),
+        "networks": {name: _network(getattr(held_out.params, name), name) for name in FRECHET},
+        "frames": sum(clip.frames for clip in scored),
+        "size_px": dubber.size_px,
+        "skipped": held_out.skipped,
+    }
+
+
+def _network(name: str, metric: str) -> str:
+    return f"not measured: evaluate.{metric} is none" if name == NONE else name
+
+
+def evaluate(params: Params, index: ShardIndex, reports: Path) -> dict[str, Any]:
+    """Measure both models, write table and samples, and return what `metrics.json` holds."""
+    device, section = torch.device(torch_device()), params.evaluate
+    sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
+    tools = instruments(params, sync, device)
+    held_out = HeldOut(index, section, dubber.size_px)
+    scored = score_clips(held_out, Dubs(dubber), tools, reports / "samples")
+    write_text(reports / "evaluation.csv", table(scored))
+    return {
+        "syncnet": syncnet_metrics(sync, index, section, device),
+        "ldm": ldm_metrics(scored, held_out, dubber, tools),
+        "settings": section.model_dump(),
+    }
+
+
+def main() -> None:
+    """`python -m trainers.evaluate`, called by dvc.yaml."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    params = load_params()
+    index = index_shards(split_urls(params.evaluate.split), MIN_FRAMES)
+    if not len(index):
+        raise TrainingDataError(
+            f"data/shards/{params.evaluate.split}: no clip of {MIN_FRAMES} frames or more"
+        )
+    write_json(REPORTS / "metrics.json", for_json(evaluate(params, index, REPORTS)))
+
+
+if __name__ == "__main__":
+    run_main(main)

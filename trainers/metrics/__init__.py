@@ -1,0 +1,1 @@
+"""What is measured on held-out clips: pictures, mouths, synchrony, distributions."""

@@ -1,0 +1,73 @@
+"""The Fréchet distance of two sets of features, by torchmetrics, and when it means something.
+
+Shape suffixes: N samples, D features.
+Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
+Equilibrium" (NeurIPS 2017); their programme asks for more samples than features, because the
+covariance of fewer is singular.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+
+@dataclass(frozen=True, slots=True)
+class FrechetScore:
+    """A distance, and of how many samples."""
+
+    distance: float
+    """NaN under two samples a side."""
+    real_samples: int
+    made_samples: int
+    needed: int
+    """On each side: more than the features have numbers."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether both sides have the samples that a distance needs to mean anything."""
+        return min(self.real_samples, self.made_samples) >= self.needed
+
+    def content(self) -> dict[str, float | int | None]:
+        """Return it for JSON: `value` is null while there are too few samples."""
+        known = None if math.isnan(self.distance) else self.distance
+        counts: dict[str, float | int | None] = {
+            "real_samples": self.real_samples,
+            "made_samples": self.made_samples,
+            "needed_samples": self.needed,
+        }
+        if self.enough:
+            return {"value": known, **counts}
+        return {"value": None, "value_of_too_few_samples": known, **counts}
+
+
+def frechet(real_ND: Tensor, made_ND: Tensor) -> FrechetScore:
+    """Return the distance of two Gaussians with the means and covariances of the samples.
+
+    Raises:
+        ValueError: features of different sizes.
+    """
+    if real_ND.shape[1] != made_ND.shape[1]:
+        raise ValueError(f"features of {real_ND.shape[1]} and {made_ND.shape[1]} numbers")
+    needed = real_ND.shape[1] + 1
+    if min(len(real_ND), len(made_ND)) < 2:
+        return FrechetScore(float("nan"), len(real_ND), len(made_ND), needed)
+    distance = FrechetInceptionDistance(feature=_AsTheyAre(real_ND.shape[1]))
+    distance.set_dtype(torch.float64)
+    distance.update(real_ND.double(), real=True)
+    distance.update(made_ND.double(), real=False)
+    value = max(distance.compute().item(), 0.0)  # rounding gives -1e-14 for equal sets
+    return FrechetScore(value, len(real_ND), len(made_ND), needed)
+
+
+class _AsTheyAre(nn.Module):
+    """What torchmetrics takes for a feature network: the features are there already."""
+
+    def __init__(self, num_features: int) -> None:
+        super().__init__()
+        self.num_features = num_features
+
+    def forward(self, features_ND: Tensor) -> Tensor:
+        return features_ND

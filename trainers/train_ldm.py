@@ -1,0 +1,95 @@
+"""The DVC stage `train_ldm`: the lip-sync diffusion model, its weights and curve.
+
+data/shards/{train,val} + models/train_syncnet -> models/train_ldm, reports/train_ldm.json and
+_curve.csv
+"""
+
+import logging
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_json
+from pipeline.command import DATA, run_main
+from pipeline.errors import ParamsError
+from pipeline.params import load_params
+from pipeline.train_params import FeaturesParams, LdmProfile, TrainLdmParams
+from trainers.audio.whisper_sidecar import prepare_whisper
+from trainers.curves import write_curves
+from trainers.distributed import World
+from trainers.latent_diffusion import LdmShards, bundle_facts, run_folder, train
+from trainers.launch import launch
+from trainers.ldm_bundle import UNET_FILE, save_bundle
+from trainers.run_options import loader_workers, run_options, split_urls
+
+STAGE = "train_ldm"
+OUT = Path("models") / STAGE
+REPORTS = Path("reports")
+MODEL = "model"
+FROM_PROFILE = "profile:"
+FEATURES = DATA / "features"
+
+
+def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
+    """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see."""
+    profile = LdmProfile.model_validate(config["profile"])
+    shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
+    features = FeaturesParams.model_validate(config["features"])
+    prepare = prepare_whisper(features, FEATURES, profile.whisper)
+    options = run_options(folder, stop_file)
+    task, outcome = train(profile, shards, world, options, folder, prepare, loader_workers())
+    if world.first:
+        save_bundle(folder / MODEL, task.unet, bundle_facts(task, outcome))
+    return asdict(outcome)
+
+
+def with_start(
+    section: TrainLdmParams, name: str, shards: LdmShards, asked_by: tuple[str, ...] = ()
+) -> LdmProfile:
+    """Return a profile whose `start: profile:<other>` is the file that the other one's run left.
+
+    Raises:
+        ParamsError: no such profile, profiles that start from each other, or one not trained yet.
+    """
+    profile = section.profiles[name]
+    if not profile.start.startswith(FROM_PROFILE):
+        return profile
+    key, other = f"train_ldm.profiles.{name}.start", profile.start.removeprefix(FROM_PROFILE)
+    if other not in section.profiles:
+        raise ParamsError(f"{key}: {other!r} is none of {', '.join(section.profiles)}")
+    if other in (name, *asked_by):
+        raise ParamsError(f"{key}: {other!r} would start from itself")
+    source = with_start(section, other, shards, (*asked_by, name))
+    weights = run_folder(source, shards) / MODEL / UNET_FILE
+    if not weights.exists():
+        fix = f"run `dvc exp run -S train_ldm.profile={other}` first, or name a file"
+        raise ParamsError(f"{key}: {other!r} has not been trained on these shards; {fix}")
+    return profile.model_copy(update={"start": os.path.relpath(weights)})
+
+
+def main() -> None:
+    """`python -m trainers.train_ldm`, called by dvc.yaml."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    params = load_params()
+    section = params.train_ldm
+    shards = LdmShards(train=split_urls("train"), validation=split_urls("val"))
+    profile = with_start(section, section.profile, shards)
+    folder = run_folder(profile, shards)
+    config = {
+        "profile": profile.model_dump(),
+        "features": params.features.model_dump(),
+        "shards": asdict(shards),
+        "folder": str(folder),
+    }
+    outcome = launch(run, config, folder)
+    shutil.copytree(folder / MODEL, OUT, dirs_exist_ok=True)
+    write_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
+    write_json(REPORTS / f"{STAGE}.json", {"profile": section.profile, **outcome})
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,107 @@
+"""The DVC stage `train_syncnet`: pre-flight, training, weights and curve of StableSyncNet.
+
+data/shards/{train,val} -> models/train_syncnet, reports/train_syncnet.json and _curve.csv
+"""
+
+import logging
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_json
+from pipeline.command import run_main
+from pipeline.params import load_params
+from pipeline.train_params import SyncnetProfile
+from trainers.curves import write_curves
+from trainers.distributed import World
+from trainers.launch import launch
+from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
+from trainers.preflight import Plan, preflight
+from trainers.run_options import loader_workers, run_options, split_urls
+from trainers.stable_syncnet import (
+    Shards,
+    indexed,
+    new_task,
+    run_folder,
+    train,
+    training_source,
+)
+
+STAGE = "train_syncnet"
+OUT = Path("models") / STAGE
+REPORTS = Path("reports")
+PREFLIGHT = "preflight.json"
+WEIGHTS = "stable_syncnet"
+"""`.safetensors` for us, `.pt` in the published layout."""
+
+
+def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
+    """Look first, then train, on this rank; rank 0 leaves all in the run's folder.
+
+    Raises:
+        PreflightError: a check says that training would be in vain.
+    """
+    profile = SyncnetProfile.model_validate(config["profile"])
+    shards, folder = Shards(**config["shards"]), Path(config["folder"])
+    _look_first(profile, shards, config["name"], world, folder)
+    options = run_options(folder, stop_file)
+    task, outcome = train(profile, shards, world, options, folder, loader_workers())
+    if world.first:
+        facts = {"profile": profile.model_dump(), "steps": outcome.step}
+        save_safetensors(folder / f"{WEIGHTS}.safetensors", task.syncnet, facts)
+        save_checkpoint(folder / f"{WEIGHTS}.pt", task.syncnet)
+    return asdict(outcome)
+
+
+def _look_first(
+    profile: SyncnetProfile, shards: Shards, name: str, world: World, folder: Path
+) -> None:
+    learn, measure = indexed(profile, shards)
+    plan = Plan(
+        train=learn,
+        validation=measure,
+        source=training_source(profile, learn),
+        new_task=partial(new_task, profile),
+        profile=profile,
+        name=name,
+    )
+    found = preflight(plan, world, kept=folder / "preflight-kept.json")
+    if world.first:
+        write_json(folder / PREFLIGHT, found.content())
+    found.require()
+
+
+def main() -> None:
+    """`python -m trainers.train_syncnet`, called by dvc.yaml."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    section = load_params().train_syncnet
+    shards = Shards(train=split_urls("train"), validation=split_urls("val"))
+    folder = run_folder(section.chosen, shards)
+    config = {
+        "name": section.profile,
+        "profile": section.chosen.model_dump(),
+        "shards": asdict(shards),
+        "folder": str(folder),
+    }
+    try:
+        outcome = launch(run, config, folder)
+    finally:  # also what the pre-flight found when it stops the run
+        _hand_on(folder, PREFLIGHT)
+    _hand_on(folder, f"{WEIGHTS}.safetensors", f"{WEIGHTS}.pt")
+    write_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
+    write_json(REPORTS / f"{STAGE}.json", {"profile": section.profile, **outcome})
+
+
+def _hand_on(folder: Path, *names: str) -> None:
+    OUT.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        if (folder / name).exists():
+            shutil.copy(folder / name, OUT)
+
+
+if __name__ == "__main__":
+    run_main(main)

@@ -1,0 +1,252 @@
+"""The DVC stage `training_report`: pre-flight, curves, metrics and samples on one page.
+
+models/ + reports/ -> reports/training.html: one file that needs neither network nor script. What
+is not there is said to be missing.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+from pipeline.atomic import write_text
+from pipeline.command import run_main
+from pipeline.errors import ManifestError
+from pipeline.params import Params, load_params
+from pipeline.report import wording
+from pipeline.report.histogram import HEIGHT, WIDTH, number
+from trainers.training_report_bars import offset_histograms
+from trainers.training_report_curves import (
+    Chart,
+    Rows,
+    learning_chart,
+    read_table,
+    syncnet_charts,
+    term_charts,
+)
+from trainers.training_report_facts import Table, flat_rows, settings, stand_ins, tables
+from trainers.training_report_samples import Samples, read_samples
+
+PAGE = "training.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """All that the page is made from; None is missing."""
+
+    params: Params
+    preflight: Mapping[str, Any] | None
+    syncnet_curve: Rows | None
+    ldm_curve: Rows | None
+    syncnet_outcome: Mapping[str, Any] | None
+    ldm_outcome: Mapping[str, Any] | None
+    model: Mapping[str, Any] | None
+    metrics: Mapping[str, Any] | None
+    samples: Samples | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number at the head of the page."""
+
+    id: str
+    name: str
+    value: str
+    note: str
+
+
+def build_training_report(root: Path, params: Params) -> Path:
+    """Write `reports/training.html` below `root` and return its path. Same files: same bytes.
+
+    Raises:
+        ManifestError: a file is not what its stage writes.
+        StorageError: the page cannot be written.
+    """
+    models, reports = root / "models", root / "reports"
+    inputs = Inputs(
+        params=params,
+        preflight=_read(models / "train_syncnet" / "preflight.json"),
+        syncnet_curve=_rows(reports / "train_syncnet_curve.csv"),
+        ldm_curve=_rows(reports / "train_ldm_curve.csv"),
+        syncnet_outcome=_read(reports / "train_syncnet.json"),
+        ldm_outcome=_read(reports / "train_ldm.json"),
+        model=_read(models / "train_ldm" / "model.json"),
+        metrics=_read(reports / "metrics.json"),
+        samples=read_samples(reports / "samples"),
+    )
+    write_text(reports / PAGE, render(inputs))
+    return reports / PAGE
+
+
+def render(inputs: Inputs) -> str:
+    """Return the page: one HTML document without script or network."""
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader("trainers", ""), PackageLoader("pipeline.report", "")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"visible": wording.visible, "count": wording.count}
+    return environment.get_template("training_report.html.j2").render(_context(inputs))
+
+
+def _context(inputs: Inputs) -> dict[str, Any]:
+    return {
+        "lead": _lead(inputs),
+        "tiles": _tiles(inputs),
+        "stand_ins": _stand_ins(inputs),
+        "preflight": _preflight(inputs.preflight),
+        "trained": _trained(inputs),
+        "metrics_tables": tables(inputs.metrics) if inputs.metrics else [],
+        "samples": inputs.samples,
+        "parts": _parts(inputs.model),
+        "sections": _sections(inputs.params),
+        "drawing": {"width": WIDTH, "height": HEIGHT},
+    }
+
+
+def _lead(inputs: Inputs) -> str:
+    params = inputs.params
+    return (
+        f"StableSyncNet by the profile {params.train_syncnet.profile}, the diffusion model by the "
+        f"profile {params.train_ldm.profile}."
+    )
+
+
+def _tiles(inputs: Inputs) -> list[Tile]:
+    syncnet, ldm = inputs.syncnet_curve or (), inputs.ldm_curve or ()
+    warnings = sum(
+        c["verdict"] == "warning" for c in (inputs.preflight or {"checks": ()})["checks"]
+    )
+    verdict = str((inputs.preflight or {}).get("verdict", "missing"))
+    loss = _last(syncnet, "validation/loss")
+    return [
+        Tile("preflight", "Pre-flight", verdict, f"{warnings} warnings"),
+        Tile(
+            "accuracy",
+            "Sync accuracy",
+            _last(syncnet, "validation/accuracy"),
+            "last validation; chance: 0.5",
+        ),
+        Tile("loss", "Sync loss", loss, "last validation; 0.693 knows nothing"),
+        Tile("noise", "Noise error", _last(ldm, "validation/noise"), _first_noise(ldm)),
+    ]
+
+
+def _first_noise(rows: Rows) -> str:
+    known = [row["validation/noise"] for row in rows if row.get("validation/noise") is not None]
+    return (
+        f"at the start {number(known[0])}" if known and known[0] is not None else "not trained yet"
+    )
+
+
+def _last(rows: Rows, name: str) -> str:
+    known = [value for row in rows if (value := row.get(name)) is not None]
+    return number(known[-1]) if known else "missing"
+
+
+def _stand_ins(inputs: Inputs) -> list[tuple[str, str]]:
+    """Return where stand-ins are named, each name once per file."""
+    found: dict[tuple[str, str], None] = {}
+    for file, content in (("model.json", inputs.model), ("metrics.json", inputs.metrics)):
+        for where, name in stand_ins(content or {}):
+            if "profile" not in where and "stand_ins" not in where:
+                found[f"{file}: {where}", name] = None
+    return list(found)
+
+
+def _preflight(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if content is None:
+        return None
+    findings = content["findings"]
+    learnt = findings.get("overfit") or {"losses": []}
+    return {
+        "checks": content["checks"],
+        "histograms": offset_histograms(findings["train"]),
+        "learning": learning_chart(learnt["losses"]),
+    }
+
+
+def _trained(inputs: Inputs) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": "syncnet",
+            "title": "StableSyncNet",
+            "stage": "train_syncnet",
+            "path": "reports/train_syncnet_curve.csv",
+            "outcome": _outcome(inputs.syncnet_outcome),
+            "charts": _charts(inputs.syncnet_curve, syncnet_charts),
+        },
+        {
+            "id": "ldm",
+            "title": "Diffusion model",
+            "stage": "train_ldm",
+            "path": "reports/train_ldm_curve.csv",
+            "outcome": _outcome(inputs.ldm_outcome),
+            "charts": _charts(inputs.ldm_curve, term_charts),
+        },
+    ]
+
+
+def _charts(rows: Rows | None, make: Any) -> list[Chart] | None:
+    return None if rows is None else list(make(rows))
+
+
+def _outcome(content: Mapping[str, Any] | None) -> str:
+    """Say how a run ended."""
+    if content is None:
+        return ""
+    told = f"Profile {content.get('profile')}: {content.get('step')} steps"
+    best = content.get("best_value")
+    if isinstance(best, float):
+        told += f", best at step {content.get('best_step')}: {number(best)}"
+    return f"{told}; ended by {content.get('finished')}."
+
+
+def _parts(model: Mapping[str, Any] | None) -> Table | None:
+    if model is None:
+        return None
+    rows = flat_rows(model, leave_out=("profile",))
+    return Table("", ("value",), tuple(rows), len(rows))
+
+
+def _sections(params: Params) -> list[dict[str, Any]]:
+    chosen = {
+        "features": params.features,
+        f"train_syncnet, profile {params.train_syncnet.profile}": params.train_syncnet.chosen,
+        f"train_ldm, profile {params.train_ldm.profile}": params.train_ldm.chosen,
+        "evaluate": params.evaluate,
+    }
+    return [{"title": title, "settings": settings(one)} for title, one in chosen.items()]
+
+
+def _read(path: Path) -> Mapping[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ManifestError(f"{path}: not JSON: {error}; run its stage again") from error
+    if not isinstance(content, dict):
+        raise ManifestError(f"{path}: no object at its top; run its stage again")
+    return content
+
+
+def _rows(path: Path) -> Rows | None:
+    try:
+        return read_table(path)
+    except ValueError as error:
+        raise ManifestError(f"{path}: not a table of numbers: {error}; train again") from error
+
+
+def main() -> None:
+    """`python -m trainers.training_report`, called by dvc.yaml."""
+    build_training_report(Path(), load_params())
+
+
+if __name__ == "__main__":
+    run_main(main)
