@@ -95,7 +95,7 @@ class SyncnetProfile(TrainSection):
     mel: Literal["exact", "compat"] = "exact"
     """Where a sound's window begins: trainers/audio/mel.py. Published: compat."""
     negatives: Literal["non_overlapping", "compat"] = "non_overlapping"
-    """Which windows of a clip are wrong for one another: trainers/sync_pairs.py. Published:
+    """Which windows of a clip are wrong for one another: trainers/syncnet/pairs.py. Published:
     compat."""
     clamp: bool = True
     """Cut the cosine to 0 ... 1; without it rounding can end a run."""

@@ -24,7 +24,7 @@ from pipeline.train_params import EvaluateParams
 from trainers.data.errors import TrainingDataError
 from trainers.data.index import ShardIndex, index_shards
 from trainers.dubbing.generate import DubOptions, dub_faces
-from trainers.ldm_bundle import load_bundle
+from trainers.ldm.bundle import load_bundle
 from trainers.metrics.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
 from trainers.metrics.dubs import Dubber, Dubs
 from trainers.metrics.features import NONE, fid_network, fvd_network
@@ -36,7 +36,7 @@ from trainers.networks.public_files import file_sha256
 from trainers.networks.stable_syncnet import StableSyncNet
 from trainers.networks.stable_syncnet_files import load_safetensors, read_metadata
 from trainers.run_options import split_urls
-from trainers.sync_protocol import evaluate_protocol
+from trainers.syncnet.protocol import evaluate_protocol
 
 SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
 LDM = Path("models/train_ldm")

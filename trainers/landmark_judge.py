@@ -21,22 +21,22 @@ from pipeline.cache import open_cache
 from pipeline.judge.calibration import Calibration
 from pipeline.judge.landmark import WEIGHTS_PATH, save_networks, weights_sha256
 from pipeline.judge.network import LandmarkSyncNet
-from trainers.sync_calibration import (
+from trainers.landmark.calibration import (
     Example,
     curve_points,
     examples,
     fit_calibration,
     held_out_probabilities,
 )
-from trainers.sync_card import write_card
-from trainers.sync_cleaning import CleaningConfig, clean
-from trainers.sync_data import SpeechClip, in_sync
-from trainers.sync_findings import Findings, measured_part
-from trainers.sync_fit import FitConfig, fit
-from trainers.sync_folds import run_folds
-from trainers.sync_reference import references
-from trainers.sync_sources import for_training, read_folder, read_table
-from trainers.sync_witness import evidence_by_file
+from trainers.landmark.card import write_card
+from trainers.landmark.cleaning import CleaningConfig, clean
+from trainers.landmark.data import SpeechClip, in_sync
+from trainers.landmark.findings import Findings, measured_part
+from trainers.landmark.fit import FitConfig, fit
+from trainers.landmark.folds import run_folds
+from trainers.landmark.reference import references
+from trainers.landmark.sources import for_training, read_folder, read_table
+from trainers.landmark.witness import evidence_by_file
 
 CARD = Path(__file__).parents[1] / "docs" / "landmark_judge.md"
 THREADS = 1

@@ -21,9 +21,9 @@ from pipeline.train_params import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.audio.whisper_sidecar import prepare_whisper
 from trainers.curves import write_curves
 from trainers.distributed import World
-from trainers.latent_diffusion import LdmShards, bundle_facts, run_folder, train
 from trainers.launch import launch
-from trainers.ldm_bundle import UNET_FILE, save_bundle
+from trainers.ldm.bundle import UNET_FILE, save_bundle
+from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
 from trainers.run_options import loader_workers, run_options, split_urls
 
 STAGE = "train_ldm"

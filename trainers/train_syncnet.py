@@ -20,9 +20,9 @@ from trainers.curves import write_curves
 from trainers.distributed import World
 from trainers.launch import launch
 from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
-from trainers.preflight import Plan, preflight
+from trainers.preflight.plan import Plan, preflight
 from trainers.run_options import loader_workers, run_options, split_urls
-from trainers.stable_syncnet import (
+from trainers.syncnet.training import (
     Shards,
     indexed,
     new_task,

@@ -18,8 +18,8 @@ from pipeline.errors import ManifestError
 from pipeline.params import Params, load_params
 from pipeline.report import wording
 from pipeline.report.histogram import HEIGHT, WIDTH, number
-from trainers.training_report_bars import offset_histograms
-from trainers.training_report_curves import (
+from trainers.page.bars import offset_histograms
+from trainers.page.curves import (
     Chart,
     Rows,
     learning_chart,
@@ -27,8 +27,8 @@ from trainers.training_report_curves import (
     syncnet_charts,
     term_charts,
 )
-from trainers.training_report_facts import Table, flat_rows, settings, stand_ins, tables
-from trainers.training_report_samples import Samples, read_samples
+from trainers.page.facts import Table, flat_rows, settings, stand_ins, tables
+from trainers.page.samples import Samples, read_samples
 
 PAGE = "training.html"
 
@@ -84,14 +84,14 @@ def build_training_report(root: Path, params: Params) -> Path:
 def render(inputs: Inputs) -> str:
     """Return the page: one HTML document without script or network."""
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader("trainers", ""), PackageLoader("pipeline.report", "")]),
+        loader=ChoiceLoader([PackageLoader("trainers.page", ""), PackageLoader("pipeline.report", "")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"visible": wording.visible, "count": wording.count}
-    return environment.get_template("training_report.html.j2").render(_context(inputs))
+    return environment.get_template("training.html.j2").render(_context(inputs))
 
 
 def _context(inputs: Inputs) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pipeline.train_params import EvaluateParams
 from tests.trainers.data.made_shards import write_shards
 from trainers import evaluate as stage
 from trainers.data.index import index_shards, shard_urls
-from trainers.ldm_bundle import save_bundle
+from trainers.ldm.bundle import save_bundle
 from trainers.metrics.summary import for_json
 from trainers.networks.latentsync_config import STAGES
 from trainers.networks.latentsync_unet import LatentSyncUNet

@@ -9,10 +9,9 @@ import torch
 from pipeline.judge.landmark import LandmarkJudge, save_networks, weights_sha256
 from pipeline.judge.network import LandmarkSyncNet, NetworkConfig
 from tests.pipeline.judge.talking import talking
-from trainers.landmark_judge import TrainConfig, find_out, networks_of, read_clips, train
-from trainers.sync_card import BEGIN, END, write_card
-from trainers.sync_cleaning import CleaningConfig, clean
-from trainers.sync_data import (
+from trainers.landmark.card import BEGIN, END, write_card
+from trainers.landmark.cleaning import CleaningConfig, clean
+from trainers.landmark.data import (
     MIRRORED_POINTS,
     Augmentation,
     Chunks,
@@ -20,10 +19,11 @@ from trainers.sync_data import (
     in_sync,
     speech_clip,
 )
-from trainers.sync_findings import measured_part
-from trainers.sync_fit import FitConfig, fit
-from trainers.sync_folds import auc, piece, run_folds, shifted
-from trainers.sync_sources import fold_of, for_training
+from trainers.landmark.findings import measured_part
+from trainers.landmark.fit import FitConfig, fit
+from trainers.landmark.folds import auc, piece, run_folds, shifted
+from trainers.landmark.sources import fold_of, for_training
+from trainers.landmark_judge import TrainConfig, find_out, networks_of, read_clips, train
 
 SMALL = FitConfig(steps=30, batch=4, frames=40, network=NetworkConfig(width=24, size=16))
 

@@ -14,17 +14,18 @@ from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
 from pipeline.tarshards import PackedSample, write_shard
 from pipeline.train_params import SyncnetProfile
-from trainers import preflight_draws, preflight_overfit
 from trainers.data.errors import ShardReadError
 from trainers.data.index import index_shards, shard_urls
 from trainers.distributed import World
-from trainers.preflight import Plan, PreflightError, examined, preflight
-from trainers.preflight_checks import CHECKS, Findings, checked
-from trainers.preflight_draws import Drawn, draw
-from trainers.preflight_facts import clip_facts, read_facts
-from trainers.preflight_overfit import Overfit
-from trainers.preflight_splits import Overlap, overlap_of, split_facts
-from trainers.stable_syncnet import Shards, new_task, training_source
+from trainers.preflight import draws as preflight_draws
+from trainers.preflight import preflight_overfit
+from trainers.preflight.checks import CHECKS, Findings, checked
+from trainers.preflight.draws import Drawn, draw
+from trainers.preflight.facts import clip_facts, read_facts
+from trainers.preflight.overfit import Overfit
+from trainers.preflight.plan import Plan, PreflightError, examined, preflight
+from trainers.preflight.splits import Overlap, overlap_of, split_facts
+from trainers.syncnet.training import Shards, new_task, training_source
 
 CPU = torch.device("cpu")
 FRAMES = 40

@@ -14,11 +14,11 @@ from pipeline.errors import ManifestError
 from pipeline.media.encode import write_clip
 from pipeline.params import Params
 from tests.stages.test_report import Page, browse
+from trainers.page.bars import offset_histograms
+from trainers.page.curves import MOST_POINTS, learning_chart, syncnet_charts, term_charts
+from trainers.page.facts import stand_ins, tables
+from trainers.page.samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
 from trainers.training_report import build_training_report
-from trainers.training_report_bars import offset_histograms
-from trainers.training_report_curves import MOST_POINTS, learning_chart, syncnet_charts, term_charts
-from trainers.training_report_facts import stand_ins, tables
-from trainers.training_report_samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
 
 HOSTILE = "<script>document.title='owned'</script>"
 PREFLIGHT = {

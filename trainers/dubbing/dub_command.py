@@ -11,7 +11,7 @@ from pipeline.command import run_main
 if TYPE_CHECKING:
     from pipeline.params import FacesParams, ScenesParams
     from trainers.dubbing.options import Dubbed, VideoOptions
-    from trainers.ldm_bundle import LdmBundle
+    from trainers.ldm.bundle import LdmBundle
 
 PARAMS = Path("params.yaml")
 MODEL = Path("models/train_ldm")
@@ -89,7 +89,7 @@ def _model(folder: Path, device: str) -> "LdmBundle":
 
     from pipeline.errors import ParamsError
     from trainers.dubbing.video import stand_ins
-    from trainers.ldm_bundle import load_bundle
+    from trainers.ldm.bundle import load_bundle
 
     try:
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))

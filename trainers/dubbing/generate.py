@@ -20,10 +20,10 @@ from torch import Tensor
 
 from trainers.dubbing.hearing import Hearing
 from trainers.dubbing.windows import first_window_of, windows_of
-from trainers.ldm_bundle import LdmBundle
+from trainers.ldm.bundle import LdmBundle
+from trainers.ldm.sampling import sample
 from trainers.losses.noise import shared_noise
 from trainers.networks.latent_vae import LATENT_CHANNELS, PIXELS_PER_LATENT
-from trainers.sampling import sample
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

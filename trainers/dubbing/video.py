@@ -33,7 +33,7 @@ from trainers.dubbing.source import Pictures
 from trainers.dubbing.stream import Film, dubbed_frames
 from trainers.dubbing.timeline import Run, Timeline, runs_of, timeline_of
 from trainers.dubbing.traces import FaceTrace, trace_faces
-from trainers.ldm_bundle import LdmBundle
+from trainers.ldm.bundle import LdmBundle
 
 VERSION = 1
 """Of what this package does with the same input: parts of another version are not used."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from trainers.losses.pixels import clips_of, frames_of, lower_half, resized
-from trainers.sync_loss import cosine, cosine_bce
+from trainers.syncnet.loss import cosine, cosine_bce
 
 SYNCNET_SIZE = 256
 """Height and width of the face that StableSyncNet was trained on, before halving."""

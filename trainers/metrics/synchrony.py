@@ -22,7 +22,7 @@ from trainers.audio.mel import mel_window
 from trainers.losses.pixel_sync import sync_view
 from trainers.metrics.mouths import Floats, Pixels, as_canvas, bridged
 from trainers.networks.stable_syncnet import StableSyncNet
-from trainers.sync_loss import cosine
+from trainers.syncnet.loss import cosine
 
 Samples = NDArray[np.int16]
 

@@ -17,8 +17,8 @@ from tests.media import Sound, frame_times, write_video
 from tests.pipeline.faces.stub import GRID
 from trainers import frozen
 from trainers.audio.whisper_files import load_whisper
-from trainers.ldm_bundle import LdmBundle
-from trainers.masks import keep_mask
+from trainers.ldm.bundle import LdmBundle
+from trainers.ldm.masks import keep_mask
 from trainers.networks.latentsync_config import TINY
 from trainers.networks.latentsync_unet import LatentSyncUNet
 

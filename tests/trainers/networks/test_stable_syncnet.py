@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.golden_rules import rule_state
 from trainers.networks.stable_syncnet import StableSyncNet
 from trainers.networks.stable_syncnet_configs import CONFIGS, PUBLISHED, StableSyncNetConfig
-from trainers.sync_loss import cosine, cosine_bce
+from trainers.syncnet.loss import cosine, cosine_bce
 
 GOLDEN = ROOT / "tests" / "golden"
 FULL = "syncnet_16_pixel_attn"

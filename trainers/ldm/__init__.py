@@ -1,0 +1,1 @@
+"""The lip-sync diffusion model: data, losses put together, sampling, files."""

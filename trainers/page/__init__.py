@@ -1,0 +1,1 @@
+"""The page about training: reports/training.html."""

@@ -1,0 +1,1 @@
+"""StableSyncNet: items, loss, training, the published protocol."""
