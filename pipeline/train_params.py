@@ -6,7 +6,14 @@ switches; the numbers of every profile stand in params.yaml.
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from pipeline.fit_params import FitParams
 
@@ -113,7 +120,7 @@ class SyncnetProfile(TrainSection):
     windows_per_clip: Count = 64
     """Items drawn from a clip before it is decoded again."""
     fit: FitParams = FitParams(
-        max_steps=500,
+        max_steps=350,
         learning_rate=1e-3,
         weight_decay=0.05,
         schedule="cosine",
@@ -126,6 +133,12 @@ class SyncnetProfile(TrainSection):
         best_metric="loss",
         final="best",
     )
+
+    @model_validator(mode="after")
+    def _possible(self) -> "SyncnetProfile":
+        if self.item == "pair" and self.contrast_weight:
+            raise ValueError("contrast_weight needs item: windows; with item: pair set it to 0")
+        return self
 
 
 class LdmProfile(TrainSection):
@@ -166,8 +179,12 @@ class LdmProfile(TrainSection):
     """Half the speed or better, for a fraction of the memory; the gradient stays the same."""
     sample_clips: Annotated[int, Field(ge=0)] = 2
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
-    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 20
-    """Of DDIM."""
+    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 8
+    """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
+    sample_guidance: Annotated[float, Field(ge=1)] = 1.0
+    """Published: 1.5."""
+    sample_temperature: Share = 0.0
+    """Strength of the noise that sampling starts from; published: 1."""
     augmentation: AugmentationParams = AugmentationParams()
     validation_batches: Count = 4
     in_flight_clips: Count = 16
@@ -184,6 +201,14 @@ class LdmProfile(TrainSection):
         sample_every=400,
     )
 
+    @model_validator(mode="after")
+    def _possible(self) -> "LdmProfile":
+        if not (self.noise_weight or self.sync_weight or self.lpips_weight or self.trepa_weight):
+            raise ValueError("one of noise_, sync_, lpips_ and trepa_weight must be above 0")
+        if self.keep_noisy_input and not self.start.startswith("sd-v1-5:"):
+            raise ValueError("keep_noisy_input needs start: sd-v1-5:<file>")
+        return self
+
 
 class EvaluateParams(TrainSection):
     """What is measured on held-out clips. The defaults are for two cores and a minute."""
@@ -193,10 +218,13 @@ class EvaluateParams(TrainSection):
     """Pairs of the published protocol, drawn by `seed`; published: 2048."""
     clips: Count = 2
     """Held-out clips that are dubbed, own sound and foreign sound; all if there are fewer."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 4
+    steps: Annotated[int, Field(ge=1, le=1000)] = 8
     """Of DDIM; published: 20."""
     guidance: Annotated[float, Field(ge=1)] = 1.0
     """1 is without, and half the time; published: 1.5."""
+    temperature: Share = 0.0
+    """Strength of the noise that sampling starts from; published: 1. A hardly trained model leaves
+    stains of it."""
     max_seconds: Annotated[float, Field(ge=1.28)] = 1.6
     """Of each dubbed clip."""
     fid: str = "stand-in:inception-2015-12-05"

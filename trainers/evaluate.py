@@ -79,11 +79,16 @@ def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Du
         WeightsError: no model there, or one of its parts is absent or altered.
     """
     bundle = load_bundle(folder).to(device)
-    options = DubOptions(steps=params.steps, guidance=params.guidance, seed=params.seed)
+    options = DubOptions(
+        steps=params.steps,
+        guidance=params.guidance,
+        temperature=params.temperature,
+        seed=params.seed,
+    )
     return Dubber(
         dub=lambda frames, audio: dub_faces(bundle, frames, audio, options),
         size_px=bundle.resolution_px,
-        names={name: bundle.facts[name] for name in ("vae", "whisper")},
+        names={role: bundle.facts[role] for role in bundle.facts["sha256"] if role != "unet"},
         facts={"model": bundle.facts, "options": asdict(options)},
     )
 

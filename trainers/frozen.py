@@ -230,7 +230,7 @@ def _small_lpips() -> LpipsVgg:
 
 
 def _small_videomae() -> VideoMaeEncoder:
-    return VideoMaeEncoder(VideoMaeSize(width=96, depth=2, heads=4, hidden=384))
+    return VideoMaeEncoder(VideoMaeSize(width=48, depth=1, heads=2, hidden=96))
 
 
 _VAES: dict[str, _Recipe[LatentVae]] = {

@@ -6,6 +6,8 @@ None of it changes a weight: see docs/running.md.
 import os
 from pathlib import Path
 
+import torch
+
 from pipeline.command import DATA
 from pipeline.environment import count_from_environment
 from pipeline.errors import ParamsError
@@ -14,26 +16,44 @@ from trainers.data.index import shard_urls
 from trainers.loop import RunOptions
 
 LOGS = ("tensorboard", "dvclive")
+SPEED = ("channels_last", "compile")
 
 
 def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
     """Return the options of a run whose files lie in `folder`.
 
     LIPFORGE_TRAIN_LOGS names what else takes the numbers: `tensorboard`, `dvclive`, or both with
-    a comma. Each writes into its own folder inside `folder`.
+    a comma. Each writes into its own folder inside `folder`. LIPFORGE_TRAIN_SPEED names what a
+    GPU may gain from (docs/training_speed.md): `channels_last`, `compile`.
 
     Raises:
         ParamsError: another name.
     """
-    wanted = [name for name in os.environ.get("LIPFORGE_TRAIN_LOGS", "").split(",") if name]
-    if wrong := sorted(set(wanted) - set(LOGS)):
-        raise ParamsError(f"LIPFORGE_TRAIN_LOGS: {wrong[0]!r}: must be of {', '.join(LOGS)}")
-    folders = {name: folder / name for name in wanted}
+    folders = {name: folder / name for name in _named("LIPFORGE_TRAIN_LOGS", LOGS)}
+    speed = _named("LIPFORGE_TRAIN_SPEED", SPEED)
     return RunOptions(
         stop_file=stop_file,
         tensorboard=folders.get("tensorboard"),
         dvclive=folders.get("dvclive"),
+        channels_last="channels_last" in speed,
+        compile="compile" in speed,
     )
+
+
+def one_thread_on_cpu(device: torch.device) -> None:
+    """Let torch use one thread where it computes on the CPU: several add in another order.
+
+    So weights do not depend on the number of cores. On a GPU the cores prepare the batches.
+    """
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+
+
+def _named(variable: str, known: tuple[str, ...]) -> list[str]:
+    wanted = [name for name in os.environ.get(variable, "").split(",") if name]
+    if wrong := sorted(set(wanted) - set(known)):
+        raise ParamsError(f"{variable}: {wrong[0]!r}: must be of {', '.join(known)}")
+    return wanted
 
 
 def loader_workers() -> int:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_json
+from pipeline.atomic import replacing, write_json
 from pipeline.command import DATA, run_main
 from pipeline.errors import ParamsError
 from pipeline.params import load_params
@@ -21,10 +21,11 @@ from pipeline.train_params import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.audio.whisper_sidecar import prepare_whisper
 from trainers.curves import write_curves
 from trainers.distributed import World
+from trainers.features import NONE
 from trainers.launch import launch
-from trainers.ldm.bundle import UNET_FILE, save_bundle
+from trainers.ldm.bundle import UNET_FILE, read_facts, save_bundle
 from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
-from trainers.run_options import loader_workers, run_options, split_urls
+from trainers.run_options import loader_workers, one_thread_on_cpu, run_options, split_urls
 
 STAGE = "train_ldm"
 OUT = Path("models") / STAGE
@@ -36,6 +37,7 @@ FEATURES = DATA / "features"
 
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
     """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see."""
+    one_thread_on_cpu(world.device)
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])
@@ -67,7 +69,9 @@ def with_start(
     weights = run_folder(source, shards) / MODEL / UNET_FILE
     if not weights.exists():
         fix = f"run `dvc exp run -S train_ldm.profile={other}` first, or name a file"
-        raise ParamsError(f"{key}: {other!r} has not been trained on these shards; {fix}")
+        raise ParamsError(
+            f"{key}: {other!r} has not been trained on these shards, files and features; {fix}"
+        )
     return profile.model_copy(update={"start": os.path.relpath(weights)})
 
 
@@ -76,7 +80,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     params = load_params()
     section = params.train_ldm
-    shards = LdmShards(train=split_urls("train"), validation=split_urls("val"))
+    shards = LdmShards(
+        train=split_urls("train"),
+        validation=split_urls("val"),
+        sidecar=params.features.whisper != NONE,
+    )
     profile = with_start(section, section.profile, shards)
     folder = run_folder(profile, shards)
     config = {
@@ -86,9 +94,12 @@ def main() -> None:
         "folder": str(folder),
     }
     outcome = launch(run, config, folder)
-    shutil.copytree(folder / MODEL, OUT, dirs_exist_ok=True)
+    for file in sorted((folder / MODEL).iterdir()):
+        with replacing(OUT / file.name) as part:
+            shutil.copyfile(file, part)
     write_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
-    write_json(REPORTS / f"{STAGE}.json", {"profile": section.profile, **outcome})
+    named = {"profile": section.profile, "stand_ins": read_facts(OUT)["stand_ins"]}
+    write_json(REPORTS / f"{STAGE}.json", {**named, **outcome})
 
 
 if __name__ == "__main__":

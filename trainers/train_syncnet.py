@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_json
+from pipeline.atomic import replacing, write_json
 from pipeline.command import run_main
 from pipeline.params import load_params
 from pipeline.train_params import SyncnetProfile
@@ -21,7 +21,7 @@ from trainers.distributed import World
 from trainers.launch import launch
 from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
 from trainers.preflight.plan import Plan, preflight
-from trainers.run_options import loader_workers, run_options, split_urls
+from trainers.run_options import loader_workers, one_thread_on_cpu, run_options, split_urls
 from trainers.syncnet.training import (
     Shards,
     indexed,
@@ -45,6 +45,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     Raises:
         PreflightError: a check says that training would be in vain.
     """
+    one_thread_on_cpu(world.device)
     profile = SyncnetProfile.model_validate(config["profile"])
     shards, folder = Shards(**config["shards"]), Path(config["folder"])
     _look_first(profile, shards, config["name"], world, folder)
@@ -97,10 +98,10 @@ def main() -> None:
 
 
 def _hand_on(folder: Path, *names: str) -> None:
-    OUT.mkdir(parents=True, exist_ok=True)
     for name in names:
         if (folder / name).exists():
-            shutil.copy(folder / name, OUT)
+            with replacing(OUT / name) as part:
+                shutil.copyfile(folder / name, part)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,9 @@ def build_training_report(root: Path, params: Params) -> Path:
 def render(inputs: Inputs) -> str:
     """Return the page: one HTML document without script or network."""
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader("trainers.page", ""), PackageLoader("pipeline.report", "")]),
+        loader=ChoiceLoader(
+            [PackageLoader("trainers.page", ""), PackageLoader("pipeline.report", "")]
+        ),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -150,7 +152,7 @@ def _last(rows: Rows, name: str) -> str:
 
 
 def _stand_ins(inputs: Inputs) -> list[tuple[str, str]]:
-    """Return where stand-ins are named, each name once per file."""
+    """Return where stand-ins are named: (file and key, name)."""
     found: dict[tuple[str, str], None] = {}
     for file, content in (("model.json", inputs.model), ("metrics.json", inputs.metrics)):
         for where, name in stand_ins(content or {}):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.fit_params import FitParams
-from trainers.batches import BatchSource, moved
+from trainers.batches import BatchSource, micro_batches, moved
 from trainers.distributed import World
 from trainers.precision import autocast
 from trainers.seeding import Purpose, item_seeds, seed_all
@@ -35,10 +35,13 @@ def validated(
     total = 0.0
     for number in range(validation.batches):
         batch = validation.source.batch_at(number, world.rank, world.size)
-        if batch["keys"]:  # a short batch may leave nothing for this rank
-            weight = task.weight_of(batch)
+        if not batch["keys"]:  # a short batch may leave nothing for this rank
+            continue
+        batch = seeded(batch, params, number, world, validation=True)
+        for part in micro_batches(batch, params.micro_batch):  # what fits the step fits here
+            weight = task.weight_of(part)
             total += weight
-            for name, value in _metrics(task, batch, number, params, world).items():
+            for name, value in _metrics(task, part, params, world).items():
                 sums[name] += weight * value
     task.train()
     return _means(world.gathered((total, dict(sums))))
@@ -55,12 +58,9 @@ def seeded(
     return {**batch, "item_seeds": seeds}
 
 
-def _metrics(
-    task: Task, batch: Batch, number: int, params: FitParams, world: World
-) -> dict[str, float]:
-    batch = moved(seeded(batch, params, number, world, validation=True), world.device)
+def _metrics(task: Task, batch: Batch, params: FitParams, world: World) -> dict[str, float]:
     with autocast(params, world.device):
-        metrics = task.validate(batch)
+        metrics = task.validate(moved(batch, world.device))
     names = list(metrics)
     values = torch.stack([metrics[name].double() for name in names]).tolist()
     return dict(zip(names, values, strict=True))

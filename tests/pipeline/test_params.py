@@ -54,6 +54,19 @@ def test_an_unknown_profile_and_an_unknown_key_of_a_profile_name_what_is_known(t
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            "train_syncnet: {profiles: {tiny: {item: pair}}}",
+            "profiles.tiny: .*contrast_weight needs item: windows",
+        ),
+        (
+            "train_ldm: {profiles: {tiny: {noise_weight: 0.0, sync_weight: 0.0, "
+            "lpips_weight: 0.0, trepa_weight: 0.0}}}",
+            "profiles.tiny: .*must be above 0",
+        ),
+        (
+            "train_ldm: {profiles: {tiny: {keep_noisy_input: true}}}",
+            "profiles.tiny: .*keep_noisy_input needs start: sd-v1-5",
+        ),
         ("selct: {}", "selct: unknown key; known here: .*select"),
         (
             "select: {min_conf: 1}",

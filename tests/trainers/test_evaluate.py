@@ -26,7 +26,11 @@ SECTION = EvaluateParams(
     clips=2, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
 )
 FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks"}
-PARTS = {"whisper": "stand-in:whisper-tiny", "sha256": {"vae": {}, "whisper": {}}}
+PARTS = {
+    "whisper": "stand-in:whisper-tiny",
+    "lpips": "stand-in:lpips-vgg",
+    "sha256": {"vae": {}, "whisper": {}, "lpips": {}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +66,9 @@ def run(root, reports):
 
 def test_it_names_what_measured_and_what_did_not(found):
     assert found["syncnet"]["pairs"] == 8
-    assert found["ldm"]["names"] == {"vae": "stand-in:blocks", "whisper": "stand-in:whisper-tiny"}
+    stand_ins = {"vae": "blocks", "whisper": "whisper-tiny", "lpips": "lpips-vgg"}
+    named = {role: f"stand-in:{name}" for role, name in stand_ins.items()}
+    assert found["ldm"]["names"] == named, "those it was trained with, too"
     assert found["ldm"]["judge"]["lse"].startswith("not measured")
     assert found["ldm"]["networks"]["fid"] == "not measured: evaluate.fid is none"
     assert found["ldm"]["own"]["judged"] == 0  # no faces in these pictures

@@ -86,7 +86,7 @@ def test_stand_ins_work_as_losses() -> None:
     assert all((weight >= 0).all() for weight in lpips.lins.parameters())
     assert lpips(one, one).tolist() == [0, 0]
     videomae = frozen.videomae("stand-in:videomae-v2-giant").network
-    assert videomae(torch.rand(1, 3, 16, 224, 224)).shape == (1, 96)
+    assert videomae(torch.rand(1, 3, 16, 224, 224)).shape == (1, 48)
 
 
 def test_a_missing_file_is_an_error_and_never_a_stand_in(

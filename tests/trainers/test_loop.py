@@ -237,3 +237,17 @@ def test_samples_become_pictures_and_videos(tmp_path):
     assert files == [
         f"samples/step-{step:08d}/{name}" for step in (4, 8) for name in ("clip.mp4", "face.png")
     ]
+
+
+def test_validation_sends_no_more_through_at_once_than_a_step(monkeypatch):
+    task, sizes = made(Regression), []
+    validate = task.validate
+    monkeypatch.setattr(
+        task, "validate", lambda batch: (sizes.append(len(batch["keys"])), validate(batch))[1]
+    )
+    whole = validated(task, HELD_OUT, PARAMS, World())
+    assert max(sizes) > 3
+    sizes.clear()
+    cut = validated(task, HELD_OUT, with_(micro_batch=3), World())
+    assert max(sizes) == 3
+    assert cut == pytest.approx(whole)

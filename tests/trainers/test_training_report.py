@@ -223,6 +223,14 @@ def test_versions_stand_side_by_side_and_nothing_is_lost():
     assert stand_in["fid_stand_in.needed_samples"]
 
 
+def test_a_distance_has_a_meaning_and_the_name_of_its_network_none():
+    distances = {name: {"fid": {"value": 1.0, "needed_samples": 9}} for name in ("own", "foreign")}
+    compared, rest = tables({"ldm": {**distances, "networks": {"fid": "inception"}}})
+    meanings = {row.name: row.meaning for row in (*compared.rows, *rest.rows)}
+    assert "less is closer" in meanings["fid.value"]
+    assert meanings["networks.fid"] == ""
+
+
 def test_many_samples_are_counted_but_not_all_shown(tmp_path):
     for number in range(MOST_SAMPLES + 3):
         (tmp_path / f"{number:03d}.png").write_bytes(b"no picture")

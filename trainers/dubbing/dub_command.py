@@ -1,5 +1,6 @@
 """`lipforge dub VIDEO AUDIO -o OUT`. Loads nothing heavy until it runs."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +10,8 @@ from rich.console import Console
 from pipeline.command import run_main
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pipeline.params import FacesParams, ScenesParams
     from trainers.dubbing.options import Dubbed, VideoOptions
     from trainers.ldm.bundle import LdmBundle
@@ -23,8 +26,15 @@ def dub(
     audio: Annotated[Path, typer.Argument(help="Any sound, or a video whose sound is taken.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The output, .mp4 or .mkv.")],
     model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = MODEL,
-    steps: Annotated[int, typer.Option(min=1, max=1000, help="DDIM steps; 20 to 50.")] = 20,
-    guidance: Annotated[float, typer.Option(min=1.0, help="By sound; 1 is none.")] = 1.5,
+    steps: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="DDIM steps; else as the model says.")
+    ] = None,
+    guidance: Annotated[
+        float | None, typer.Option(min=1.0, help="By sound, 1 is none; else as the model says.")
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, max=1, help="Of the noise; else as the model says.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1247,
     face: Annotated[
         list[int] | None,
@@ -52,15 +62,16 @@ def dub(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
+    from pipeline.errors import ParamsError
     from trainers.dubbing.choosing import ALL, MAIN
     from trainers.dubbing.generate import DubOptions
     from trainers.dubbing.options import VideoOptions
 
+    if all_faces and face:
+        raise ParamsError("--face and --all-faces: give one of them")
     face_params, scene_params = _workspace()
     options = VideoOptions(
-        dub=DubOptions(
-            steps=steps, guidance=guidance, overlap_frames=overlap, seed=seed, precision=precision
-        ),
+        dub=DubOptions(overlap_frames=overlap, seed=seed, precision=precision),
         faces=ALL if all_faces else tuple(face) if face else MAIN,
         longer=longer,
         shorter=shorter,
@@ -70,8 +81,20 @@ def dub(
     )
     if list_faces:
         _list(video, options)
-    else:
-        _tell(out, _dub(video, audio, out, _model(model, device), options))
+        return
+    bundle = _model(model, device)
+    asked = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    _tell(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, asked)))
+
+
+def _with_sampling(
+    options: "VideoOptions", bundle: "LdmBundle", asked: "Mapping[str, float | None]"
+) -> "VideoOptions":
+    """Sample as asked, else as the model's maker says, else as the authors; say so."""
+    given = {name: value for name, value in asked.items() if value is not None}
+    dub = replace(options.dub, **{**bundle.facts.get("sampling", {}), **given})
+    console.print(f"{dub.steps} steps, guidance {dub.guidance}, temperature {dub.temperature}")
+    return replace(options, dub=dub)
 
 
 def _workspace() -> "tuple[FacesParams, ScenesParams]":
@@ -91,9 +114,9 @@ def _model(folder: Path, device: str) -> "LdmBundle":
     from trainers.dubbing.video import stand_ins
     from trainers.ldm.bundle import load_bundle
 
+    bundle = load_bundle(folder)
     try:
-        place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        bundle = load_bundle(folder).to(place)
+        bundle.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
     except (RuntimeError, AssertionError) as error:  # no such device; AssertionError: no CUDA built
         raise ParamsError(f"--device {device}: {error}") from error
     for name in stand_ins(bundle):
@@ -112,8 +135,10 @@ def _list(video: Path, options: "VideoOptions") -> None:
 def _dub(
     video: Path, audio: Path, out: Path, bundle: "LdmBundle", options: "VideoOptions"
 ) -> "Dubbed":
+    import torch
     from tqdm import tqdm
 
+    from pipeline.errors import ParamsError
     from trainers.dubbing.video import dub_video
 
     with tqdm(unit="frame", desc="dub", disable=None) as bar:
@@ -122,7 +147,11 @@ def _dub(
             bar.total = total
             bar.update(done - bar.n)
 
-        return dub_video(video, audio, out, bundle, options, progress=progress)
+        try:
+            return dub_video(video, audio, out, bundle, options, progress=progress)
+        except torch.OutOfMemoryError as error:
+            fix = "try --guidance 1 or --precision fp16, or --device cpu"
+            raise ParamsError(f"the GPU's memory is full; {fix}") from error
 
 
 def _tell(out: Path, dubbed: "Dubbed") -> None:

@@ -31,6 +31,7 @@ class VideoOptions:
         return {
             "steps": self.dub.steps,
             "guidance": self.dub.guidance,
+            "temperature": self.dub.temperature,
             "overlap_frames": self.dub.overlap_frames,
             "seed": self.dub.seed,
             "precision": self.dub.precision,

@@ -23,6 +23,8 @@ from pipeline.media.container import decode_stream, open_media, require_audio
 COPIED = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
 """Lossy codecs that mp4 and Matroska hold and players play there."""
 BITS_24 = 2**23
+MOST_CHANNELS = 8
+"""Of FLAC."""
 
 Packet: TypeAlias = "av.Packet[Any]"
 """PyAV's class takes no parameter at run time."""
@@ -51,7 +53,8 @@ def read_sound(path: Path) -> SoundFacts:
     """Decode a file's first sound track once, keeping nothing.
 
     Raises:
-        DecodeError: no sound, not one sample, or the rate or the channels change on the way.
+        DecodeError: no sound, not one sample, more channels than FLAC takes, or the rate or the
+            channels change on the way.
         MediaError: as `open_media`.
     """
     with open_media(path) as container:
@@ -61,6 +64,11 @@ def read_sound(path: Path) -> SoundFacts:
         first = next(frames, None)
         if first is None or first.sample_rate < 1:
             raise DecodeError("the sound track holds no sample")
+        if len(first.layout.channels) > MOST_CHANNELS:
+            raise DecodeError(
+                f"the sound has {len(first.layout.channels)} channels, an output takes "
+                f"{MOST_CHANNELS}; mix it down first"
+            )
         samples = first.samples
         for frame in frames:
             if (frame.sample_rate, frame.layout.name) != (first.sample_rate, first.layout.name):

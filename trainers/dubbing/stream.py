@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,6 +26,8 @@ class Film:
     matrices: Mapping[int, tuple[int, NDArray[np.float64]]]
     """Face -> its first source frame, and (T, 2, 3) canvas matrices from there on."""
     painter: Painter
+    crop_px: int
+    """Edge of the aligned faces that are cut and pasted; the painter's may be smaller."""
     overlap_frames: int
     sources: NDArray[np.int64]
     """Source frame of each output frame."""
@@ -33,6 +36,22 @@ class Film:
         """Return how the run's face is cut out of an output frame."""
         start, matrices = self.matrices[run.face]
         return np.asarray(matrices[self.sources[frame] - start])
+
+    def cut(self, picture: Frame, matrix: NDArray[np.float64]) -> Frame:
+        """Return the face as the painter takes it."""
+        face = alignment.warp(picture, matrix, self.crop_px)
+        size = (self.painter.size_px, self.painter.size_px)
+        if face.shape[:2] == size:
+            return face
+        return np.asarray(cv2.resize(face, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+    def painted(self, face_CHW: Tensor) -> NDArray[np.float32]:
+        """Return a painted face, 0 ... 255, as large as it was cut."""
+        face, size = as_picture(face_CHW), (self.crop_px, self.crop_px)
+        if face.shape[:2] == size:
+            return face
+        larger = cv2.resize(face, size, interpolation=cv2.INTER_CUBIC)
+        return np.asarray(np.clip(larger, 0, 255), np.float32)
 
 
 def dubbed_frames(film: Film, first: int = 0) -> Iterator[Frame]:
@@ -44,7 +63,7 @@ def dubbed_frames(film: Film, first: int = 0) -> Iterator[Frame]:
     begin = min([first, *(one.run.start + one.dubber.begins_at for one in opened)])
     frames = range(begin, len(film.sources))
     pictures = film.pictures.in_order(film.sources[begin:].tolist())
-    paster = Paster(film.painter.size_px)
+    paster = Paster(film.crop_px)
     waiting: deque[tuple[int, Frame]] = deque()
     for frame, picture in zip(frames, pictures, strict=True):
         waiting.append((frame, picture))
@@ -76,8 +95,7 @@ class _Painting:
     def take(self, film: Film, frame: int, picture: Frame) -> None:
         if not self.begin <= frame < self.run.end:
             return
-        face = alignment.warp(picture, film.matrix(self.run, frame), film.painter.size_px)
-        for finished in self.dubber.push(face):
+        for finished in self.dubber.push(film.cut(picture, film.matrix(self.run, frame))):
             self.done[self.next] = finished
             self.next += 1
 
@@ -89,7 +107,7 @@ class _Painting:
         face = self.done.pop(frame, None)
         if face is None:
             return image
-        return paster.paste(image, as_picture(face), film.matrix(self.run, frame))
+        return paster.paste(image, film.painted(face), film.matrix(self.run, frame))
 
 
 def _open(film: Film, run: Run, first: int) -> _Painting:

@@ -39,7 +39,7 @@ VERSION = 1
 """Of what this package does with the same input: parts of another version are not used."""
 GOP = 50
 CROPS_PX = (256, 512)
-"""Sizes that `pipeline.faces.alignment` cuts."""
+"""Sizes that `pipeline.faces.alignment` cuts; a smaller model gets faces of the first, scaled."""
 
 PainterOf = Callable[[LdmBundle, Any, DubOptions], Painter]
 Progress = Callable[[int, int], None]
@@ -62,8 +62,8 @@ def dub_video(
 
     Raises:
         SourceError: video or sound cannot be used, the video has no face, or not the chosen one.
-        ParamsError: the output's name ends in neither .mp4 nor .mkv, or it is an input, or
-            the windows cannot overlap that much.
+        ParamsError: the output's name ends in neither .mp4 nor .mkv, or it is an input or a
+            folder, or the windows cannot overlap that much.
         WeightsError: a model file of the face networks is absent, or the model is for other faces.
         StorageError: the disk is full or not writable, or another run is making the same file.
     """
@@ -162,14 +162,18 @@ class _Job:
             heard = decode_audio(
                 self.audio, self.sound.start_s, length, self.parts.folder / "sound.raw"
             )
-        sigma, size_px = self.options.face_params.smooth_sigma_frames, self.bundle.resolution_px
+        sigma, crop_px = (
+            self.options.face_params.smooth_sigma_frames,
+            self.options.face_params.crop_px,
+        )
         return Film(
             pictures=Pictures(self.video, self.facts),
             runs=runs,
             matrices={
-                one.number: (one.start_frame, one.matrices(sigma, size_px)) for one in chosen
+                one.number: (one.start_frame, one.matrices(sigma, crop_px)) for one in chosen
             },
             painter=self.painter_of(self.bundle, heard, self.options.dub),
+            crop_px=crop_px,
             overlap_frames=self.options.dub.overlap_frames,
             sources=timeline.sources(),
         )
@@ -184,7 +188,12 @@ class _Job:
                 if copy and self.sound.codec not in COPIED:
                     continue
                 track = SoundTrack(self.audio, self.sound, samples, copy)
-                join(path, self.out.suffix, clips, track, comment)
+                try:
+                    join(path, self.out.suffix, clips, track, comment)
+                except MediaError:  # mp4 takes no MP3 of 8 kHz, say
+                    if copy:
+                        continue
+                    raise
                 if not copy or same_samples(self.audio, path, min(samples, self.sound.samples)):
                     break
         return track
@@ -225,16 +234,18 @@ def stand_ins(bundle: LdmBundle) -> list[str]:
 
 
 def _refuse_overwriting(out: Path, *inputs: Path) -> None:
+    if out.is_dir():
+        raise ParamsError(f"{out}: this is a folder; give the name of a file")
     for path in inputs:
         if out.exists() and path.exists() and out.samefile(path):
             raise ParamsError(f"{out}: the output is the input; give another name")
 
 
 def _check_model(options: DubOptions, bundle: LdmBundle) -> None:
-    if bundle.resolution_px not in CROPS_PX:
+    if bundle.resolution_px > CROPS_PX[0] and bundle.resolution_px not in CROPS_PX:
         raise WeightsError(
-            f"a model for faces of {bundle.resolution_px} px cannot dub videos: faces are cut at "
-            f"{CROPS_PX[0]} or {CROPS_PX[1]} px"
+            f"a model for faces of {bundle.resolution_px} px cannot dub videos: it must be "
+            f"{CROPS_PX[1]} px or at most {CROPS_PX[0]}"
         )
     if not 0 <= options.overlap_frames <= bundle.frames // 2:
         raise ParamsError(
@@ -244,7 +255,7 @@ def _check_model(options: DubOptions, bundle: LdmBundle) -> None:
 
 
 def _for_model(options: VideoOptions, bundle: LdmBundle) -> VideoOptions:
-    px = bundle.resolution_px
+    px = max(bundle.resolution_px, CROPS_PX[0])
     return replace(options, face_params=options.face_params.model_copy(update={"crop_px": px}))
 
 
@@ -280,14 +291,21 @@ def _facts(video: Path, audio: Path, bundle: LdmBundle, options: VideoOptions) -
 
 
 def _statement(bundle: LdmBundle, options: VideoOptions) -> dict[str, Any]:
-    """Return what the output says about itself."""
+    """Return what the output says about itself; who gets the file learns of no folder of ours."""
+    facts = {key: value for key, value in bundle.facts.items() if key != "profile"}
+    model = {key: _without_folder(value) for key, value in facts.items()}
     return {
         "lipforge_dub": VERSION,
         "notice": "the mouths in this video are made by a model",
-        "model": bundle.facts,
+        "model": model,
         "stand_ins": stand_ins(bundle),
         "options": options.facts(),
     }
+
+
+def _without_folder(value: Any) -> Any:
+    """Return a part's name without the folder it was read from."""
+    return Path(value).name if isinstance(value, str) else value
 
 
 def _even(picture: Frame) -> Frame:

@@ -32,8 +32,12 @@ def encoded(
 
 
 def decoded(vae: LatentVae, latents_B4Fhw: Tensor) -> Tensor:
-    """Return the clips (B, 3, F, H, W) of latents, about -1 ... 1, float32, with gradient."""
-    return clips_of(vae.decode(frames_of(latents_B4Fhw)).float(), len(latents_B4Fhw))
+    """Return the clips (B, 3, F, H, W) of latents, about -1 ... 1, float32, with gradient.
+
+    One clip at a time: its frames fill a GPU, and those of a batch would not fit into one.
+    """
+    clips = [clips_of(vae.decode(frames_of(clip[None])).float(), 1) for clip in latents_B4Fhw]
+    return torch.cat(clips)
 
 
 def conditions(

@@ -4,8 +4,10 @@ A loss of weight 0 needs no network, and none is loaded for it.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -24,7 +26,11 @@ from trainers.networks.latentsync_unet import LatentSyncUNet
 from trainers.networks.lpips_vgg import LpipsVgg
 from trainers.networks.public_files import file_sha256
 from trainers.networks.stable_syncnet import StableSyncNet
-from trainers.networks.stable_syncnet_files import load_checkpoint, load_safetensors
+from trainers.networks.stable_syncnet_files import (
+    load_checkpoint,
+    load_safetensors,
+    read_metadata,
+)
 from trainers.networks.videomae import VideoMaeEncoder
 
 STABLE_DIFFUSION = "sd-v1-5:"
@@ -83,10 +89,15 @@ def load_syncnet(profile: LdmProfile) -> Frozen[StableSyncNet]:
 
     Raises:
         WeightsError: the file is absent or not a StableSyncNet.
-        ParamsError: it sees latents, or windows of another length than the profile's.
+        ParamsError: it sees latents, windows of another length than the profile's, or learnt
+            with sounds that begin elsewhere than the profile's.
     """
     path = syncnet_path(profile)
-    network = load_safetensors(path) if path.suffix == ".safetensors" else load_checkpoint(path)
+    if path.suffix == ".safetensors":
+        network = load_safetensors(path)
+        _check_mel(profile, read_metadata(path), path)
+    else:
+        network = load_checkpoint(path)
     if network.config.latent:
         raise ParamsError(f"train_ldm.syncnet: {path} judges latents; give one that sees pixels")
     if network.config.num_frames != profile.frames:
@@ -95,6 +106,16 @@ def load_syncnet(profile: LdmProfile) -> Frozen[StableSyncNet]:
     for tower in (network.audio_encoder, network.visual_encoder):
         tower.gradient_checkpointing = profile.gradient_checkpointing
     return Frozen(path.name, network, {path.name: file_sha256(path)})
+
+
+def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:
+    """Fail if the judge would hear other windows than it learnt with; files may not tell."""
+    learnt = metadata.get("profile", {}).get("mel", profile.mel)
+    if learnt != profile.mel:
+        raise ParamsError(
+            f"train_ldm.mel: {profile.mel!r}, but {path} was trained with {learnt!r}; set it to "
+            f"{learnt!r}, or train StableSyncNet with train_syncnet.mel {profile.mel!r}"
+        )
 
 
 def syncnet_path(profile: LdmProfile) -> Path:
@@ -170,7 +191,12 @@ def start_path(profile: LdmProfile) -> Path | None:
     path = Path(profile.start.removeprefix(STABLE_DIFFUSION))
     path = path / UNET_FILE if path.is_dir() else path
     if not path.is_file():
-        raise WeightsError(f"{path}: no such file (params.yaml, train_ldm, start)")
+        fix = (
+            "fetch unet/diffusion_pytorch_model.safetensors of Stable Diffusion 1.5 to that place"
+            if profile.start.startswith(STABLE_DIFFUSION)
+            else "name the weights of another stage, or a model's folder"
+        )
+        raise WeightsError(f"{path}: no such file (params.yaml, train_ldm, start); {fix}")
     return path
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import ParamsError
 from pipeline.train_params import LdmProfile
 from trainers.ldm.conditions import conditions, decoded, encoded
 from trainers.ldm.judges import PixelJudges
@@ -121,6 +122,7 @@ class LatentDiffusion(Task):
 
     def _scene(self, batch: Batch, silent_share: float) -> _Scene:
         profile, vae = self.profile, self.parts.vae.network
+        self._check_width(batch["tokens"].shape[-1])
         real, reference = (_pixels(batch[name]) for name in ("frames", "reference"))
         frames, size = real.shape[2], real.shape[3]
         keep = keep_mask(size).to(real)
@@ -136,6 +138,14 @@ class LatentDiffusion(Task):
                 drawn.noise,
                 drawn.timesteps,
                 batch.get("mel"),
+            )
+
+    def _check_width(self, heard: int) -> None:
+        needed = self.unet.config.audio_width
+        if heard != needed:
+            raise ParamsError(
+                f"train_ldm.whisper: {self.profile.whisper} gives {heard} numbers per token, the "
+                f"U-Net of stage {self.profile.stage} hears {needed}; 384 is Whisper tiny"
             )
 
     def _predicted(self, scene: _Scene, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -182,8 +192,9 @@ class LatentDiffusion(Task):
                 real,
                 reference,
                 batch["tokens"].to(device),
-                shared_noise(shape, generator).to(device),
+                self.profile.sample_temperature * shared_noise(shape, generator).to(device),
                 self.profile.sample_steps,
+                self.profile.sample_guidance,
             )
         both = torch.cat([real, made.float()], dim=-1)[0].transpose(0, 1)
         return ((both + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()

@@ -8,7 +8,7 @@ docs/latent_diffusion.md says what a profile decides and what it costs.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,20 @@ from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
 from trainers.data.windows import Prepare
 from trainers.distributed import World
+from trainers.frozen import STAND_IN
 from trainers.ldm.data import SpeakingItem, batches, item_of, shown_windows
-from trainers.ldm.parts import file_facts, load_parts, new_unet, stage_of
+from trainers.ldm.parts import (
+    STABLE_DIFFUSION,
+    Parts,
+    file_facts,
+    load_parts,
+    new_unet,
+    stage_of,
+    start_path,
+)
 from trainers.ldm.task import LatentDiffusion
 from trainers.loop import Outcome, RunOptions, fit
+from trainers.networks.public_files import file_sha256
 from trainers.seeding import seed_all
 from trainers.validation import Validation
 
@@ -41,6 +51,8 @@ class LdmShards:
 
     train: Sequence[str]
     validation: Sequence[str]
+    sidecar: bool = False
+    """Whether the stage `features` made what is heard: it rounds to float16."""
 
 
 def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
@@ -54,10 +66,12 @@ def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
     indices = {name: _index(urls, item) for name, urls in _named(shards)}
     facts = {
         "version": VERSION,
-        "profile": profile.model_dump(),
+        "profile": _portable(profile),
         "data": {name: index.fingerprint() for name, index in indices.items()},
         "files": file_facts(profile),
     }
+    if shards.sidecar:
+        facts["tokens"] = "float16"
     return training_folder(STAGE, facts)
 
 
@@ -89,6 +103,8 @@ def train(
     size = stage.resolution_px
     shown = shown_windows(measure, plain, size, prepare, profile.sample_clips)
     parts = load_parts(profile)
+    if named := _stand_ins(_names(profile, parts)):
+        logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
     seed_all(profile.fit.seed, "weights")
     task = LatentDiffusion(profile, new_unet(profile), parts, shown)
     source = batches(learn, item, order_of(profile), size, prepare, workers)
@@ -110,19 +126,41 @@ def order_of(profile: LdmProfile) -> OrderConfig:
 def bundle_facts(task: LatentDiffusion, outcome: Outcome) -> dict[str, Any]:
     """Return what `model.json` says: all parts by name and digest, stand-ins, steps, profile."""
     profile, parts = task.profile, task.parts.by_role()
-    names = {role: part.name for role, part in parts.items()} | {"whisper": profile.whisper}
+    names, start = _names(profile, task.parts), start_path(profile)
     return {
         **names,
-        "stand_ins": sorted(name for name in names.values() if name.startswith("stand-in:")),
+        "stand_ins": _stand_ins(names),
+        "start_sha256": file_sha256(start) if start else "",
         "sha256": {role: dict(part.sha256) for role, part in parts.items()}
         | {"whisper": dict(whisper_identity(profile.whisper).sha256)},
         "resolution_px": stage_of(profile).resolution_px,
         "frames": profile.frames,
         "steps": outcome.step,
         "finished": outcome.finished,
+        "sampling": {
+            "steps": profile.sample_steps,
+            "guidance": profile.sample_guidance,
+            "temperature": profile.sample_temperature,
+        },
         "metrics": outcome.metrics,
-        "profile": profile.model_dump(),
+        "profile": _portable(profile),
     }
+
+
+def _names(profile: LdmProfile, parts: Parts) -> dict[str, str]:
+    loaded = {role: part.name for role, part in parts.by_role().items()}
+    return loaded | {"whisper": profile.whisper}
+
+
+def _stand_ins(names: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in names.values() if name.startswith(STAND_IN))
+
+
+def _portable(profile: LdmProfile) -> dict[str, Any]:
+    """Return the profile without the folder that its start lies in: a digest names that file."""
+    kind = STABLE_DIFFUSION if profile.start.startswith(STABLE_DIFFUSION) else ""
+    file = Path(profile.start.removeprefix(kind)).name
+    return {**profile.model_dump(), "start": f"{kind}{file}"}
 
 
 def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:

@@ -75,7 +75,7 @@ def syncnet_charts(rows: Rows) -> list[Chart]:
     known = "binary cross-entropy; 0.693 knows nothing"
     specs = [
         Spec("Loss", known, losses, KNOWS_NOTHING, "0.693"),
-        Spec("Accuracy", "on unseen speakers; 0.5 is chance", accuracy, 0.5, "chance"),
+        Spec("Accuracy", "on held-out clips; 0.5 is chance", accuracy, 0.5, "chance"),
         Spec("Cosine", "of pairs in sync and out of sync", cosines),
     ]
     rest = [name for name in names if not any(name in spec.columns for spec in specs)]

@@ -30,8 +30,8 @@ MEANINGS = {
     "lmd_mouth_widths": "the same in mouth widths",
     "mouth_moved_by_sound_px": "mouths of own and foreign sound apart; 0: the sound is not heard",
     "face_share": "share of frames with a face",
-    "fid": "Fréchet distance of pictures, less is closer",
-    "fvd": "Fréchet distance of videos, less is closer",
+    "fid.value": "Fréchet distance of pictures, less is closer",
+    "fvd_videomae.value": "Fréchet distance of videos, less is closer; not comparable with I3D's",
 }
 """What well-known names mean; the page shows others without."""
 

@@ -40,6 +40,8 @@ from trainers.validation import Validation
 logger = logging.getLogger(__name__)
 
 STAGE = "train_syncnet"
+VERSION = 1
+"""Goes up when the same profile gives other weights, as other sizes behind a network's name do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,7 @@ def new_task(profile: SyncnetProfile) -> SyncNetTask:
     objective = Objective(
         clamp=profile.clamp,
         bce_weight=profile.bce_weight,
-        contrast_weight=profile.contrast_weight if profile.item == "windows" else 0.0,
+        contrast_weight=profile.contrast_weight,
         temperature=profile.temperature,
     )
     seed_all(profile.fit.seed, "weights")
@@ -184,6 +186,7 @@ def _loader(
 
 def _folder(profile: SyncnetProfile, learn: ShardIndex, measure: ShardIndex) -> Path:
     facts = {
+        "version": VERSION,
         "profile": profile.model_dump(),
         "train": learn.fingerprint(),
         "validation": measure.fingerprint(),

@@ -7,7 +7,9 @@ import tarfile
 import fsspec
 import pytest
 
-from tests.trainers.data.made_shards import write_shards
+from pipeline.media.flac import write_flac
+from pipeline.tarshards import write_shard
+from tests.trainers.data.made_shards import ramp, write_sample, write_shards
 from trainers.data.errors import ShardReadError, TrainingDataError
 from trainers.data.index import index_shards, read_members, shard_urls
 
@@ -63,6 +65,25 @@ def test_a_store_of_fsspec_serves_as_well_as_a_folder(shards):
     assert far.urls[0].startswith("memory://")
     assert far.fingerprint() == near.fingerprint()
     assert read_members(far.urls[1], far.spans[2]) == read_members(near.urls[1], near.spans[2])
+
+
+def test_the_same_clips_cut_or_encoded_anew_or_packed_otherwise_are_other_data(tmp_path):
+    """They keep their ids and lengths, so these alone would let an old run pass for the new one."""
+    loose = tmp_path / "loose"
+    samples = [write_sample(loose, clip, 20) for clip in (0, 1)]
+    seen = set()
+    write_shard(tmp_path / "a" / "s-0.tar", samples)
+    seen.add(index_shards(shard_urls(tmp_path / "a")).fingerprint())
+    for clip, sample in enumerate(samples):
+        write_shard(tmp_path / "b" / f"s-{clip}.tar", [sample])
+    seen.add(index_shards(shard_urls(tmp_path / "b")).fingerprint())
+    write_flac(samples[0].files["flac"], ramp(20) * 3, 16_000)
+    write_shard(tmp_path / "c" / "s-0.tar", samples)
+    again = index_shards(shard_urls(tmp_path / "c"))
+    seen.add(again.fingerprint())
+    assert again.clip_ids.tolist() == ["clip000", "clip001"]
+    assert again.num_frames.tolist() == [20, 20]
+    assert len(seen) == 3
 
 
 def test_a_kept_index_is_used_until_the_shard_changes(shards, tmp_path, monkeypatch):

@@ -4,10 +4,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner
 
-from pipeline.errors import SourceError, WeightsError
+from pipeline.errors import ParamsError, SourceError, WeightsError
 from tests.trainers.dubbing.scene import LEFT, Squares, bundle, film, voice
 from trainers.dubbing import video as module
 from trainers.dubbing.dub_command import dub
@@ -43,11 +44,13 @@ def test_a_model_folder_is_used_and_named_as_a_trial(command, workspace):
             **model.facts,
             "frames": 4,
             "resolution_px": 256,
+            "sampling": {"steps": 2, "guidance": 1.0, "temperature": 0.0},
             "sha256": {"vae": {}, "whisper": {}},
         },
     )
-    made = command("--model", "model", "--steps", "1", "--guidance", "1", "--overlap", "2")
+    made = command("--model", "model", "--steps", "1", "--overlap", "2")
     assert made.exit_code == 0, made.output
+    assert "1 steps, guidance 1.0, temperature 0.0" in made.output  # asked for, and the model's
     assert "note: vae=stand-in:blocks: this model is a trial" in made.output
     assert "* face 0: shot 0, 0.00-0.16 s, 60 px" in made.output
     assert "out.mp4: 4 frames at 25 fps, 4 dubbed, 0 of an earlier run; sound flac" in made.output
@@ -57,6 +60,25 @@ def test_the_faces_are_listed_without_a_model(command, workspace):
     made = command("--list-faces")
     assert (made.exit_code, made.output) == (0, "* face 0: shot 0, 0.00-0.16 s, 60 px\n")
     assert not (workspace / "out.mp4").exists()
+
+
+def test_a_full_gpu_is_one_message_with_its_fix(command, workspace, monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    facts = {"frames": 4, "resolution_px": 256, "sha256": {"vae": {}, "whisper": {}}}
+    model = bundle()
+    save_bundle(workspace / "model", model.unet, {**model.facts, **facts})
+    monkeypatch.setattr(module, "dub_video", full)
+    made = command("--model", "model")
+    assert isinstance(made.exception, ParamsError)
+    assert "--precision fp16" in str(made.exception)
+
+
+def test_contradictions_are_refused(command):
+    made = command("--face", "0", "--all-faces")
+    assert isinstance(made.exception, ParamsError)
+    assert "--all-faces" in str(made.exception)
 
 
 def test_what_is_missing_is_named(command):

@@ -106,6 +106,12 @@ def test_a_file_without_sound_is_refused(tmp_path):
         read_sound(film(tmp_path / "v.mp4", 3))
 
 
+def test_more_channels_than_flac_holds_are_refused_before_any_work(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((100, 9)), 16_000, "PCM_16")
+    with pytest.raises(DecodeError, match=r"9 channels.*mix it down"):
+        read_sound(tmp_path / "a.wav")
+
+
 def test_the_same_parts_give_the_same_bytes(tmp_path, clip):
     source = write_sound(tmp_path / "a.m4a", tone(60))
     for suffix in (".mp4", ".mkv"):

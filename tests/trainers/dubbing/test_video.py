@@ -1,6 +1,7 @@
 """Whole videos: what changes, what does not, and what an interruption costs."""
 
 import json
+from dataclasses import replace
 
 import av
 import cv2
@@ -180,6 +181,44 @@ def test_the_output_says_what_made_it(tmp_path, model):
         assert told["stand_ins"] == ["vae=stand-in:blocks", "whisper=stand-in:whisper-tiny"]
 
 
+def test_the_output_tells_nobody_where_its_maker_keeps_files(tmp_path, model):
+    facts = {"profile": {"start": "sd-v1-5:/home/ann/sd.pt"}, "syncnet": "/home/ann/sync.pt"}
+    video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
+    out, _ = dub(replace(model, facts={**model.facts, **facts}), tmp_path, video, sound)
+    with av.open(str(out)) as container:
+        told = container.metadata["comment"]
+    assert json.loads(told)["model"]["syncnet"] == "sync.pt"
+    assert "ann" not in told
+
+
+def test_sound_that_the_container_refuses_becomes_flac(tmp_path, model):
+    video = film(tmp_path / "v.mp4", 3)
+    sound = write_sound(tmp_path / "a.mp3", tone(3, 8000, "libmp3lame", channels=1))
+    out, told = dub(model, tmp_path, video, sound)
+    assert (told.sound_codec, told.sound_copied) == ("flac", False)
+    assert len(frames(out)) == told.num_frames
+
+
+def test_a_model_for_small_faces_dubs_a_video_too(tmp_path):
+    model = bundle(size_px=64, frames=4)
+    video, sound = film(tmp_path / "v.mp4", 4), voice(tmp_path / "a.wav", 4)
+    options = VideoOptions(dub=DubOptions(steps=1, guidance=1.0, overlap_frames=1))
+    dub_video(video, sound, tmp_path / "out.mp4", model, options)
+    before, after = frames(video), frames(tmp_path / "out.mp4")[:4]
+    assert psnr(before[:, *mouth(LEFT)], after[:, *mouth(LEFT)]) < 25
+    assert psnr(before[:, :, 160:], after[:, :, 160:]) > 40
+
+
+def test_a_smaller_painter_paints_the_same_place(tmp_path, model):
+    class Small(Tint):
+        size_px = 64
+
+    video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
+    large, _ = dub(model, tmp_path, video, sound, "large.mp4")
+    small, _ = dub(model, tmp_path, video, sound, "small.mp4", painter=Small)
+    assert psnr(frames(large), frames(small)) > 35
+
+
 def test_the_real_network_with_random_weights_dubs_a_video(tmp_path):
     model = bundle(frames=4)
     video, sound = film(tmp_path / "v.mp4", 4), voice(tmp_path / "a.wav", 4)
@@ -205,6 +244,9 @@ def test_what_cannot_be_dubbed_says_why(tmp_path, model):
         dub(model, tmp_path, sound, sound)
     with pytest.raises(ParamsError, match=r"--overlap 9: .*; give 0 to 8"):
         dub(model, tmp_path, video, sound, dub=DubOptions(overlap_frames=9))
+    (tmp_path / "folder.mp4").mkdir()
+    with pytest.raises(ParamsError, match=r"folder\.mp4: this is a folder"):
+        dub(model, tmp_path, video, sound, "folder.mp4")
     with pytest.raises(ParamsError, match=r"out\.avi: the output must end in \.mp4 or \.mkv"):
         dub(model, tmp_path, video, sound, "out.avi")
     assert not [one for one in tmp_path.iterdir() if one.suffix == ".parts"]

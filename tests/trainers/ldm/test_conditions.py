@@ -47,3 +47,13 @@ def test_decoding_keeps_the_order_of_clips_and_frames():
     blocks = frozen.vae("stand-in:blocks").network
     flat = torch.linspace(-0.8, 0.8, 6).view(2, 1, 3, 1, 1).expand(2, 3, 3, 64, 64)
     assert torch.allclose(decoded(blocks, encoded(blocks, flat)), flat, atol=1e-3)
+
+
+def test_clips_are_decoded_one_by_one(monkeypatch):
+    blocks, sizes = frozen.vae("stand-in:blocks").network, []
+    decode = blocks.decode
+    monkeypatch.setattr(
+        blocks, "decode", lambda latents: (sizes.append(len(latents)), decode(latents))[1]
+    )
+    assert decoded(blocks, torch.zeros(2, 4, 3, 8, 8)).shape == (2, 3, 3, 64, 64)
+    assert sizes == [3, 3]

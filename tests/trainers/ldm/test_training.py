@@ -1,5 +1,6 @@
 """The diffusion trainer: what a step looks at, what it draws, and that a run resumes."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
 from trainers.loop import RunOptions
 from trainers.networks.latentsync_config import STAGES, UNetConfig
 from trainers.networks.latentsync_files import save_safetensors as save_safetensors_unet
+from trainers.networks.public_files import file_sha256
 from trainers.networks.stable_syncnet import StableSyncNet
 from trainers.networks.stable_syncnet_configs import CONFIGS
 from trainers.networks.stable_syncnet_files import save_safetensors
@@ -263,8 +265,22 @@ def test_every_fact_that_decides_the_weights_gives_a_folder_of_its_own(tmp_path,
     assert folder == run_folder(profile, shards)
     assert folder != run_folder(profile.model_copy(update={"noise_alpha": 0.5}), shards)
     assert folder != run_folder(profile, replace(shards, train=shards.train[:1]))
+    assert folder != run_folder(profile, replace(shards, sidecar=True))
     save_safetensors(Path(syncnet), StableSyncNet(CONFIGS["tiny"]))
     assert folder != run_folder(profile, shards)
+
+
+def test_the_place_of_the_weights_it_starts_from_is_no_fact(tmp_path):
+    shards, task = shards_in(tmp_path / "data"), task_of(profile_of())
+    for place in ("here", "there"):
+        save_safetensors_unet(tmp_path / place / "unet.safetensors", task.unet)
+    here, there = (
+        profile_of(start=str(tmp_path / place / "unet.safetensors")) for place in ("here", "there")
+    )
+    assert run_folder(here, shards) == run_folder(there, shards) != run_folder(profile_of(), shards)
+    facts = facts_of(LatentDiffusion(here, new_unet(here), load_parts(here)))
+    assert str(tmp_path) not in json.dumps(facts)
+    assert facts["start_sha256"] == file_sha256(tmp_path / "here" / "unet.safetensors")
 
 
 def test_samples_show_the_real_clip_beside_the_dubbed_one_and_ranks_share_them():
@@ -286,6 +302,23 @@ def test_a_missing_syncnet_names_the_key_and_the_command():
     profile = profile_of(frames=16, sync_weight=0.05, syncnet="nowhere/net.safetensors")
     with pytest.raises(WeightsError, match=r"nowhere/net.safetensors.*syncnet.*train_syncnet"):
         load_parts(profile)
+
+
+def test_a_judge_that_learnt_with_other_sounds_is_refused(tmp_path):
+    path = tmp_path / "net.safetensors"
+    save_safetensors(path, StableSyncNet(CONFIGS["tiny"]), {"profile": {"mel": "compat"}})
+    profile = profile_of(frames=16, sync_weight=0.05, syncnet=str(path))
+    with pytest.raises(ParamsError, match=r"train_ldm.mel: 'exact'.*net.safetensors.*'compat'"):
+        load_parts(profile)
+    load_parts(profile.model_copy(update={"mel": "compat"}))
+
+
+def test_an_encoder_of_another_width_than_the_unets_names_the_key():
+    profile = profile_of(whisper="stand-in:whisper-small")
+    batch = batch_of(profile, 1)
+    wide = {**batch, "tokens": torch.zeros(1, 4, 50, 768)}
+    with pytest.raises(ParamsError, match=r"train_ldm.whisper: stand-in:whisper-small gives 768"):
+        task_of(profile).validate(wide)
 
 
 def test_a_loss_that_needs_16_frames_says_so(syncnet):

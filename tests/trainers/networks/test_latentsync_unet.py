@@ -194,7 +194,8 @@ def test_a_new_network_says_zero_and_new_motion_layers_change_nothing(
 def test_256_and_512_and_other_sizes_go_through(
     network: LatentSyncUNet, shape: tuple[int, int]
 ) -> None:
-    assert {stage.latent_size for stage in STAGES.values()} == {32, 64}
+    published = [stage for stage in STAGES.values() if stage.published_memory_gb]
+    assert {stage.latent_size for stage in published} == {32, 64}
     answer = network(torch.randn(1, 13, 2, *shape), 500, torch.randn(1, 2, 50, 384))
     assert answer.shape == (1, 4, 2, *shape)
     assert answer.isfinite().all()

@@ -11,6 +11,7 @@ from trainers.data.index import shard_urls
 from trainers.distributed import World
 from trainers.players import new_players
 from trainers.step import train_step
+from trainers.syncnet import training
 from trainers.syncnet.training import (
     Shards,
     indexed,
@@ -78,6 +79,13 @@ def test_every_held_out_clip_is_measured_once_whatever_the_number_of_processes(s
         seen.append([(part["clip_id"], part["visual"].sum()) for part in parts if part["keys"]])
     assert seen[0] == seen[1]
     assert sorted(clip for (clip,), _ in seen[0]) == ["clip000", "clip001", "clip002"]
+
+
+def test_a_new_version_of_the_trainer_starts_anew(shards, monkeypatch):
+    folder = run_folder(PROFILE, shards)
+    assert folder == run_folder(PROFILE, shards)
+    monkeypatch.setattr(training, "VERSION", training.VERSION + 1)
+    assert folder != run_folder(PROFILE, shards)
 
 
 def test_first_weights_come_from_the_seed_alone():
