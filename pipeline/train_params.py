@@ -120,7 +120,7 @@ class SyncnetProfile(TrainSection):
     windows_per_clip: Count = 64
     """Items drawn from a clip before it is decoded again."""
     fit: FitParams = FitParams(
-        max_steps=350,
+        max_steps=300,
         learning_rate=1e-3,
         weight_decay=0.05,
         schedule="cosine",

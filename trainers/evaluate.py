@@ -35,7 +35,7 @@ from trainers.metrics.synchrony import SyncJudge
 from trainers.networks.public_files import file_sha256
 from trainers.networks.stable_syncnet import StableSyncNet
 from trainers.networks.stable_syncnet_files import load_safetensors, read_metadata
-from trainers.run_options import split_urls
+from trainers.run_options import fix_cpu_threads, split_urls
 from trainers.syncnet.protocol import evaluate_protocol
 
 SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
@@ -174,6 +174,7 @@ def _network(name: str, metric: str) -> str:
 def evaluate(params: Params, index: ShardIndex, reports: Path) -> dict[str, Any]:
     """Measure both models, write table and samples, and return what `metrics.json` holds."""
     device, section = torch.device(torch_device()), params.evaluate
+    fix_cpu_threads(device)
     sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
     tools = instruments(params, sync, device)
     held_out = HeldOut(index, section, dubber.size_px)

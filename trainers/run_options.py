@@ -16,6 +16,7 @@ from trainers.data.index import shard_urls
 from trainers.loop import RunOptions
 
 LOGS = ("tensorboard", "dvclive")
+CPU_THREADS = 2
 SPEED = ("channels_last", "compile")
 
 
@@ -40,13 +41,13 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
     )
 
 
-def one_thread_on_cpu(device: torch.device) -> None:
-    """Let torch use one thread where it computes on the CPU: several add in another order.
+def fix_cpu_threads(device: torch.device) -> None:
+    """Let torch use always as many threads where it computes on the CPU.
 
-    So weights do not depend on the number of cores. On a GPU the cores prepare the batches.
+    Another number adds in another order: so weights do not depend on the number of cores.
     """
     if device.type == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(CPU_THREADS)
 
 
 def _named(variable: str, known: tuple[str, ...]) -> list[str]:

@@ -25,7 +25,7 @@ from trainers.features import NONE
 from trainers.launch import launch
 from trainers.ldm.bundle import UNET_FILE, read_facts, save_bundle
 from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
-from trainers.run_options import loader_workers, one_thread_on_cpu, run_options, split_urls
+from trainers.run_options import loader_workers, fix_cpu_threads, run_options, split_urls
 
 STAGE = "train_ldm"
 OUT = Path("models") / STAGE
@@ -37,7 +37,7 @@ FEATURES = DATA / "features"
 
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
     """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see."""
-    one_thread_on_cpu(world.device)
+    fix_cpu_threads(world.device)
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])

@@ -21,7 +21,7 @@ from trainers.distributed import World
 from trainers.launch import launch
 from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
 from trainers.preflight.plan import Plan, preflight
-from trainers.run_options import loader_workers, one_thread_on_cpu, run_options, split_urls
+from trainers.run_options import loader_workers, fix_cpu_threads, run_options, split_urls
 from trainers.syncnet.training import (
     Shards,
     indexed,
@@ -45,7 +45,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     Raises:
         PreflightError: a check says that training would be in vain.
     """
-    one_thread_on_cpu(world.device)
+    fix_cpu_threads(world.device)
     profile = SyncnetProfile.model_validate(config["profile"])
     shards, folder = Shards(**config["shards"]), Path(config["folder"])
     _look_first(profile, shards, config["name"], world, folder)
