@@ -25,7 +25,7 @@ from trainers.features import NONE
 from trainers.launch import launch
 from trainers.ldm.bundle import UNET_FILE, read_facts, save_bundle
 from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
-from trainers.run_options import loader_workers, fix_cpu_threads, run_options, split_urls
+from trainers.run_options import fix_cpu_threads, loader_workers, run_options, split_urls
 
 STAGE = "train_ldm"
 OUT = Path("models") / STAGE

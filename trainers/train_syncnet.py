@@ -21,7 +21,7 @@ from trainers.distributed import World
 from trainers.launch import launch
 from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
 from trainers.preflight.plan import Plan, preflight
-from trainers.run_options import loader_workers, fix_cpu_threads, run_options, split_urls
+from trainers.run_options import fix_cpu_threads, loader_workers, run_options, split_urls
 from trainers.syncnet.training import (
     Shards,
     indexed,
