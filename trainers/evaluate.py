@@ -174,7 +174,7 @@ def _network(name: str, metric: str) -> str:
 def evaluate(params: Params, index: ShardIndex, reports: Path) -> dict[str, Any]:
     """Measure both models, write table and samples, and return what `metrics.json` holds."""
     device, section = torch.device(torch_device()), params.evaluate
-    fix_cpu_threads(device)
+    fix_cpu_threads(device, 1)
     sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
     tools = instruments(params, sync, device)
     held_out = HeldOut(index, section, dubber.size_px)

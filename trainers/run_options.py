@@ -16,7 +16,6 @@ from trainers.data.index import shard_urls
 from trainers.loop import RunOptions
 
 LOGS = ("tensorboard", "dvclive")
-CPU_THREADS = 2
 SPEED = ("channels_last", "compile")
 
 
@@ -41,13 +40,13 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
     )
 
 
-def fix_cpu_threads(device: torch.device) -> None:
+def fix_cpu_threads(device: torch.device, threads: int) -> None:
     """Let torch use always as many threads where it computes on the CPU.
 
     Another number adds in another order: so weights do not depend on the number of cores.
     """
     if device.type == "cpu":
-        torch.set_num_threads(CPU_THREADS)
+        torch.set_num_threads(threads)
 
 
 def _named(variable: str, known: tuple[str, ...]) -> list[str]:

@@ -30,6 +30,8 @@ from trainers.run_options import fix_cpu_threads, loader_workers, run_options, s
 STAGE = "train_ldm"
 OUT = Path("models") / STAGE
 REPORTS = Path("reports")
+CPU_THREADS = 1
+"""Two take longer: the `tiny` network is many small layers."""
 MODEL = "model"
 FROM_PROFILE = "profile:"
 FEATURES = DATA / "features"
@@ -37,7 +39,7 @@ FEATURES = DATA / "features"
 
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
     """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see."""
-    fix_cpu_threads(world.device)
+    fix_cpu_threads(world.device, CPU_THREADS)
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])
