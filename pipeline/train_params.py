@@ -169,7 +169,7 @@ class LdmProfile(TrainSection):
     lpips_weight: Weight = 0.1
     trepa_weight: Weight = 10.0
     """A weight of 0 leaves the loss out, and its networks unloaded."""
-    gate: Literal["off", "cutoff", "snr"] = "cutoff"
+    gate: Literal["none", "cutoff", "snr"] = "cutoff"
     gate_max_timestep: Annotated[int, Field(ge=1, le=1000)] = 500
     clamp: bool = True
     antialias: bool = True

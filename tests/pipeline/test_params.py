@@ -38,10 +38,23 @@ def test_the_published_profiles_hold_the_published_numbers():
         assert profile.stage == name
         assert (fit.micro_batch, fit.learning_rate, fit.seed) == (clips, 1e-5, 1247)
         assert (fit.precision, fit.schedule, fit.max_grad_norm) == ("fp16", "constant", 1.0)
-        assert (profile.gate, profile.antialias, profile.audio_dropout) == ("off", False, 0)
+        assert (profile.gate, profile.antialias, profile.audio_dropout) == ("none", False, 0)
         weights = (profile.sync_weight, profile.lpips_weight, profile.trepa_weight)
         trepa = 0 if name == "stage2_efficient" else 10
         assert weights == ((0, 0, 0) if "stage1" in name else (0.05, 0.1, trepa))
+
+
+def test_the_file_still_reads_the_same_after_dvc_has_rewritten_it(tmp_path):
+    from dvc.utils.serialize import modify_yaml  # as `dvc exp run -S` does
+
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text())
+    with modify_yaml(str(path)) as document:
+        document["train_ldm"]["profile"] = "stage2"
+    shipped, found = load_params(ROOT / "params.yaml"), load_params(path)
+    assert found.train_ldm.chosen == shipped.train_ldm.profiles["stage2"]
+    assert found.train_ldm.profiles == shipped.train_ldm.profiles
+    assert found.model_copy(update={"train_ldm": shipped.train_ldm}) == shipped
 
 
 def test_an_unknown_profile_and_an_unknown_key_of_a_profile_name_what_is_known(tmp_path):

@@ -1,4 +1,4 @@
-"""How much a clip's pixel losses count, by its noise level. An option: off is LatentSync.
+"""How much a clip's pixel losses count, by its noise level. An option: none is LatentSync.
 
 Pixel losses judge the one-step estimate of the clean picture. At high noise that estimate is a blur
 and its error is amplified (one_step.py), so these losses then teach little and shake much.
@@ -22,8 +22,8 @@ class TimestepGate:
         ValueError: `max_timestep` or `snr_ceiling` is not positive.
     """
 
-    kind: Literal["off", "cutoff", "snr"] = "off"
-    """off: 1 everywhere. cutoff: 1 up to `max_timestep`, else 0, so that the clip need not even be
+    kind: Literal["none", "cutoff", "snr"] = "none"
+    """none: 1 everywhere. cutoff: 1 up to `max_timestep`, else 0, so that the clip need not even be
     decoded. snr: min(SNR, ceiling) / ceiling, the clipped signal-to-noise weight of Hang et al.,
     "Efficient Diffusion Training via Min-SNR Weighting" (ICCV 2023, arXiv 2303.09556)."""
     max_timestep: int = 500
@@ -38,7 +38,7 @@ class TimestepGate:
 
     def weights(self, timestep_B: Tensor, alphas_cumprod_T: Tensor) -> Tensor:
         """Return a float32 weight (B,) per clip."""
-        if self.kind == "off":
+        if self.kind == "none":
             return torch.ones_like(timestep_B, dtype=torch.float32)
         if self.kind == "cutoff":
             return (timestep_B <= self.max_timestep).float()
