@@ -102,6 +102,7 @@ def _fields(clip: SpeechClip) -> dict[str, object]:
     return {name: getattr(clip, name) for name in SpeechClip.__dataclass_fields__}
 
 
+@pytest.mark.slow
 def test_cleaning_finds_a_clip_that_is_out_of_sync() -> None:
     clips = [talking_clip(seed, 150, 7 if seed == 3 else 0) for seed in range(8)]
     config = CleaningConfig(rounds=2, steps=120)
@@ -126,6 +127,7 @@ def test_folds_never_judge_a_clip_they_trained_on(clips: list[SpeechClip]) -> No
     assert [len(fold.other_backend) for fold in folds] == [1, 0]
 
 
+@pytest.mark.slow
 def test_folds_side_by_side_find_what_they_find_one_after_the_other(
     clips: list[SpeechClip],
 ) -> None:

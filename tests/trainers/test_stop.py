@@ -29,7 +29,10 @@ def expected(tmp_path_factory):
     return finished(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_finishes_the_step_saves_fails_and_a_rerun_ends_at_the_same_weights(
     tmp_path, expected, signum, code
 ):

@@ -132,10 +132,13 @@ def test_any_world_size_sees_the_same_batches(index, expected, world_size):
         assert whole == expected[step]
 
 
+SPAWN = pytest.param(2, "spawn", marks=pytest.mark.slow)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize(
     ("workers", "kind"),
-    [(1, "thread"), (3, "thread"), (1, "fork"), (2, "fork"), (3, "fork"), (2, "spawn")],
+    [(1, "thread"), (3, "thread"), (1, "fork"), (2, "fork"), (3, "fork"), SPAWN],
 )
 def test_any_number_of_workers_gives_the_same_batches(index, expected, workers, kind):
     made = loader(index, workers=workers, worker_kind=kind)
