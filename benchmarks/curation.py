@@ -17,8 +17,8 @@ from pathlib import Path
 import av
 import yaml
 
-from pipeline.funnel import funnel, table_path
-from pipeline.manifest import read_table
+from pipeline.engine.manifest import read_table
+from pipeline.tables.funnel import funnel, table_path
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("ingest", "scenes", "faces", "sync", "quality", "select", "shards", "report")

@@ -19,11 +19,11 @@ import numpy as np
 import torch
 
 from benchmarks.reference import SyncNetPython
-from pipeline.judge.landmark import LandmarkJudge
-from pipeline.judge.syncnet import SyncNetJudge
-from pipeline.judge.syncnet_network import SyncNet
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.syncnet.judge import SyncNetJudge
+from pipeline.judge.syncnet.network import SyncNet
 from tests.golden_rules import rule_frames, rule_sound
-from tests.pipeline.judge.golden_syncnet import TOLERANCE, state
+from tests.pipeline.judge.syncnet.golden_syncnet import TOLERANCE, state
 from tests.pipeline.judge.talking import talking
 
 Answer = TypeVar("Answer")

@@ -22,7 +22,7 @@ import numpy as np
 
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import flac_bytes
-from pipeline.tarshards import PackedSample, write_shard
+from pipeline.shards.tar import PackedSample, write_shard
 from trainers.data.index import ShardIndex, index_shards, shard_urls
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig

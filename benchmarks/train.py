@@ -23,9 +23,9 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.networks.latentsync_config import INPUT_CHANNELS, STAGES, TOKENS_PER_FRAME
-from trainers.networks.stable_syncnet import StableSyncNet
-from trainers.networks.stable_syncnet_configs import CONFIGS
+from trainers.systems.latentsync.unet_config import INPUT_CHANNELS, STAGES, TOKENS_PER_FRAME
+from trainers.systems.stable_syncnet.configs import CONFIGS
+from trainers.systems.stable_syncnet.network import StableSyncNet
 
 UNET = "unet:"
 CPU_CLOCK = "BENCHMARK_CPU_CLOCK" in os.environ
@@ -97,7 +97,7 @@ class UNetWork(nn.Module):
 
     def __init__(self, name: str, checkpointing: bool) -> None:
         super().__init__()
-        from trainers.networks.latentsync_unet import LatentSyncUNet
+        from trainers.systems.latentsync.unet import LatentSyncUNet
 
         self.stage = STAGES[name]
         self.network = LatentSyncUNet(self.stage.unet)

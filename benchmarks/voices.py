@@ -15,10 +15,10 @@ from scipy.signal import resample_poly
 from pipeline.demo.articulation import articulate
 from pipeline.demo.motion import move
 from pipeline.demo.portrait import Framing, framed
-from pipeline.demo.puppet import Puppet
 from pipeline.demo.speech import Speech, speak
-from pipeline.judge.landmark import LandmarkJudge
-from pipeline.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from pipeline.demo.talking_portrait import Puppet
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 TEXTS = {
     "en-us": "A small boat with a blue sail moved past the pier, and nobody but the baker saw it.",

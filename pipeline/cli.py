@@ -13,16 +13,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline import weights as weight_files
 from pipeline.atomic import write_json
-from pipeline.cache import collect_garbage, open_cache
-from pipeline.command import DATA, run_main
 from pipeline.demo.compare import TARGETS, compare, render_table
+from pipeline.engine.cache import collect_garbage, open_cache
+from pipeline.engine.command import DATA, run_main
+from pipeline.engine.manifest import read_table
 from pipeline.errors import ManifestError, TruthError, WeightsError
-from pipeline.funnel import TABLES, funnel, table_path
-from pipeline.judges_used import fallback_notes
-from pipeline.manifest import read_table
-from pipeline.params import load_params
+from pipeline.params.curation import load_params
+from pipeline.tables.funnel import TABLES, funnel, table_path
+from pipeline.tables.judges_used import fallback_notes
+from pipeline.weights import files as weight_files
 
 DEMO = Path("data/demo")
 FEATURES = DATA / "features" / "clips.parquet"
@@ -121,7 +121,7 @@ def judge(
     plot: Annotated[Path | None, typer.Option(help="Folder for a drawing per face.")] = None,
 ) -> None:
     """Print by how many frames sound and lips are apart, for every face of every video."""
-    from pipeline.judge.judge_command import JudgeOptions, judge_videos, sync_params  # loads torch
+    from pipeline.judge.command.run import JudgeOptions, judge_videos, sync_params  # loads torch
 
     sync = sync_params(by, weights=weights, mode=mode, precision=precision)
     options = JudgeOptions(

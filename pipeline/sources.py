@@ -20,7 +20,7 @@ from urllib.parse import quote_from_bytes, urlsplit
 
 import fsspec
 
-from pipeline.cache import digest
+from pipeline.digest import digest
 from pipeline.errors import DISK_ERRORS, SourceError, StorageError, UnreadableError
 
 LIST_FIELDS = ("licence", "speaker", "language", "url")

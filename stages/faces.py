@@ -12,20 +12,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.command import DATA, execute, run_main
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import read_rows
+from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import StorageError
 from pipeline.faces.backend import FaceBackend, open_backend, weights_of
-from pipeline.faces.cutting import CuttingRules, Segment, cut_faces
-from pipeline.funnel import table_path
-from pipeline.manifest import read_rows
+from pipeline.faces.clip_extraction import CuttingRules, Segment, cut_faces
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
-from pipeline.params import FacesParams, load_params
-from pipeline.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Scene, Video
+from pipeline.params.curation import FacesParams, load_params
 from pipeline.sources import local_copy, locations
-from pipeline.stage import Reject, Stage
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Scene, Video
 
 TABLE = table_path(DATA, "faces")
 

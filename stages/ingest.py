@@ -5,16 +5,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline.cache import file_sha256
-from pipeline.command import DATA, execute, run_main
+from pipeline.digest import file_sha256
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.outcome import Outcome, Part
+from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import NotMediaError, UnreadableError
-from pipeline.funnel import table_path
 from pipeline.media.probe import Probe, probe
-from pipeline.outcome import Outcome, Part
-from pipeline.params import load_params
-from pipeline.rows import Video
+from pipeline.params.curation import load_params
 from pipeline.sources import Source, fingerprint, list_sources, local_copy
-from pipeline.stage import Reject, Stage
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Video
 
 TABLE = table_path(DATA, "ingest")
 VIDEO_SUFFIXES = {

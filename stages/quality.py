@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from pipeline.cache import open_cache
-from pipeline.clip_files import ClipFiles, ClipStage
-from pipeline.command import DATA, execute, run_main
+from pipeline.engine.cache import open_cache
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import read_rows
+from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError
-from pipeline.funnel import table_path
-from pipeline.manifest import read_rows
-from pipeline.params import QualityParams, load_params
+from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
-from pipeline.rows import SAMPLE_RATE_HZ, Clip, Quality
-from pipeline.stage import Reject
+from pipeline.tables.clip_files import ClipFiles, ClipStage
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import SAMPLE_RATE_HZ, Clip, Quality
 
 CLIPS = table_path(DATA, "faces")
 TABLE = table_path(DATA, "quality")

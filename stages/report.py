@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.atomic import write_text
-from pipeline.cache import open_cache
-from pipeline.command import DATA, run_main
-from pipeline.funnel import funnel
-from pipeline.judge.calibration import CurvePoint
-from pipeline.judge.landmark import load_calibration
-from pipeline.params import Params, load_params
+from pipeline.engine.cache import open_cache
+from pipeline.engine.command import DATA, run_main
+from pipeline.judge.landmark.calibration import CurvePoint
+from pipeline.judge.landmark.judge import load_calibration
+from pipeline.params.curation import Params, load_params
 from pipeline.report.clips import join_clips, read_tables
 from pipeline.report.page import Inputs, render
 from pipeline.report.strips import OpenArtifact
+from pipeline.tables.funnel import funnel
 
 REPORTS = Path("reports")
 PAGE = "report.html"

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.command import DATA, execute, run_main
-from pipeline.funnel import table_path
-from pipeline.manifest import read_rows
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import read_rows
+from pipeline.engine.stage import Reject, Stage
 from pipeline.media.shots import find_shots
-from pipeline.params import ScenesParams, load_params
-from pipeline.rows import Scene, Video
+from pipeline.params.curation import ScenesParams, load_params
 from pipeline.sources import local_copy, locations
-from pipeline.stage import Reject, Stage
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Scene, Video
 
 TABLE = table_path(DATA, "scenes")
 

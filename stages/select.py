@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.atomic import write_json, write_text
-from pipeline.command import DATA, run_main
-from pipeline.funnel import funnel, table_path
-from pipeline.manifest import read_rows, write_table
-from pipeline.outcome import Outcome, Part
-from pipeline.params import SelectParams, load_params
-from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
-from pipeline.selection import Candidate, decide, split_of
-from pipeline.trust import value_of
+from pipeline.engine.command import DATA, run_main
+from pipeline.engine.manifest import read_rows, write_table
+from pipeline.engine.outcome import Outcome, Part
+from pipeline.params.curation import SelectParams, load_params
+from pipeline.selection.confidence import value_of
+from pipeline.selection.rules import Candidate, decide, split_of
+from pipeline.tables.funnel import funnel, table_path
+from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
 
 REPORTS = Path("reports")
 UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "quality", "select")

@@ -9,22 +9,33 @@ from typing import Any
 import numpy as np
 
 from pipeline.atomic import write_json, write_text
-from pipeline.cache import Cache, canonical_json, file_sha256, open_cache
-from pipeline.clip_files import ClipFiles
-from pipeline.command import DATA, execute, run_main
-from pipeline.correction import Cut, common_interval
-from pipeline.datacard import datacard
+from pipeline.digest import canonical_json, file_sha256
+from pipeline.engine.cache import Cache, open_cache
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import read_rows
+from pipeline.engine.outcome import Outcome
+from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError
-from pipeline.funnel import funnel, table_path
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.landmark import LandmarkJudge, weights_sha256
-from pipeline.manifest import read_rows
+from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
 from pipeline.media.audio import as_int16
 from pipeline.media.encode import trim_clip
 from pipeline.media.flac import read_flac, write_flac
-from pipeline.outcome import Outcome
-from pipeline.params import Params, ShardsParams, load_params
-from pipeline.rows import (
+from pipeline.params.curation import Params, ShardsParams, load_params
+from pipeline.shards.correction import Cut, common_interval
+from pipeline.shards.datacard import datacard
+from pipeline.shards.tar import (
+    MEMBERS,
+    PackedSample,
+    TrainingSample,
+    bucket_of,
+    decode_sample,
+    plan_shards,
+    write_shard,
+)
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.funnel import funnel, table_path
+from pipeline.tables.rows import (
     FPS,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
@@ -34,16 +45,6 @@ from pipeline.rows import (
     Selected,
     SyncScore,
     Video,
-)
-from pipeline.stage import Reject, Stage
-from pipeline.tarshards import (
-    MEMBERS,
-    PackedSample,
-    TrainingSample,
-    bucket_of,
-    decode_sample,
-    plan_shards,
-    write_shard,
 )
 
 OUT = DATA / "shards"

@@ -10,23 +10,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache import Cache, open_cache
-from pipeline.clip_files import ClipFiles
-from pipeline.command import DATA, execute, run_main
+from pipeline.engine.cache import Cache, open_cache
+from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import read_rows
+from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, UnreadableError
-from pipeline.funnel import table_path
 from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.points import SCHEMAS
-from pipeline.judge.syncnet_crops import detector_boxes, render_crops
-from pipeline.manifest import read_rows
+from pipeline.judge.landmark.points import SCHEMAS
+from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.audio import as_int16
 from pipeline.media.excerpt import frames_between
 from pipeline.media.flac import read_flac
-from pipeline.params import load_params
-from pipeline.rows import FPS, Clip, SyncScore, Video
+from pipeline.params.curation import load_params
 from pipeline.sources import local_copy, locations
-from pipeline.stage import Reject, Stage
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import FPS, Clip, SyncScore, Video
 
 TABLE = table_path(DATA, "sync")
 

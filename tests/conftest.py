@@ -15,7 +15,7 @@ def ray_cluster() -> Iterator[None]:
     """One local Ray for all tests of a session, as a stage command would start it."""
     import ray
 
-    from pipeline.ray_connection import connect
+    from pipeline.engine.ray_connection import connect
 
     connect()
     yield

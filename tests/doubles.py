@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, UnreadableError
-from pipeline.stage import Reject, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.funnel import TABLES
-from pipeline.params import Params
+from pipeline.params.curation import Params
+from pipeline.tables.funnel import TABLES
 from tests.conftest import ROOT
 
 MAY_IMPORT = {

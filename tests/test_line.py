@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.cache import file_sha256
-from pipeline.funnel import TABLES, funnel, table_path
-from pipeline.manifest import read_table
-from pipeline.tarshards import read_shards
+from pipeline.digest import file_sha256
+from pipeline.engine.manifest import read_table
+from pipeline.shards.tar import read_shards
+from pipeline.tables.funnel import TABLES, funnel, table_path
 from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent

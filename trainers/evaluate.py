@@ -16,27 +16,27 @@ from typing import Any
 import torch
 
 from pipeline.atomic import write_json, write_text
-from pipeline.command import run_main
+from pipeline.engine.command import run_main
 from pipeline.faces.backend import open_backend
 from pipeline.judge.choice import choose, torch_device
-from pipeline.params import Params, load_params
-from pipeline.train_params import EvaluateParams
-from trainers.data.errors import TrainingDataError
+from pipeline.params.curation import Params, load_params
+from pipeline.params.training import EvaluateParams
 from trainers.data.index import ShardIndex, index_shards
 from trainers.dubbing.generate import DubOptions, dub_faces
-from trainers.ldm.bundle import load_bundle
-from trainers.metrics.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
-from trainers.metrics.dubs import Dubber, Dubs
-from trainers.metrics.features import NONE, fid_network, fvd_network
-from trainers.metrics.held_out import MIN_FRAMES, HeldOut
-from trainers.metrics.samples import write_samples
-from trainers.metrics.summary import for_json, summary, table
-from trainers.metrics.synchrony import SyncJudge
-from trainers.networks.public_files import file_sha256
-from trainers.networks.stable_syncnet import StableSyncNet
-from trainers.networks.stable_syncnet_files import load_safetensors, read_metadata
-from trainers.run_options import fix_cpu_threads, split_urls
-from trainers.syncnet.protocol import evaluate_protocol
+from trainers.errors import TrainingDataError
+from trainers.evaluation.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
+from trainers.evaluation.dubs import Dubber, Dubs
+from trainers.evaluation.foreign_sound import MIN_FRAMES, HeldOut
+from trainers.evaluation.frechet_features import NONE, fid_network, fvd_network
+from trainers.evaluation.sample_videos import write_samples
+from trainers.evaluation.summary import for_json, summary, table
+from trainers.evaluation.synchrony import SyncJudge
+from trainers.frozen.public_files import file_sha256
+from trainers.loop.options import fix_cpu_threads, split_urls
+from trainers.systems.latentsync.bundle import load_bundle
+from trainers.systems.stable_syncnet.files import load_safetensors, read_metadata
+from trainers.systems.stable_syncnet.network import StableSyncNet
+from trainers.systems.stable_syncnet.protocol import evaluate_protocol
 
 SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
 LDM = Path("models/train_ldm")

@@ -9,8 +9,8 @@ imported, and trainers make the features while they read.
 from pathlib import Path
 
 from pipeline.atomic import write_json
-from pipeline.command import DATA, run_main
-from pipeline.params import Params, load_params
+from pipeline.engine.command import DATA, run_main
+from pipeline.params.curation import Params, load_params
 
 OUT = DATA / "features"
 INDEX = "index.json"
@@ -29,7 +29,7 @@ def run(params: Params, shards: Path = DATA / "shards", out: Path = OUT) -> None
     if params.features.whisper == NONE:
         _leave_none(out)
         return
-    from trainers.audio.sidecar_stage import make_features  # torch, transformers: seconds
+    from trainers.sidecar.stage import make_features  # torch, transformers: seconds
 
     make_features(params, shards, out)
 

@@ -14,18 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import replacing, write_json
-from pipeline.command import DATA, run_main
+from pipeline.engine.command import DATA, run_main
 from pipeline.errors import ParamsError
-from pipeline.params import load_params
-from pipeline.train_params import FeaturesParams, LdmProfile, TrainLdmParams
-from trainers.audio.whisper_sidecar import prepare_whisper
-from trainers.curves import write_curves
-from trainers.distributed import World
+from pipeline.params.curation import load_params
+from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.features import NONE
-from trainers.launch import launch
-from trainers.ldm.bundle import UNET_FILE, read_facts, save_bundle
-from trainers.ldm.training import LdmShards, bundle_facts, run_folder, train
-from trainers.run_options import fix_cpu_threads, loader_workers, run_options, split_urls
+from trainers.loop.curves import write_curves
+from trainers.loop.options import fix_cpu_threads, loader_workers, run_options, split_urls
+from trainers.processes.launch import launch
+from trainers.processes.world import World
+from trainers.sidecar.reader import prepare_whisper
+from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
+from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
 
 STAGE = "train_ldm"
 OUT = Path("models") / STAGE

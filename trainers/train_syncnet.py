@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import replacing, write_json
-from pipeline.command import run_main
-from pipeline.params import load_params
-from pipeline.train_params import SyncnetProfile
-from trainers.curves import write_curves
-from trainers.distributed import World
-from trainers.launch import launch
-from trainers.networks.stable_syncnet_files import save_checkpoint, save_safetensors
-from trainers.preflight.plan import Plan, preflight
-from trainers.run_options import fix_cpu_threads, loader_workers, run_options, split_urls
-from trainers.syncnet.training import (
+from pipeline.engine.command import run_main
+from pipeline.params.curation import load_params
+from pipeline.params.training import SyncnetProfile
+from trainers.loop.curves import write_curves
+from trainers.loop.options import fix_cpu_threads, loader_workers, run_options, split_urls
+from trainers.processes.launch import launch
+from trainers.processes.world import World
+from trainers.systems.stable_syncnet.files import save_checkpoint, save_safetensors
+from trainers.systems.stable_syncnet.preflight.plan import Plan, preflight
+from trainers.systems.stable_syncnet.training import (
     Shards,
     indexed,
     new_task,

@@ -13,13 +13,13 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 from pipeline.atomic import write_text
-from pipeline.command import run_main
+from pipeline.engine.command import run_main
 from pipeline.errors import ManifestError
-from pipeline.params import Params, load_params
+from pipeline.params.curation import Params, load_params
 from pipeline.report import wording
 from pipeline.report.histogram import HEIGHT, WIDTH, number
 from trainers.page.bars import offset_histograms
-from trainers.page.curves import (
+from trainers.page.charts import (
     Chart,
     Rows,
     learning_chart,
@@ -27,8 +27,8 @@ from trainers.page.curves import (
     syncnet_charts,
     term_charts,
 )
-from trainers.page.facts import Table, flat_rows, settings, stand_ins, tables
-from trainers.page.samples import Samples, read_samples
+from trainers.page.embedded_samples import Samples, read_samples
+from trainers.page.fact_tables import Table, flat_rows, settings, stand_ins, tables
 
 PAGE = "training.html"
 

@@ -10,12 +10,12 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cache import Cache, open_cache
 from pipeline.demo.matching import Match, Row, Tables, match_clips
 from pipeline.demo.truth import FileTruth, read_truth
-from pipeline.funnel import table_path
-from pipeline.manifest import read_table
-from pipeline.rows import FPS
+from pipeline.engine.cache import Cache, open_cache
+from pipeline.engine.manifest import read_table
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import FPS
 
 CUT_TOLERANCE_FRAMES = 1
 OFFSET_TOLERANCE_FRAMES = 1

@@ -14,10 +14,10 @@ import cv2
 from tqdm import tqdm
 
 from pipeline.demo import scenario
-from pipeline.demo.film import Format, write_film
-from pipeline.demo.films import FILMS, WRECKS
+from pipeline.demo.catalogue import FILMS, WRECKS
+from pipeline.demo.film_rendering import Play, rehearse
+from pipeline.demo.film_writer import Format, write_film
 from pipeline.demo.scenario import Ending, Film, Wreck
-from pipeline.demo.stageplay import Play, rehearse
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Box

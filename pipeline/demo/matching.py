@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.cache import Cache
 from pipeline.demo.truth import Face, FileTruth
-from pipeline.funnel import TABLES, table_path
-from pipeline.manifest import read_table
+from pipeline.engine.cache import Cache
+from pipeline.engine.manifest import read_table
+from pipeline.tables.funnel import TABLES, table_path
 
 MIN_IOU = 0.5
 Row = Mapping[str, Any]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pipeline.demo.film import Format
+from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
 from pipeline.demo.portrait import Sitter
 

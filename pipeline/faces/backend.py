@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params import FacesParams
+from pipeline.params.curation import FacesParams
 
 Frame = NDArray[np.uint8]
 """H x W x 3, RGB."""

@@ -25,7 +25,7 @@ from insightface.model_zoo import model_zoo
 from insightface.utils.storage import ensure_available
 from numpy.typing import NDArray
 
-from pipeline.cache import file_sha256
+from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.faces import boxes
 from pipeline.faces.backend import (

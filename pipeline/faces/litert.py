@@ -15,7 +15,6 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from pipeline import weights
 from pipeline.faces import boxes
 from pipeline.faces.backend import (
     MIN_SCORE,
@@ -26,6 +25,7 @@ from pipeline.faces.backend import (
     box_of,
     longer_side,
 )
+from pipeline.weights import files as weights
 
 MIN_DETECTION_SCORE = 0.5
 SURE_SCORE = 0.9

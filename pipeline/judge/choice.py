@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import WeightsError, WeightsUnavailableError
-from pipeline.judge import landmark
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.landmark import LandmarkJudge
-from pipeline.params import SyncParams
+from pipeline.judge.landmark import judge as landmark
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.params.curation import SyncParams
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
@@ -73,8 +73,8 @@ class Choice:
         if self.judge == "landmark":
             self._compare(landmark.WEIGHTS_PATH, landmark.weights_sha256())
             return LandmarkJudge.load()
-        from pipeline.judge import syncnet_weights  # the landmark judge needs none of it
-        from pipeline.judge.syncnet import SyncNetJudge
+        from pipeline.judge.syncnet import weights as syncnet_weights  # the landmark judge needs
+        from pipeline.judge.syncnet.judge import SyncNetJudge  # none of these
 
         file = syncnet_weights.find(self.path)
         self._compare(file, syncnet_weights.digest(file))
@@ -101,7 +101,7 @@ def choose(params: SyncParams) -> Choice:
     """
     if params.judge == "landmark":
         return _landmark()
-    from pipeline.judge import syncnet_weights
+    from pipeline.judge.syncnet import weights as syncnet_weights
 
     try:
         file = syncnet_weights.find(params.syncnet_weights)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StorageError
 from pipeline.media.container import decode_stream, open_media, require_audio
-from pipeline.rows import SAMPLE_RATE_HZ
+from pipeline.tables.rows import SAMPLE_RATE_HZ
 
 JUMP_S = 0.03
 """A frame this far from where its predecessor ended begins a new run at once."""

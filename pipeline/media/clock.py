@@ -16,7 +16,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
-from pipeline.rows import FPS
+from pipeline.tables.rows import FPS
 
 MAX_GAP_S = 600
 """A longer pause between two frames is taken for broken timestamps, not for a still picture."""

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DecodeError, StorageError
 from pipeline.media.container import as_media_error, local_url, open_media, require_video
 from pipeline.media.picture import EXACT, Picture
-from pipeline.rows import FPS
+from pipeline.tables.rows import FPS
 
 _MUXER = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": "12800"}
 _X264 = {

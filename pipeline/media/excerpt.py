@@ -19,7 +19,7 @@ from pipeline.media.container import decode_stream, open_media, require_video
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.picture import Picture, displayed_size
 from pipeline.media.probe import Probe
-from pipeline.rows import FPS, Video
+from pipeline.tables.rows import FPS, Video
 
 SEEKABLE = frozenset({"mp4", "matroska"})
 """Containers that list their key frames and store presentation times."""

@@ -30,7 +30,7 @@ CUT_OFF_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What `pipeline.rows.Video` says about a file's content; same names, same units."""
+    """What `pipeline.tables.rows.Video` says about a file's content; same names, same units."""
 
     container: str
     duration_s: float = 0.0

@@ -17,8 +17,8 @@ from pipeline.media.container import local_url, open_media, require_video
 from pipeline.media.frames import read_video_clock, timed_frames
 from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
-from pipeline.params import ScenesParams
-from pipeline.rows import FPS, Video
+from pipeline.params.curation import ScenesParams
+from pipeline.tables.rows import FPS, Video
 
 WINDOW = 2
 """Frames before and after, with whose change the detector compares the change of one frame."""

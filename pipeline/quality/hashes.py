@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, dctn
 
-from pipeline.rows import SAMPLE_RATE_HZ
+from pipeline.tables.rows import SAMPLE_RATE_HZ
 
 _GRID = 8
 _SPATIAL = 4

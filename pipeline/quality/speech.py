@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
-from pipeline.cache import file_sha256
+from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 
 WINDOW = 512

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pipeline.funnel import TABLES, table_path
-from pipeline.manifest import read_table
-from pipeline.outcome import STATUSES
-from pipeline.rows import FPS
+from pipeline.engine.manifest import read_table
+from pipeline.engine.outcome import STATUSES
+from pipeline.tables.funnel import TABLES, table_path
+from pipeline.tables.rows import FPS
 
 Record = Mapping[str, Any]
 Ending = Literal["accepted", "rejected", "undecided"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.params import SelectParams
+from pipeline.params.curation import SelectParams
 from pipeline.report.clips import ClipFacts
 
 WIDTH, HEIGHT = 320, 120

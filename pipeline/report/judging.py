@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.judge.calibration import CurvePoint
-from pipeline.judges_used import fallback_notes, judges_used
-from pipeline.params import SelectParams
-from pipeline.report.calibration import Plot, plots
+from pipeline.judge.landmark.calibration import CurvePoint
+from pipeline.params.curation import SelectParams
 from pipeline.report.clips import ClipFacts, Tables
 from pipeline.report.histogram import Histogram, Measure, histogram
+from pipeline.report.threshold_cost import Plot, plots
+from pipeline.tables.judges_used import fallback_notes, judges_used
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,16 +9,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.judge.calibration import CurvePoint
-from pipeline.outcome import STATUSES
-from pipeline.params import Params
+from pipeline.engine.outcome import STATUSES
+from pipeline.judge.landmark.calibration import CurvePoint
+from pipeline.params.curation import Params
 from pipeline.quality import speech
 from pipeline.report import wording
 from pipeline.report.clips import ClipFacts, Tables, failures
 from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
 from pipeline.report.judging import judging
 from pipeline.report.strips import CURVE_HEIGHT, CURVE_WIDTH, OpenArtifact, make_strip, sample
-from pipeline.weights import list_weights
+from pipeline.weights.files import list_weights
 
 PACKAGES = (
     "lipforge",

@@ -12,7 +12,7 @@ import av
 import cv2
 
 from pipeline.report.clips import ClipFacts
-from pipeline.rows import FPS
+from pipeline.tables.rows import FPS
 
 FRAMES = 8
 FRAME_PX = 144

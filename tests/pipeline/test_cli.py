@@ -5,12 +5,12 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cache import open_cache
 from pipeline.cli import StageName, app
+from pipeline.engine.cache import open_cache
+from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ManifestError, ParamsError, WeightsError
-from pipeline.funnel import TABLES, table_path
-from pipeline.manifest import write_table
-from pipeline.outcome import Outcome, Part
+from pipeline.tables.funnel import TABLES, table_path
 from tests.conftest import ROOT
 from tests.doubles import Half
 

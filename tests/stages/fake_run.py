@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.funnel import table_path
-from pipeline.manifest import write_table
-from pipeline.outcome import Outcome, Part
-from pipeline.rows import Clip, Quality, Sample, Scene, Selected, SyncScore, Video
+from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import Outcome, Part
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Clip, Quality, Sample, Scene, Selected, SyncScore, Video
 
 HOSTILE = (
     "<script>document.title='owned'</script>.mp4",

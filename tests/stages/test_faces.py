@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipeline import weights
+from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.faces.backend import Frame
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import read_video
 from pipeline.media.probe import probe
-from pipeline.params import FacesParams
-from pipeline.rows import Clip, Video
-from pipeline.stage import Reject
+from pipeline.params.curation import FacesParams
+from pipeline.tables.rows import Clip, Video
+from pipeline.weights import files as weights
 from stages.faces import Faces, VideoShots
 from tests.media import Sound, frame_times, write_video
 

@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache import LocalCache, file_sha256
-from pipeline.command import run_stage
-from pipeline.outcome import Outcome
-from pipeline.runner import SerialRunner
+from pipeline.digest import file_sha256
+from pipeline.engine.cache import LocalCache
+from pipeline.engine.command import run_stage
+from pipeline.engine.outcome import Outcome
+from pipeline.engine.runner import SerialRunner
 from pipeline.sources import list_sources
 from stages.ingest import Ingest, finish
 from tests.media import Sound, beep_flash, write_video

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.params import QualityParams
+from pipeline.params.curation import QualityParams
 from pipeline.quality.landmarks import INSIGHTFACE106, MESH468
-from pipeline.rows import Quality
+from pipeline.tables.rows import Quality
 from stages.quality import QualityStage
 from tests.pipeline.quality.synthetic import Recipe, make_clip, texture, track
 

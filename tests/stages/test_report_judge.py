@@ -7,14 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.datacard import datacard
-from pipeline.funnel import funnel, table_path
-from pipeline.judge.calibration import CurvePoint
-from pipeline.params import Params, SelectParams
-from pipeline.report.calibration import plots
+from pipeline.judge.landmark.calibration import CurvePoint
+from pipeline.params.curation import Params, SelectParams
 from pipeline.report.clips import Tables, join_clips, read_tables
 from pipeline.report.histogram import WIDTH
 from pipeline.report.judging import Judging, judging
+from pipeline.report.threshold_cost import plots
+from pipeline.shards.datacard import datacard
+from pipeline.tables.funnel import funnel, table_path
 from stages.report import build_report
 from tests.stages.fake_run import HOSTILE, write_run
 from tests.stages.test_report import Page

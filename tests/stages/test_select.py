@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from pipeline.funnel import table_path
-from pipeline.manifest import read_table, write_table
-from pipeline.outcome import Outcome, Part
-from pipeline.rows import Clip, Quality, Scene, SyncScore, Video
-from pipeline.selection import Candidate
+from pipeline.engine.manifest import read_table, write_table
+from pipeline.engine.outcome import Outcome, Part
+from pipeline.selection.rules import Candidate
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, Video
 from stages.select import select
-from tests.pipeline.test_selection import PARAMS, candidate
+from tests.pipeline.selection.test_rules import PARAMS, candidate
 
 SPEAKER = candidate("a", track=0, probability=0.97)
 LISTENER = candidate("b", track=1, probability=0.3, mouth_movement=0.0)

@@ -8,19 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache import LocalCache, file_sha256
-from pipeline.clip_files import ClipFiles
-from pipeline.correction import common_interval
+from pipeline.digest import file_sha256
+from pipeline.engine.cache import LocalCache
+from pipeline.engine.stage import Reject
 from pipeline.judge.curve import JudgeResult, read_curve
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
-from pipeline.params import ShardsParams
-from pipeline.rows import Clip, Quality, Selected, SyncScore, Video
-from pipeline.stage import Reject
-from pipeline.tarshards import (
+from pipeline.params.curation import ShardsParams
+from pipeline.shards.correction import common_interval
+from pipeline.shards.tar import (
     MEMBERS,
     PackedSample,
     bucket_of,
@@ -28,9 +27,11 @@ from pipeline.tarshards import (
     read_shards,
     write_shard,
 )
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
 from stages.shards import SelectedClip, Shards, pack, write_streams
 from tests.media import beep_flash, measure_av_error_s
-from tests.pipeline.test_selection import GOOD, candidate
+from tests.pipeline.selection.test_rules import GOOD, candidate
 
 
 def clip_files(source: Path, folder: Path) -> tuple[int, dict[str, Path]]:
@@ -172,7 +173,7 @@ def test_a_full_disk_leaves_no_tar(tmp_path, monkeypatch):
 
 
 def test_the_index_says_what_lies_in_the_folder(tmp_path):
-    from pipeline.rows import Sample
+    from pipeline.tables.rows import Sample
 
     cache = LocalCache(tmp_path / "cache")
     key = "ab" * 32

@@ -4,24 +4,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.cache import LocalCache
-from pipeline.clip_files import ClipFiles
-from pipeline.command import item_key
+from pipeline.engine.cache import LocalCache
+from pipeline.engine.command import item_key
+from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import Outcome, Part
+from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, MediaError
-from pipeline.funnel import table_path
 from pipeline.judge.choice import NOT_FETCHED, Choice, choose
-from pipeline.judge.syncnet_crops import detector_boxes, render_crops
-from pipeline.manifest import write_table
+from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
-from pipeline.outcome import Outcome, Part
-from pipeline.params import SyncParams
-from pipeline.rows import Clip, SyncScore, Video
-from pipeline.stage import Reject
+from pipeline.params.curation import SyncParams
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Clip, SyncScore, Video
 from stages.sync import ClipToJudge, Sync, clips_to_judge
 from tests.media import frame_times, textured_shot, write_video
-from tests.pipeline.judge.fake_syncnet import FakeSyncNet
+from tests.pipeline.judge.syncnet.fake_syncnet import FakeSyncNet
 from tests.pipeline.judge.talking import talking
 
 BOX = (40.0, 30.0, 100.0, 100.0)

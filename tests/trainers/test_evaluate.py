@@ -9,18 +9,18 @@ import torch
 
 from pipeline.errors import WeightsError
 from pipeline.faces.litert import installed_weights
-from pipeline.params import Params
-from pipeline.train_params import EvaluateParams
+from pipeline.params.curation import Params
+from pipeline.params.training import EvaluateParams
 from tests.trainers.data.made_shards import write_shards
 from trainers import evaluate as stage
 from trainers.data.index import index_shards, shard_urls
-from trainers.ldm.bundle import save_bundle
-from trainers.metrics.summary import for_json
-from trainers.networks.latentsync_config import STAGES
-from trainers.networks.latentsync_unet import LatentSyncUNet
-from trainers.networks.stable_syncnet import StableSyncNet
-from trainers.networks.stable_syncnet_configs import CONFIGS
-from trainers.networks.stable_syncnet_files import save_safetensors
+from trainers.evaluation.summary import for_json
+from trainers.systems.latentsync.bundle import save_bundle
+from trainers.systems.latentsync.unet import LatentSyncUNet
+from trainers.systems.latentsync.unet_config import STAGES
+from trainers.systems.stable_syncnet.configs import CONFIGS
+from trainers.systems.stable_syncnet.files import save_safetensors
+from trainers.systems.stable_syncnet.network import StableSyncNet
 
 SECTION = EvaluateParams(
     clips=2, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"

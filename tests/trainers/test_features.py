@@ -13,26 +13,27 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.cache import LocalCache, file_sha256
+from pipeline.digest import file_sha256
+from pipeline.engine.cache import LocalCache
+from pipeline.engine.manifest import read_table
 from pipeline.errors import ParamsError, TooManyFailuresError
-from pipeline.manifest import read_table
 from pipeline.media.flac import write_flac
-from pipeline.params import Params, RunParams
-from pipeline.tarshards import write_shard
-from pipeline.train_params import FeaturesParams
+from pipeline.params.curation import Params, RunParams
+from pipeline.params.training import FeaturesParams
+from pipeline.shards.tar import write_shard
 from tests.conftest import ROOT
 from tests.trainers.data.made_shards import ramp, write_sample
 from trainers import features
-from trainers.audio import sidecar_stage
-from trainers.audio.whisper import WhisperFeatures
-from trainers.audio.whisper_files import WhisperIdentity
-from trainers.audio.whisper_prepare import PrepareWhisper
-from trainers.audio.whisper_sidecar import SidecarWhisper, prepare_whisper
 from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.errors import TrainingDataError
 from trainers.data.index import index_shards, read_members, shard_urls
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
+from trainers.errors import TrainingDataError
+from trainers.frozen.whisper import WhisperFeatures
+from trainers.frozen.whisper_files import WhisperIdentity
+from trainers.frozen.whisper_prepare import PrepareWhisper
+from trainers.sidecar import stage as sidecar_stage
+from trainers.sidecar.reader import SidecarWhisper, prepare_whisper
 
 SOURCE = "stand-in:whisper-tiny"
 PARAMS = Params(features=FeaturesParams(whisper=SOURCE), run=RunParams(max_failed_fraction=0.5))
@@ -96,7 +97,7 @@ def digests(folder):
 
 def test_none_leaves_an_index_that_says_so_and_imports_nothing_heavy(workspace):
     command = (
-        "import sys; from pathlib import Path; from pipeline.params import Params;"
+        "import sys; from pathlib import Path; from pipeline.params.curation import Params;"
         "from trainers import features; features.run(Params(), Path('shards'), Path('features'));"
         "assert not {'torch', 'transformers', 'ray'} & set(sys.modules)"
     )

@@ -3,11 +3,11 @@
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.train_params import LdmProfile, TrainLdmParams
+from pipeline.params.training import LdmProfile, TrainLdmParams
 from tests.trainers.data.made_shards import write_shards
 from trainers.data.index import shard_urls
-from trainers.ldm.bundle import UNET_FILE
-from trainers.ldm.training import LdmShards, run_folder
+from trainers.systems.latentsync.bundle import UNET_FILE
+from trainers.systems.latentsync.training import LdmShards, run_folder
 from trainers.train_ldm import MODEL, with_start
 
 ONLY_NOISE = {"sync_weight": 0.0, "lpips_weight": 0.0, "trepa_weight": 0.0}

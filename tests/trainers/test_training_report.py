@@ -12,12 +12,12 @@ import pytest
 
 from pipeline.errors import ManifestError
 from pipeline.media.encode import write_clip
-from pipeline.params import Params
+from pipeline.params.curation import Params
 from tests.stages.test_report import Page, browse
 from trainers.page.bars import offset_histograms
-from trainers.page.curves import MOST_POINTS, learning_chart, syncnet_charts, term_charts
-from trainers.page.facts import stand_ins, tables
-from trainers.page.samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
+from trainers.page.charts import MOST_POINTS, learning_chart, syncnet_charts, term_charts
+from trainers.page.embedded_samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
+from trainers.page.fact_tables import stand_ins, tables
 from trainers.training_report import build_training_report
 
 HOSTILE = "<script>document.title='owned'</script>"

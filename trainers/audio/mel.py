@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 Doubles = NDArray[np.float64]
 WindowStart = Literal["exact", "compat"]

@@ -17,7 +17,7 @@ from pipeline.errors import DecodeError
 from pipeline.media.container import as_media_error, require_video
 from pipeline.media.flac import read_flac
 from pipeline.media.picture import EXACT, SD_LINES
-from pipeline.rows import SAMPLES_PER_FRAME
+from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
 """Numbers of ITU-T H.273, table 4, as in pipeline/media/picture.py."""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from webdataset.shardlists import expand_urls
 
 from pipeline.atomic import write_text
-from trainers.data.errors import ShardReadError, TrainingDataError
+from trainers.errors import ShardReadError, TrainingDataError
 
 MEMBERS = ("mp4", "flac")
 """What training reads of a sample; its JSON is read here."""

@@ -24,10 +24,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import MediaError
 from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.errors import TrainingDataError, too_many
 from trainers.data.index import ShardIndex, read_members
 from trainers.data.order import Order, OrderConfig, Pick
 from trainers.data.windows import Item, MakeItem, Prepare
+from trainers.errors import TrainingDataError, too_many
 
 logger = logging.getLogger(__name__)
 

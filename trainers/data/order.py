@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.errors import TrainingDataError
+from trainers.errors import TrainingDataError
 
 _EPOCH, _LANES, _STRATA, _DRAW, _SUBSTITUTE = range(5)
 """What a random stream is for; part of its seed."""

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 
-from pipeline.rows import SAMPLES_PER_FRAME
+from pipeline.tables.rows import SAMPLES_PER_FRAME
 from trainers.data.augment import Augmentation, augmented, draw_augmentation
 from trainers.data.clip import DecodedClip
 

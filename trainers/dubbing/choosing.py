@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from pipeline.errors import SourceError
-from pipeline.rows import FPS
-from trainers.dubbing.traces import FaceTrace
+from pipeline.tables.rows import FPS
+from trainers.dubbing.face_tracks import FaceTrace
 
 ALL: Literal["all"] = "all"
 MAIN: Literal["main"] = "main"

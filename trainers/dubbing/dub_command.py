@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.console import Console
 
-from pipeline.command import run_main
+from pipeline.engine.command import run_main
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipeline.params import FacesParams, ScenesParams
+    from pipeline.params.curation import FacesParams, ScenesParams
     from trainers.dubbing.options import Dubbed, VideoOptions
-    from trainers.ldm.bundle import LdmBundle
+    from trainers.systems.latentsync.bundle import LdmBundle
 
 PARAMS = Path("params.yaml")
 MODEL = Path("models/train_ldm")
@@ -99,7 +99,7 @@ def _with_sampling(
 
 def _workspace() -> "tuple[FacesParams, ScenesParams]":
     """Return how this project finds faces and cuts, or the defaults outside of a project."""
-    from pipeline.params import FacesParams, ScenesParams, load_params
+    from pipeline.params.curation import FacesParams, ScenesParams, load_params
 
     if not PARAMS.exists():
         return FacesParams(), ScenesParams()
@@ -112,7 +112,7 @@ def _model(folder: Path, device: str) -> "LdmBundle":
 
     from pipeline.errors import ParamsError
     from trainers.dubbing.video import stand_ins
-    from trainers.ldm.bundle import load_bundle
+    from trainers.systems.latentsync.bundle import load_bundle
 
     bundle = load_bundle(folder)
     try:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainers.dubbing.hearing import Hearing
-from trainers.dubbing.windows import first_window_of, windows_of
-from trainers.ldm.bundle import LdmBundle
-from trainers.ldm.sampling import sample
-from trainers.losses.noise import shared_noise
-from trainers.networks.latent_vae import LATENT_CHANNELS, PIXELS_PER_LATENT
+from trainers.dubbing.overlapping_windows import first_window_of, windows_of
+from trainers.frozen.latent_vae import LATENT_CHANNELS, PIXELS_PER_LATENT
+from trainers.systems.latentsync.bundle import LdmBundle
+from trainers.systems.latentsync.losses.noise import shared_noise
+from trainers.systems.latentsync.sampling import sample
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 

@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.rows import FPS, SAMPLES_PER_FRAME
-from trainers.audio.whisper import WhisperFeatures, whisper_windows
+from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
+from trainers.frozen.whisper import WhisperFeatures, whisper_windows
 
 PIECE_FRAMES = 30 * FPS
 MARGIN_FRAMES = 2 * FPS

@@ -10,7 +10,7 @@ import av
 
 from pipeline.errors import ParamsError, StorageError
 from pipeline.media.container import local_url, open_media, require_video
-from pipeline.rows import FPS
+from pipeline.tables.rows import FPS
 from trainers.dubbing.sound import Packet, SoundTrack
 
 _CONTAINERS = {

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.params import FacesParams, ScenesParams
+from pipeline.params.curation import FacesParams, ScenesParams
 from trainers.dubbing.choosing import MAIN, Choice
+from trainers.dubbing.face_tracks import FaceTrace
 from trainers.dubbing.generate import DubOptions
 from trainers.dubbing.timeline import Longer, Shorter
-from trainers.dubbing.traces import FaceTrace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

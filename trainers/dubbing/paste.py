@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.faces import alignment
 from pipeline.faces.backend import Frame
-from trainers.ldm.masks import keep_mask
+from trainers.systems.latentsync.masks import keep_mask
 
 EDGE_SHARE = 20
 MIN_REDUCTION = 2

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.rows import FPS
-from trainers.dubbing.traces import FaceTrace
+from pipeline.tables.rows import FPS
+from trainers.dubbing.face_tracks import FaceTrace
 
 Longer = Literal["loop", "freeze", "cut"]
 Shorter = Literal["cut", "keep"]

@@ -13,27 +13,27 @@ import numpy as np
 import torch
 
 from pipeline.atomic import replacing
-from pipeline.cache import canonical_json, file_sha256
+from pipeline.digest import canonical_json, file_sha256
 from pipeline.errors import MediaError, ParamsError, SourceError, WeightsError
 from pipeline.faces.backend import Frame, open_backend, weights_of
-from pipeline.faces.cutting import CuttingRules
+from pipeline.faces.clip_extraction import CuttingRules
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import Probe, probe
 from pipeline.media.shots import find_shots
-from pipeline.rows import FPS, SAMPLES_PER_FRAME
+from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
 from trainers.dubbing.choosing import choose
+from trainers.dubbing.face_tracks import FaceTrace, trace_faces
+from trainers.dubbing.finished_parts import Parts, only_one
 from trainers.dubbing.generate import DubOptions, LdmPainter, Painter
 from trainers.dubbing.join import check_suffix, join
 from trainers.dubbing.options import Dubbed, VideoOptions
-from trainers.dubbing.parts import Parts, only_one
 from trainers.dubbing.sound import COPIED, SoundFacts, SoundTrack, read_sound, same_samples
 from trainers.dubbing.source import Pictures
 from trainers.dubbing.stream import Film, dubbed_frames
 from trainers.dubbing.timeline import Run, Timeline, runs_of, timeline_of
-from trainers.dubbing.traces import FaceTrace, trace_faces
-from trainers.ldm.bundle import LdmBundle
+from trainers.systems.latentsync.bundle import LdmBundle
 
 VERSION = 1
 """Of what this package does with the same input: parts of another version are not used."""

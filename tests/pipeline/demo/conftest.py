@@ -7,8 +7,8 @@ import pytest
 from pipeline.demo.articulation import articulate
 from pipeline.demo.motion import move
 from pipeline.demo.portrait import Framing, framed
-from pipeline.demo.puppet import Puppet
 from pipeline.demo.speech import Speech, speak
+from pipeline.demo.talking_portrait import Puppet
 from pipeline.errors import WeightsError
 from pipeline.faces.litert import LiteRTBackend
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from pipeline.demo.catalogue import WRECKS
 from pipeline.demo.corpus import render_files
-from pipeline.demo.film import Format
-from pipeline.demo.films import WRECKS
+from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
 from pipeline.demo.scenario import Actor, Film, Shot, Wreck
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from pipeline.cache import LocalCache
 from pipeline.demo.compare import _paired, compare, render_table
 from pipeline.demo.truth import Face, FileTruth, write_truth
+from pipeline.engine.cache import LocalCache
+from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ManifestError
-from pipeline.funnel import table_path
-from pipeline.manifest import write_table
-from pipeline.outcome import Outcome, Part
-from pipeline.rows import Clip, Sample, Scene, Selected, SyncScore, Video
+from pipeline.tables.funnel import table_path
+from pipeline.tables.rows import Clip, Sample, Scene, Selected, SyncScore, Video
 
 KEPT = {"status": "kept", "reasons": []}
 LEFT, RIGHT = (10.0, 10.0, 90.0, 110.0), (210.0, 10.0, 290.0, 110.0)

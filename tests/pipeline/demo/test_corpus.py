@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.demo.catalogue import FILMS, WRECKS
 from pipeline.demo.corpus import render_files
-from pipeline.demo.films import FILMS, WRECKS
+from pipeline.demo.film_rendering import rehearse
 from pipeline.demo.scenario import Shot
-from pipeline.demo.stageplay import rehearse
 from pipeline.demo.truth import Face, FileTruth, read_truth
 from pipeline.errors import EmptyFileError, MediaError, NotMediaError
 from pipeline.faces.backend import box_of, longer_side
@@ -22,7 +22,7 @@ from pipeline.faces.litert import LiteRTBackend
 from pipeline.media.audio import decode_audio
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
-from pipeline.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from tests.pipeline.demo import small
 
 Truths = dict[str, FileTruth]

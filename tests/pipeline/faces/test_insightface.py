@@ -6,12 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.faces import insightface
 from pipeline.faces.backend import Frame, open_backend, weights_of
 from pipeline.faces.insightface import InsightFaceBackend, _Patch
-from pipeline.params import FacesParams
+from pipeline.params.curation import FacesParams
+from pipeline.weights import files as weights
 
 data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
 

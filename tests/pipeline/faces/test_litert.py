@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline import weights
 from pipeline.errors import WeightsError
 from pipeline.faces.backend import Frame, box_of, longer_side, weights_of
 from pipeline.faces.litert import LiteRTBackend
-from pipeline.params import FacesParams
+from pipeline.params.curation import FacesParams
+from pipeline.weights import files as weights
 
 data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
 LEFT_EYE, RIGHT_EYE, CHIN = (33, 133), (263, 362), 152

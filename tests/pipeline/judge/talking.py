@@ -5,8 +5,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.judge.points import MESH_CHIN, MESH_INNER, MESH_LEFT_EYE, MESH_OUTER, MESH_RIGHT_EYE
-from pipeline.rows import SAMPLES_PER_FRAME
+from pipeline.judge.landmark.points import (
+    MESH_CHIN,
+    MESH_INNER,
+    MESH_LEFT_EYE,
+    MESH_OUTER,
+    MESH_RIGHT_EYE,
+)
+from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 MARGIN = 20
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-import pipeline.judge
-from pipeline import first_trust, weights
+import pipeline.judge.syncnet
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge.choice import NOT_FETCHED, Choice, choose, torch_device
-from pipeline.judge.landmark import LandmarkJudge, weights_sha256
-from pipeline.params import SyncParams
+from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
+from pipeline.params.curation import SyncParams
+from pipeline.weights import files as weights
+from pipeline.weights import first_use as first_trust
 
 ASKED = SyncParams(judge="syncnet", syncnet_mode="masked")
 
@@ -19,7 +20,7 @@ ASKED = SyncParams(judge="syncnet", syncnet_mode="masked")
 def weights_module(
     monkeypatch: pytest.MonkeyPatch, found: Path | WeightsError, digest: str = "5a" * 32
 ) -> list[str]:
-    """Stand in for pipeline.judge.syncnet_weights; return the paths it is asked for."""
+    """Stand in for pipeline.judge.syncnet.weights; return the paths it is asked for."""
     asked: list[str] = []
 
     def find(path: str) -> Path:
@@ -29,7 +30,7 @@ def weights_module(
         return found
 
     module = types.SimpleNamespace(find=find, digest=lambda path: digest)
-    monkeypatch.setattr(pipeline.judge, "syncnet_weights", module, raising=False)
+    monkeypatch.setattr(pipeline.judge.syncnet, "weights", module, raising=False)
     return asked
 
 
@@ -104,7 +105,7 @@ def test_a_path_that_the_user_named_is_never_replaced_by_another_judge(
 def test_a_worker_with_other_weights_than_the_driver_s_stops(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    pytest.importorskip("pipeline.judge.syncnet")
+    pytest.importorskip("pipeline.judge.syncnet.judge")
     weights_module(monkeypatch, tmp_path / "syncnet_v2.model")
     with pytest.raises(WeightsError, match="the run was started with"):
         Choice("syncnet", "reference", "float32", "6b" * 32).load()

@@ -9,7 +9,7 @@ import pytest
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.media.shots import find_shots
-from pipeline.params import ScenesParams
+from pipeline.params.curation import ScenesParams
 from tests.media import frame_times, hard_cuts, textured_shot, variable_times, write_video
 
 RATES = {

@@ -7,9 +7,9 @@ import av
 import numpy as np
 import soundfile
 
-from pipeline.clip_files import ClipFiles
 from pipeline.quality.landmarks import INSIGHTFACE106, MESH468, Schema
-from pipeline.rows import FPS, SAMPLE_RATE_HZ, Clip
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, Clip
 
 CROP = 256
 SCALE = 60.0

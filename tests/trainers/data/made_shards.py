@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
-from pipeline.tarshards import PackedSample, write_shard
+from pipeline.shards.tar import PackedSample, write_shard
 
 SIZE_PX = 64
 BLOCK_PX = 8

@@ -14,8 +14,8 @@ from trainers.data.augment import (
     through_jpeg,
 )
 from trainers.data.clip import DecodedClip
-from trainers.data.errors import TrainingDataError
 from trainers.data.windows import WindowItem, apart_start
+from trainers.errors import TrainingDataError
 
 FRAMES = np.ascontiguousarray(rule_frames(4, 64, 64, 0).transpose(0, 3, 1, 2))
 STILL = np.repeat(FRAMES[:1], 4, axis=0)

@@ -8,10 +8,10 @@ import fsspec
 import pytest
 
 from pipeline.media.flac import write_flac
-from pipeline.tarshards import write_shard
+from pipeline.shards.tar import write_shard
 from tests.trainers.data.made_shards import ramp, write_sample, write_shards
-from trainers.data.errors import ShardReadError, TrainingDataError
 from trainers.data.index import index_shards, read_members, shard_urls
+from trainers.errors import ShardReadError, TrainingDataError
 
 
 @pytest.fixture(scope="module")

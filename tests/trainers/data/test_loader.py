@@ -14,11 +14,11 @@ from tests.trainers.data.made_shards import (
     frame_numbers,
     write_shards,
 )
-from trainers.data.errors import ShardReadError, TooManyBadSamplesError, TrainingDataError
 from trainers.data.index import ShardIndex, index_shards, shard_urls
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.windows import WindowItem
+from trainers.errors import ShardReadError, TooManyBadSamplesError, TrainingDataError
 
 LENGTHS = [[50, 60, 48], [70, 52], [64]]
 FRAMES = 16

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from trainers.data.errors import TrainingDataError
 from trainers.data.order import Order, OrderConfig, Pick
+from trainers.errors import TrainingDataError
 
 SHARDS = [5, 0, 7, 3]
 

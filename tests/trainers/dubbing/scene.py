@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.faces.backend import Box, Detection, FaceLandmarks, Frame, Region, box_of
-from pipeline.rows import FPS
+from pipeline.tables.rows import FPS
 from tests.media import Sound, frame_times, write_video
 from tests.pipeline.faces.stub import GRID
-from trainers import frozen
-from trainers.audio.whisper_files import load_whisper
-from trainers.ldm.bundle import LdmBundle
-from trainers.ldm.masks import keep_mask
-from trainers.networks.latentsync_config import TINY
-from trainers.networks.latentsync_unet import LatentSyncUNet
+from trainers.frozen import registry as frozen
+from trainers.frozen.whisper_files import load_whisper
+from trainers.systems.latentsync.bundle import LdmBundle
+from trainers.systems.latentsync.masks import keep_mask
+from trainers.systems.latentsync.unet import LatentSyncUNet
+from trainers.systems.latentsync.unet_config import TINY
 
 LEFT: Box = (50, 30, 110, 90)
 RIGHT: Box = (250, 40, 302, 92)

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.errors import SourceError
 from trainers.dubbing.choosing import choose, listing
-from trainers.dubbing.traces import FaceTrace
+from trainers.dubbing.face_tracks import FaceTrace
 
 
 def face(number, scene, start, end, px):

@@ -12,7 +12,7 @@ from pipeline.errors import ParamsError, SourceError, WeightsError
 from tests.trainers.dubbing.scene import LEFT, Squares, bundle, film, voice
 from trainers.dubbing import video as module
 from trainers.dubbing.dub_command import dub
-from trainers.ldm.bundle import save_bundle
+from trainers.systems.latentsync.bundle import save_bundle
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import torch
 
 from tests.trainers.dubbing.scene import Tint, bundle
 from trainers.dubbing.generate import DubOptions, FaceDubber, dub_faces
-from trainers.ldm.masks import keep_mask
+from trainers.systems.latentsync.masks import keep_mask
 
 
 class Numbered:

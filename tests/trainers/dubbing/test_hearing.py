@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.audio.whisper import whisper_windows
 from trainers.dubbing.hearing import MARGIN_FRAMES, PIECE_FRAMES, Hearing
+from trainers.frozen.whisper import whisper_windows
 
 
 class Echo:

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.faces import alignment
 from trainers.dubbing.paste import Paster, soft_mask
-from trainers.ldm.masks import keep_mask
+from trainers.systems.latentsync.masks import keep_mask
 
 SIZE = 256
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from trainers.dubbing.face_tracks import FaceTrace
 from trainers.dubbing.timeline import runs_of, timeline_of
-from trainers.dubbing.traces import FaceTrace
 
 
 def trace(start, seen, number=0):

@@ -24,9 +24,9 @@ from tests.trainers.dubbing.scene import (
     voice,
 )
 from trainers.dubbing import video as module
+from trainers.dubbing.finished_parts import only_one
 from trainers.dubbing.generate import DubOptions
 from trainers.dubbing.options import VideoOptions
-from trainers.dubbing.parts import only_one
 from trainers.dubbing.sound import same_samples
 from trainers.dubbing.video import dub_video
 

@@ -1,0 +1,347 @@
+"""The demo corpus: every file, who is in it, what is wrong with it."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from pipeline.demo.film_writer import Format
+from pipeline.demo.motion import Pose
+from pipeline.demo.scenario import Actor, Film, Shot, Wreck
+
+NTSC_FILM = Fraction(24_000, 1001)
+ANNA = Actor(sitter="astronaut", centre=(0.5, 0.46))
+BELLA = replace(
+    ANNA, centre=(0.46, 0.47), mirrored=True, gain=(0.86, 0.92, 1.0), face_px=125.0, voice="en+f4"
+)
+GRACE = Actor(sitter="hopper", centre=(0.5, 0.55), voice="en-gb-x-rp+f2")
+HOPE = replace(
+    GRACE, centre=(0.53, 0.54), mirrored=True, gain=(0.8, 0.85, 0.92), face_px=105.0, voice="en-us"
+)
+
+
+def _says(actor: Actor, text: str, voice: str = "", words_per_minute: int = 150) -> Actor:
+    return replace(actor, text=text, voice=voice or actor.voice, words_per_minute=words_per_minute)
+
+
+def _beside(actor: Actor) -> Actor:
+    """One of two faces in a small picture."""
+    return replace(actor, face_px=85.0, centre=(0.5, 0.5))
+
+
+def _listens(actor: Actor, text: str, effort: float = 1.0) -> Actor:
+    """Beside somebody who speaks: the mouth moves to words that nobody hears."""
+    return replace(_beside(actor), text=text, heard=False, effort=effort)
+
+
+def _alone(actor: Actor) -> tuple[Shot, ...]:
+    return (Shot(actors=(actor,)),)
+
+
+FILMS = (
+    Film(
+        uri="anna/interview.mp4",
+        kind="talking",
+        shots=_alone(
+            _says(ANNA, "My brother bought five big apples. We always move above the bay in May.")
+        ),
+    ),
+    Film(
+        uri="grace/interview.mp4",
+        kind="talking",
+        shots=_alone(
+            _says(GRACE, "Please open the window. Our mother has a fabulous view of the harbour.")
+        ),
+        how=Format(audio_rate_hz=48_000, channels=2),
+        faults=("stereo_48k",),
+    ),
+    Film(
+        uri="anna/four early.mkv",
+        kind="talking",
+        shots=_alone(
+            _says(
+                BELLA,
+                "Bon matin, ma belle amie. Nous avons vu un beau bateau blanc, puis un vapeur.",
+                "fr+f3",
+            )
+        ),
+        how=Format(".mkv", audio_rate_hz=44_100, channels=2),
+        offset_frames=4,
+        faults=("shifted", "stereo_44k1"),
+    ),
+    Film(
+        uri="cuts/three shots.mp4",
+        kind="cuts",
+        shots=(
+            *_alone(_says(ANNA, "Paul makes pepper soup for everyone. It is often warm.")),
+            *_alone(_says(GRACE, "But a farmer from Poland brought more bread and plums.")),
+            *_alone(_says(BELLA, "Maybe Bob follows the map. Above the river you may walk.")),
+        ),
+        faults=("cuts",),
+    ),
+    Film(
+        uri="pairs/only one speaks.mp4",
+        kind="two_people",
+        shots=(
+            Shot(
+                actors=(
+                    _says(ANNA, "You move that box and I open the bottom of the old blue lamp."),
+                    GRACE,
+                )
+            ),
+        ),
+        size=(640, 360),
+        faults=("silent_face",),
+    ),
+    Film(
+        uri="pairs/the other one speaks.mp4",
+        kind="two_people",
+        shots=(
+            Shot(
+                actors=(
+                    _listens(HOPE, "Sure, that makes sense. Really? Yes, go on.", effort=0.3),
+                    _says(
+                        _beside(BELLA),
+                        "My mother bought a big boat. We moved it up the river by the farm.",
+                    ),
+                )
+            ),
+        ),
+        size=(480, 270),
+        faults=("listening_face",),
+    ),
+    Film(
+        uri="pairs/both mouths move.mp4",
+        kind="two_people",
+        shots=(
+            Shot(
+                actors=(
+                    _says(_beside(GRACE), "Before we move, my family will buy a few more boxes."),
+                    _listens(ANNA, "The kids took their skates and ran to the ice again."),
+                )
+            ),
+            Shot(
+                actors=(
+                    _listens(ANNA, "She has less than thirty days, as this letter says."),
+                    _says(_beside(GRACE), "Maybe Papa will paint our old wooden fence brown."),
+                )
+            ),
+        ),
+        size=(480, 270),
+        offset_frames=2,
+        faults=("cuts", "miming_face", "shifted"),
+    ),
+    Film(
+        uri="silent/mouth shut.mp4",
+        kind="silent",
+        shots=(
+            Shot(
+                actors=(HOPE,),
+                voice_over=_says(
+                    HOPE, "Nobody here moves a lip, but a voice from above speaks on and on."
+                ),
+            ),
+        ),
+        faults=("silent_face",),
+        keep=False,
+    ),
+    Film(
+        uri="grace/five late.avi",
+        kind="talking",
+        shots=_alone(
+            _says(
+                HOPE,
+                "Meine Mutter backt am Abend Brot. Wir wollen oben am Wasser Urlaub machen.",
+                "de",
+            )
+        ),
+        how=Format(".avi", "mpeg4", "pcm_s16le", audio_rate_hz=16_000),
+        offset_frames=-5,
+        faults=("shifted",),
+    ),
+    Film(
+        uri="anna/nine early.webm",
+        kind="talking",
+        shots=_alone(
+            _says(
+                ANNA,
+                "We may bomb the exam, but Mom will never worry. Papa always found a way home.",
+                "en-us+f4",
+                165,
+            )
+        ),
+        how=Format(".webm", "libvpx", "libopus", audio_rate_hz=48_000),
+        offset_frames=9,
+        faults=("shifted",),
+    ),
+    Film(
+        uri="grace/eleven late – ñandú.mp4",  # noqa: RUF001 - a hostile name on purpose
+        kind="talking",
+        shots=_alone(
+            _says(
+                GRACE,
+                "Mi abuela compra pan para mamá. Un hombre famoso bebe agua por la mañana.",
+                "es+f2",
+            )
+        ),
+        offset_frames=-11,
+        faults=("shifted", "hostile_name"),
+    ),
+    Film(
+        uri="rates/thirty.mp4",
+        kind="talking",
+        shots=_alone(
+            _says(
+                HOPE, "Five boys were moving a piano up the old bumpy ramp above our wooden barn."
+            )
+        ),
+        how=Format(fps=Fraction(30)),
+        faults=("fps_30",),
+    ),
+    Film(
+        uri="rates/film's rate.mkv",
+        kind="talking",
+        shots=_alone(
+            _says(
+                BELLA,
+                "La mamma prepara una buona pizza. Poi beviamo vino bianco vicino al mare.",
+                "it+f2",
+            )
+        ),
+        how=Format(".mkv", fps=NTSC_FILM, audio_rate_hz=48_000),
+        offset_frames=2,
+        faults=("fps_23.976", "shifted", "hostile_name"),
+    ),
+    Film(
+        uri="rates/variable.mp4",
+        kind="talking",
+        shots=_alone(
+            _says(ANNA, "Above all, we hope for a warm summer. My father bought a farm by the pub.")
+        ),
+        how=Format(variable_fps=True),
+        faults=("fps_variable",),
+    ),
+    Film(
+        uri="phone/upright.mp4",
+        kind="talking",
+        shots=_alone(
+            _says(
+                replace(GRACE, face_px=110.0, centre=(0.5, 0.5)),
+                "Maybe we should call Bob and Fiona. They have a beautiful map of Rome.",
+                "en-us+f5",
+            )
+        ),
+        size=(360, 480),
+        how=Format(rotation_deg=90),
+        faults=("rotated",),
+    ),
+    Film(
+        uri="phone/late start.mkv",
+        kind="talking",
+        shots=_alone(
+            _says(BELLA, "A small boat appeared from a foggy bay. Its brave owner waved at us.")
+        ),
+        how=Format(".mkv", audio_start_s=0.32, audio_rate_hz=48_000, channels=2),
+        faults=("audio_starts_late",),
+    ),
+    Film(
+        uri="cuts/there and back.mkv",
+        kind="cuts",
+        shots=(
+            *_alone(_says(HOPE, "Some people move up to a farm and buy a pony for fun.")),
+            *_alone(_says(BELLA, "My family would rather have a flat above a pub in Rome.")),
+            *_alone(_says(HOPE, "Whatever you buy, have a warm room for Mom and Papa.")),
+        ),
+        how=Format(".mkv", audio_rate_hz=48_000),
+        offset_frames=-3,
+        faults=("cuts", "shifted"),
+    ),
+    Film(
+        uri="dubbed/other words.mp4",
+        kind="dubbed",
+        shots=(
+            Shot(
+                actors=(
+                    _says(ANNA, "Mom. Papa. Bob. Move. Above the barn, a map of Peru may help."),
+                ),
+                voice_over=_says(
+                    ANNA,
+                    "Six thick sticks are still sticking in the city as she reads "
+                    "his sister this thin list",
+                    "en-us+f1",
+                    170,
+                ),
+            ),
+        ),
+        faults=("dubbed",),
+        keep=False,
+    ),
+    Film(
+        uri="poor/blurred.mp4",
+        kind="blur",
+        shots=_alone(_says(GRACE, "Our empty room was foggy. Blame my poor vision for all of it.")),
+        blur_px=7.4,
+        faults=("blur",),
+        keep=False,
+    ),
+    Film(
+        uri="poor/tiny.mp4",
+        kind="tiny",
+        shots=_alone(
+            _says(
+                replace(HOPE, face_px=25.0, centre=(0.5, 0.5)),
+                "Far away, at the other bank of a river, a woman spoke of a bomb.",
+            )
+        ),
+        faults=("tiny_face",),
+        keep=False,
+    ),
+    Film(
+        uri="poor/profile.mp4",
+        kind="profile",
+        shots=_alone(
+            _says(
+                replace(HOPE, pose=Pose(yaw_deg=80.0), centre=(0.55, 0.54)),
+                "Look how far a woman may move her head. Above her arm you see but one eye.",
+            )
+        ),
+        faults=("profile",),
+        keep=False,
+    ),
+    Film(
+        uri="empty/rocket.mp4",
+        kind="no_face",
+        shots=(Shot(voice_over=_says(HOPE, "Before we boarded, a huge rocket was moved up.")),),
+        faults=("no_face",),
+        keep=False,
+    ),
+    Film(
+        uri="broken/no sound.mp4",
+        kind="no_audio",
+        shots=_alone(_says(HOPE, "Nobody will ever hear it.")),
+        size=(320, 240),
+        how=Format(audio_codec=""),
+        faults=("no_audio",),
+        keep=False,
+    ),
+)
+WRECKS = (
+    Wreck(uri="broken/zero.mp4", kind="zero_bytes", faults=("zero_bytes",)),
+    Wreck(
+        uri="broken/not a video.mp4",
+        kind="not_media",
+        content=b"This is a text file whose name claims to be a video.\n" * 40,
+        faults=("not_media",),
+    ),
+    Wreck(
+        uri="broken/cut off.mp4",
+        kind="truncated",
+        source="anna/interview.mp4",
+        share=0.6,
+        faults=("truncated",),
+    ),
+    Wreck(
+        uri="copies/interview.mp4",
+        kind="duplicate",
+        source="anna/interview.mp4",
+        faults=("duplicate", "equal_name"),
+    ),
+)

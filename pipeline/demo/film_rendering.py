@@ -1,0 +1,170 @@
+"""Plays a film of the scenario: speech, puppets and clock become frames, sound and their truth."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.demo.articulation import articulate, still
+from pipeline.demo.film_writer import Sound
+from pipeline.demo.motion import move
+from pipeline.demo.portrait import Framing, backdrop, framed
+from pipeline.demo.scenario import Actor, Film, Shot
+from pipeline.demo.speech import Speech, speak
+from pipeline.demo.talking_portrait import Puppet
+from pipeline.faces.backend import Box, Frame
+from pipeline.tables.rows import FPS
+
+BEFORE_S, AFTER_S = 0.36, 0.4
+"""Stillness round what is said; the sound has the same."""
+ROOM_NOISE = 0.0006
+LOUDNESS = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class PlayedShot:
+    """One shot with everything rendered that does not depend on the frame."""
+
+    frames: int
+    """Length at 25 fps."""
+    puppets: tuple[Puppet, ...]
+    speaking: tuple[bool, ...]
+    """Whose mouth says something, heard or not."""
+    speaker: int | None
+    """Whose words are heard, as an index of `puppets`; None: nobody's in the picture."""
+    backdrop: Frame | None
+    heard: Speech | None
+    heard_from_s: float
+    """When the sound begins, counted from the shot's first frame."""
+
+    def picture(self, time_s: float) -> tuple[Frame, tuple[Box, ...]]:
+        """Paint the frame at a time counted from the shot's first frame."""
+        if self.backdrop is not None:
+            return _pan(self.backdrop, time_s), ()
+        looks = [puppet.look(time_s) for puppet in self.puppets]
+        lefts = [0, *accumulate(look.image.shape[1] for look in looks)]
+        boxes = tuple(
+            (look.box[0] + left, look.box[1], look.box[2] + left, look.box[3])
+            for look, left in zip(looks, lefts, strict=False)
+        )
+        return np.concatenate([look.image for look in looks], axis=1), boxes
+
+
+@dataclass(frozen=True)
+class Play:
+    """A film ready to be painted."""
+
+    film: Film
+    shots: tuple[PlayedShot, ...]
+
+    @property
+    def starts(self) -> list[int]:
+        """First frame of every shot, at 25 fps, and the end of the film."""
+        return [0, *accumulate(shot.frames for shot in self.shots)]
+
+    @property
+    def duration_s(self) -> Fraction:
+        """Length of the film in seconds."""
+        return Fraction(self.starts[-1], FPS)
+
+    def paint(
+        self, seen: Callable[[float, int, tuple[Box, ...]], None]
+    ) -> Iterator[tuple[Fraction, Frame]]:
+        """Yield every frame with its time; tell `seen` the time, the shot and the faces."""
+        for time_s in self.film.how.times_s(self.duration_s):
+            frame = int(time_s * FPS)
+            index = next(i for i, end in enumerate(self.starts[1:]) if frame < end)
+            picture, boxes = self.shots[index].picture(float(time_s) - self.starts[index] / FPS)
+            seen(float(time_s), index, boxes)
+            if self.film.blur_px:
+                picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.film.blur_px), np.uint8)
+            yield time_s, picture
+
+    def sound(self) -> Sound:
+        """Return what is heard during the whole film, on the picture's clock."""
+        rate = next((shot.heard.rate_hz for shot in self.shots if shot.heard), 22_050)
+        samples = np.zeros(ceil(self.duration_s * rate), np.float32)
+        for start, shot in zip(self.starts, self.shots, strict=False):
+            if shot.heard is not None:
+                _lay(samples, shot.heard, start / FPS + shot.heard_from_s)
+        noise = np.random.default_rng(len(samples)).normal(0.0, ROOM_NOISE, len(samples))
+        return Sound(samples + noise.astype(np.float32), rate)
+
+
+def rehearse(film: Film, seed: int) -> Play:
+    """Speak the texts, build the puppets."""
+    shots = [_shot(film, shot, seed * 100 + index * 10) for index, shot in enumerate(film.shots)]
+    return Play(film, tuple(shots))
+
+
+def _shot(film: Film, shot: Shot, seed: int) -> PlayedShot:
+    spoken = [_say(actor) if actor.text else None for actor in shot.actors]
+    voice = _say(shot.voice_over) if shot.voice_over else None
+    speaker = _speaker(shot)
+    heard = voice or next(speech for index, speech in enumerate(spoken) if index == speaker)
+    assert heard, f"{film.uri}: nobody is heard"
+    lead_s = film.offset_frames / FPS
+    seen_from_s = BEFORE_S + max(0.0, lead_s)
+    longest_s = max(speech.duration_s for speech in (*spoken, voice) if speech)
+    frames = ceil((seen_from_s + longest_s + AFTER_S + max(0.0, -lead_s)) * FPS)
+    width = film.size[0] // max(1, len(shot.actors))
+    puppets = tuple(
+        _puppet(actor, speech, (width, film.size[1]), frames / FPS, seen_from_s, seed + index)
+        for index, (actor, speech) in enumerate(zip(shot.actors, spoken, strict=True))
+    )
+    return PlayedShot(
+        frames=frames,
+        puppets=puppets,
+        speaking=tuple(speech is not None for speech in spoken),
+        speaker=speaker,
+        backdrop=None if puppets else backdrop(*film.size),
+        heard=heard,
+        heard_from_s=seen_from_s - lead_s,
+    )
+
+
+def _speaker(shot: Shot) -> int | None:
+    if shot.voice_over:
+        return None
+    return next(i for i, actor in enumerate(shot.actors) if actor.text and actor.heard)
+
+
+def _say(actor: Actor) -> Speech:
+    return speak(actor.text, actor.voice, actor.words_per_minute)
+
+
+def _puppet(
+    actor: Actor,
+    speech: Speech | None,
+    size: tuple[int, int],
+    duration_s: float,
+    from_s: float,
+    seed: int,
+) -> Puppet:
+    framing = Framing(*size, actor.face_px, actor.centre, actor.mirrored, actor.gain)
+    lips = articulate(speech.phonemes, duration_s, from_s) if speech else still(duration_s)
+    lips = lips.scaled(actor.effort)
+    return Puppet(framed(actor.sitter, framing), lips, move(seed, duration_s, actor.pose))
+
+
+def _lay(samples: NDArray[np.float32], speech: Speech, from_s: float) -> None:
+    """Add speech in place, as loud as any other."""
+    sound = speech.samples.astype(np.float32)
+    sound *= LOUDNESS / np.abs(sound).max()
+    first = round(from_s * speech.rate_hz)
+    end = min(first + len(sound), len(samples))
+    samples[first:end] += sound[: end - first]
+
+
+def _pan(image: Frame, time_s: float) -> Frame:
+    """Move slowly over a picture that is a tenth larger than the frame."""
+    height, width = (round(side / 1.1) for side in image.shape[:2])
+    x = (image.shape[1] - width) * (0.5 + 0.5 * np.sin(0.5 * time_s))
+    y = (image.shape[0] - height) * (0.5 + 0.5 * np.cos(0.5 * time_s))
+    shift = np.array([[1.0, 0.0, -x], [0.0, 1.0, -y]])
+    return np.asarray(cv2.warpAffine(image, shift, (width, height)), np.uint8)

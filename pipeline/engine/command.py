@@ -1,0 +1,215 @@
+"""A stage as a command: items in, one sorted table out; what is in the cache is not redone."""
+
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.digest import digest
+from pipeline.engine.cache import Cache, open_cache
+from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import STATUSES, Outcome, Work
+from pipeline.engine.progress import Progress
+from pipeline.engine.runner import Runner, SerialRunner
+from pipeline.engine.stage import Stage
+from pipeline.errors import (
+    DISK_ERRORS,
+    LipforgeError,
+    ManifestError,
+    ParamsError,
+    TooManyFailuresError,
+)
+from pipeline.params.curation import Params
+
+DATA = Path("data")
+"""Where every stage writes its table: `data/<stage>/<table>.parquet`."""
+
+
+def runner_from_environment() -> Runner:
+    """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
+    name = os.environ.get("LIPFORGE_RUNNER", "ray")
+    if name == "serial":
+        return SerialRunner()
+    if name != "ray":
+        raise ParamsError(f"LIPFORGE_RUNNER={name}: must be `ray` or `serial`")
+    from pipeline.engine.ray_runner import RayRunner  # starting Ray costs seconds: only when wanted
+
+    return RayRunner()
+
+
+def stage_facts(stage: Stage[Any, Any]) -> dict[str, Any]:
+    """Return what a result depends on besides its item: version, params, weights.
+
+    Workers, paths, batch sizes and the cluster's address are not part of it.
+    """
+    return {
+        "stage": stage.name,
+        "version": stage.version,
+        "params": dict(stage.cache_params()),
+        "weights": dict(stage.weights()),
+    }
+
+
+def item_key(stage: Stage[Any, Any], item: Any, facts: Mapping[str, Any] | None = None) -> str:
+    """Return the cache key of an item; `facts` saves reading the weights for every item."""
+    return digest({**(facts or stage_facts(stage)), "item": dict(stage.identity(item))})
+
+
+def plan(stage: Stage[Any, Any], items: Iterable[Any]) -> list[Work]:
+    """Name and key every item, in the order of their names.
+
+    Raises:
+        ManifestError: two items have one name.
+    """
+    facts = stage_facts(stage)
+    work = [
+        Work(stage.item_id(item), item_key(stage, item, facts), item, stage.deadline_s(item))
+        for item in items
+    ]
+    names = Counter(one.item_id for one in work)
+    if repeated := sorted(name for name, count in names.items() if count > 1):
+        raise ManifestError(f"{stage.name}: item {repeated[0]!r} is named twice")
+    return sorted(work, key=lambda one: one.item_id)
+
+
+def run_stage(
+    stage: Stage[Any, Any],
+    items: Sequence[Any],
+    runner: Runner | None = None,
+    cache: Cache | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
+    """Return one outcome per item, from the cache or computed, sorted by item_id."""
+    cache = cache or open_cache()
+    work = plan(stage, items)
+    progress = progress or Progress(stage.name, len(work))
+    with progress:
+        found, missing = _look_up(work, cache)
+        for outcome in found:
+            progress.add(outcome)
+        finished = found + list(_compute(stage, missing, runner, cache, progress))
+    assert len(finished) == len(work), f"{stage.name}: {len(work)} items, {len(finished)} endings"
+    return sorted(finished, key=lambda outcome: outcome.item_id)
+
+
+Finish = Callable[[Sequence[Outcome]], list[Outcome]]
+"""A last look at all outcomes together (duplicates, say) before the table is written."""
+
+
+def execute(
+    stage: Stage[Any, Any],
+    items: Sequence[Any],
+    table: Path,
+    row_type: type[Any],
+    params: Params,
+    finish: Finish = list,
+) -> list[Outcome]:
+    """Run `stage` and write its table.
+
+    Raises:
+        TooManyFailuresError: after the table of what happened went to `<table>.failed.parquet`;
+            the table itself is not written, so nothing downstream takes the run for done.
+    """
+    told = table.with_suffix(".failed.parquet")
+    outcomes = finish(run_stage(stage, items))
+    try:
+        check_failures(stage.name, outcomes, params.run.max_failed_fraction)
+    except TooManyFailuresError:
+        table.unlink(missing_ok=True)
+        write_table(told, outcomes, row_type)
+        raise
+    told.unlink(missing_ok=True)
+    write_table(table, outcomes, row_type)
+    return outcomes
+
+
+def check_failures(stage: str, outcomes: Sequence[Outcome], max_failed_fraction: float) -> None:
+    """Raise rather than let a broken run look like a strict filter.
+
+    Raises:
+        TooManyFailuresError: failed and quarantined items over the limit, or any bug of ours.
+    """
+    bad = [one for one in outcomes if one.status in ("failed", "quarantined")]
+    bugs = [one for one in bad if not one.final]
+    if bugs or (bad and len(bad) / len(outcomes) > max_failed_fraction):
+        first = (bugs or bad)[0]
+        message = f"{first.item_id}: {first.reason}: {first.detail}"
+        raise TooManyFailuresError(stage, len(bad), len(outcomes), message)
+
+
+def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
+    """Count the endings; they add up to the items."""
+    found = Counter(outcome.status for outcome in outcomes)
+    return {status: found[status] for status in STATUSES}
+
+
+def _look_up(work: Sequence[Work], cache: Cache) -> tuple[list[Outcome], list[Work]]:
+    retry = os.environ.get("LIPFORGE_RETRY_QUARANTINED") == "1"
+    found, missing = [], []
+    for one in work:
+        stored = cache.lookup(one.key)
+        if stored is not None and retry and stored["status"] == "quarantined":
+            cache.forget(one.key)
+            stored = None
+        if stored is None:
+            missing.append(one)
+        else:
+            found.append(Outcome.from_json(stored, one.item_id, one.key))
+    return found, missing
+
+
+def _compute(
+    stage: Stage[Any, Any],
+    work: Sequence[Work],
+    runner: Runner | None,
+    cache: Cache,
+    progress: Progress,
+) -> Iterator[Outcome]:
+    if not work:
+        return
+    for outcome in _once_per_key(stage, work, runner or runner_from_environment(), cache):
+        if outcome.status == "quarantined":
+            with cache.workdir() as empty:
+                cache.commit(outcome.key, {"stage": stage.name, **outcome.to_json()}, empty)
+        progress.add(outcome)
+        yield outcome
+
+
+def _once_per_key(
+    stage: Stage[Any, Any], work: Sequence[Work], runner: Runner, cache: Cache
+) -> Iterator[Outcome]:
+    """Compute equal content once, though it has several names."""
+    names: dict[str, list[str]] = {}
+    for one in work:
+        names.setdefault(one.key, []).append(one.item_id)
+    unique = list({one.key: one for one in reversed(work)}.values())[::-1]
+    for outcome in runner.run(stage, unique, cache):
+        for name in names[outcome.key]:
+            yield replace(outcome, item_id=name)
+
+
+def run_main(main: Callable[[], None]) -> None:
+    """Call a stage's `main`; an error of the user's is one message and exit code 1.
+
+    Ctrl-C and a terminate signal stop cleanly with exit code 130: finished items are cached.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ.setdefault(name, "1")
+    try:
+        main()
+    except LipforgeError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        sys.stderr.write(f"error: {error}; free some space and run again\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped; finished items are cached, run again to go on\n")
+        sys.exit(130)

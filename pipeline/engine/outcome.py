@@ -1,0 +1,115 @@
+"""What became of one item, as the runner reports it and the cache stores it."""
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from pipeline.engine.stage import Reject
+from pipeline.errors import MediaError
+
+Status = Literal["kept", "rejected", "failed", "quarantined"]
+STATUSES: tuple[Status, ...] = ("kept", "rejected", "failed", "quarantined")
+"""Every ending an item can have; the counts over them add up to the items that went in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One table row of an item: kept with its values, or rejected with a reason."""
+
+    status: Status
+    reason: str = ""
+    detail: str = ""
+    row: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The ending of one item; `parts` holds its table rows, at least one."""
+
+    item_id: str
+    status: Status
+    parts: tuple[Part, ...]
+    key: str = ""
+    cached: bool = False
+    final: bool = True
+    """False for a bug of ours."""
+    trace: str = ""
+    """Where a bug happened: for events.jsonl, never for a table."""
+
+    @property
+    def reason(self) -> str:
+        """The reason code of an item that was not kept."""
+        return self.parts[0].reason if self.status != "kept" else ""
+
+    @property
+    def detail(self) -> str:
+        """The message of an item that was not kept."""
+        return self.parts[0].detail if self.status != "kept" else ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what the cache stores: nothing of where or when it was computed."""
+        return {"status": self.status, "parts": [asdict(part) for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], item_id: str, key: str) -> "Outcome":
+        """Rebuild an outcome found in the cache."""
+        parts = tuple(Part(**part) for part in stored["parts"])
+        return cls(item_id, stored["status"], parts, key, cached=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One item on its way to a worker."""
+
+    item_id: str
+    key: str
+    item: Any = field(repr=False)
+    deadline_s: float = 600.0
+
+
+def kept(work: Work, produced: Sequence[Any]) -> Outcome:
+    """Turn the rows of a `process` call into an outcome: rejected when every one of them is.
+
+    Raises:
+        ValueError: no row at all, which would lose the item.
+    """
+    if not produced:
+        raise ValueError(f"{work.item_id}: process returned no row; return Reject(reason) instead")
+    parts = tuple(_part(row, work.key) for row in produced)
+    status: Status = "kept" if any(part.status == "kept" for part in parts) else "rejected"
+    return Outcome(work.item_id, status, parts, work.key)
+
+
+def rejected(work: Work, reject: Reject) -> Outcome:
+    """Turn a rejection of the whole item into an outcome."""
+    return Outcome(work.item_id, "rejected", (_part(reject, work.key),), work.key)
+
+
+def failed(work: Work, error: MediaError) -> Outcome:
+    """Turn a MediaError into an outcome."""
+    part = Part("failed", error.reason, str(error))
+    return Outcome(work.item_id, "failed", (part,), work.key)
+
+
+def bug(work: Work, error: BaseException) -> Outcome:
+    """Record an exception that nobody raised on purpose; it is not cached."""
+    part = Part("failed", "bug", f"{type(error).__name__}: {error}")
+    trace = "".join(traceback.format_exception(error))
+    return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace)
+
+
+def quarantined(work: Work, reason: str, detail: str) -> Outcome:
+    """Record an item that killed its worker twice."""
+    return Outcome(work.item_id, "quarantined", (Part("quarantined", reason, detail),), work.key)
+
+
+def _part(produced: Any, key: str) -> Part:
+    if isinstance(produced, Reject):
+        row = None if produced.row is None else _values(produced.row, key)
+        return Part("rejected", produced.reason, produced.detail, row)
+    return Part("kept", row=_values(produced, key))
+
+
+def _values(row: Any, key: str) -> dict[str, Any]:
+    return asdict(replace(row, artifact=key) if hasattr(row, "artifact") else row)

@@ -1,0 +1,86 @@
+"""Starts Ray on this machine, or joins the cluster that the environment names. No telemetry."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from pipeline.errors import ClusterError, ParamsError
+from pipeline.params.environment import count_from_environment
+
+NOT_SHIPPED = (
+    *(
+        ".venv",
+        ".git",
+        ".dvc",
+        ".cache/items",
+        ".cache/training",
+        ".cache/events.jsonl",
+        "data",
+        "reports",
+        "models",
+    ),
+    *(".mypy_cache", ".pytest_cache", ".ruff_cache"),
+)
+"""What a cluster's workers do not need of the project's folder."""
+
+
+def connect() -> None:
+    """Start Ray here, or join the cluster at $LIPFORGE_RAY_ADDRESS.
+
+    Raises:
+        ClusterError: the cluster cannot be reached, or Ray cannot be started.
+        ParamsError: an environment variable is wrong or missing.
+    """
+    if ray.is_initialized():
+        return
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    address = os.environ.get("LIPFORGE_RAY_ADDRESS")
+    options = _cluster_options(address) if address else _local_options()
+    try:
+        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+        where = f"LIPFORGE_RAY_ADDRESS={address}" if address else "Ray on this machine"
+        raise ClusterError(f"{where}: cannot be reached or started: {error}") from error
+
+
+def workers_from_environment() -> int | None:
+    """Return LIPFORGE_WORKERS, or None where it is not set.
+
+    Raises:
+        ParamsError: it is no whole number of at least 1.
+    """
+    return count_from_environment("LIPFORGE_WORKERS")
+
+
+def _local_options() -> dict[str, Any]:
+    return {
+        "address": "local",  # not a cluster that happens to run on this machine
+        "num_cpus": workers_from_environment() or os.cpu_count() or 1,
+        "include_dashboard": False,
+        "object_store_memory": 128 * 2**20,
+    }
+
+
+def _cluster_options(address: str) -> dict[str, Any]:
+    """Ship the code and the weights; the cache must be where all workers reach it.
+
+    Raises:
+        ParamsError: LIPFORGE_CACHE is not set.
+    """
+    if not os.environ.get("LIPFORGE_CACHE"):
+        fix = "set it to a folder that all workers mount, or to a URL such as s3://bucket/lipforge"
+        raise ParamsError(f"LIPFORGE_RAY_ADDRESS needs LIPFORGE_CACHE: {fix}")
+    os.environ["RAY_RUNTIME_ENV_IGNORE_GITIGNORE"] = "1"  # .cache/weights is ignored by git
+    names = ("LIPFORGE_CACHE", "LIPFORGE_GPU")
+    forward = {name: os.environ[name] for name in names if name in os.environ}
+    project = {
+        "working_dir": str(Path.cwd()),
+        "excludes": list(NOT_SHIPPED),
+        "env_vars": {**forward, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
+    }
+    return {"address": address, "runtime_env": project}

@@ -1,0 +1,1 @@
+"""`lipforge judge`: scores of videos without the line."""

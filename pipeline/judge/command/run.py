@@ -1,0 +1,155 @@
+"""`lipforge judge`: which files, which judge, one run, three ways to tell the result."""
+
+import os
+import sys
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path, PurePath
+from typing import Any, Literal
+
+from rich.console import Console
+
+from pipeline.atomic import write_json
+from pipeline.engine.command import run_stage
+from pipeline.engine.outcome import Outcome
+from pipeline.errors import ParamsError, SourceError, WeightsError
+from pipeline.judge.choice import choose
+from pipeline.judge.command.output import (
+    as_json,
+    as_table,
+    require_matplotlib,
+    summary_lines,
+    write_plots,
+)
+from pipeline.judge.command.stage import VideoJudge, VideoToJudge
+from pipeline.params.curation import SyncParams
+from pipeline.sources import Source, list_sources
+
+LOG_WIDTH = 160
+"""Columns of the table where nobody's terminal sets a width."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeOptions:
+    """The options of the command, checked by typer."""
+
+    sync: SyncParams
+    min_seconds: float
+    cropped: bool = False
+    """The videos are SyncNet's crops already, as its own demo wants them."""
+    json: Path | None = None
+    plot: Path | None = None
+
+
+def sync_params(by: Literal["landmark", "syncnet"], **given: str | None) -> SyncParams:
+    """Return the judge's parameters from the options of the command; None: not given.
+
+    Args:
+        given: `weights`, `mode` and `precision`, which only SyncNet has.
+
+    Raises:
+        ParamsError: one of them is given for the judge that has no use for it.
+    """
+    own: dict[str, Any] = {f"syncnet_{name}": one for name, one in given.items() if one is not None}
+    if own and by == "landmark":
+        option = "--" + next(iter(own)).removeprefix("syncnet_")
+        raise ParamsError(
+            f"{option} is an option of SyncNet's, and --judge landmark makes no use of it: "
+            "add --judge syncnet, or leave it out"
+        )
+    return SyncParams(judge=by, **own)
+
+
+def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
+    """Judge every file, print the table, write what was asked for.
+
+    Returns:
+        True when no file failed.
+
+    Raises:
+        SourceError: an argument names nothing.
+        WeightsError: a model file is absent or altered.
+        ParamsError: drawings are wanted and matplotlib is not there, or options do not fit.
+        StorageError: JSON or drawings cannot be written.
+    """
+    if options.plot is not None:
+        require_matplotlib()
+    if options.cropped and options.sync.judge != "syncnet":
+        raise ParamsError("--cropped is for SyncNet's crops: use it with --judge syncnet")
+    videos, choice = videos_of(arguments), choose(options.sync)
+    if options.cropped and choice.fallback:
+        raise WeightsError("--cropped needs SyncNet, and its weights are not available")
+    stage = VideoJudge(choice, options.min_seconds, options.cropped)
+    outcomes = run_stage(stage, videos)
+    _tell(outcomes, options)
+    return not any(one.status in ("failed", "quarantined") for one in outcomes)
+
+
+def _tell(outcomes: Sequence[Outcome], options: JudgeOptions) -> None:
+    console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
+    console.print(as_table(outcomes))
+    for line in summary_lines(outcomes):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if options.json is not None:
+        write_json(options.json, as_json(outcomes))
+    if options.plot is not None:
+        drawn = write_plots(outcomes, options.plot)
+        console.print(f"{drawn} drawings in {options.plot}", markup=False, highlight=False)
+
+
+def videos_of(arguments: Iterable[str]) -> list[VideoToJudge]:
+    """List every file behind the arguments once, named as the user would name it.
+
+    A file that several arguments or links lead to has the name under which it was met first. Should
+    two files have one name, which odd characters can do, the later ones are numbered.
+
+    Raises:
+        SourceError: an argument names no file, or a list is broken.
+    """
+    names: set[str] = set()
+    found: dict[str, VideoToJudge] = {}
+    for argument in arguments:
+        for source in _listed(argument):
+            place = _real(source.location)
+            if place not in found:
+                name = _unused(_name(argument, source), names)
+                names.add(name)
+                found[place] = VideoToJudge(name, source.location)
+    return list(found.values())
+
+
+def _real(location: str) -> str:
+    """Return what is equal for two ways to the same file."""
+    local = location.removeprefix("file://")
+    return location if "://" in local else os.path.realpath(local)
+
+
+def _unused(name: str, used: Container[str]) -> str:
+    numbered = chain([name], (f"{name} ({number})" for number in count(2)))
+    return next(one for one in numbered if one not in used)
+
+
+def _listed(argument: str) -> list[Source]:
+    try:
+        return list_sources(argument)
+    except SourceError as error:  # it speaks of the parameter that other commands take this from
+        raise SourceError(str(error).removeprefix("params.yaml: ingest.source: ")) from error
+
+
+def _name(argument: str, source: Source) -> str:
+    if "://" in source.location:
+        return source.location
+    if argument.endswith((".jsonl", ".csv")):
+        return str(PurePath(argument).parent / source.uri)
+    plain = argument if Path(argument).exists() else argument[: _first_wildcard(argument)]
+    folder = plain if Path(plain).is_dir() and not Path(plain).is_file() else _parent(plain)
+    return os.fsencode(str(PurePath(folder) / source.uri)).decode("utf-8", "backslashreplace")
+
+
+def _first_wildcard(pattern: str) -> int:
+    return min((pattern.find(mark) for mark in "*?[" if mark in pattern), default=len(pattern))
+
+
+def _parent(plain: str) -> str:
+    return plain if plain.endswith("/") else str(PurePath(plain).parent)

@@ -1,0 +1,1 @@
+"""The bundled judge: mouth landmarks against log-mel spectra."""

@@ -1,0 +1,1 @@
+"""The judge compatible with syncnet_python: mouth pictures against MFCC."""

@@ -1,0 +1,227 @@
+"""The SyncNet-compatible judge: lips as pictures against cepstra, numbers as papers print them.
+
+Distances, offset, confidence (LSE-C) and smallest distance (LSE-D) follow syncnet_python; see
+docs/syncnet_judge.md.
+
+What holds of the answers: batches have one fixed size per device, the last one filled up, so no
+clip's length and no other clip touches a window's embedding; on the CPU neither its place in the
+batch nor the number of threads does (bit for bit, tested with PyTorch's oneDNN convolutions on
+AVX-512). Another kind of processor, or a GPU, differs by rounding.
+
+Sign: positive offset = sound early. Shape suffixes: T frames, H x W pixels, C colours, N samples,
+M mfcc frames, K cepstra, W windows, D = 1024 embedding, B windows of a batch.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.judge.curve import JudgeResult
+from pipeline.judge.syncnet.crops import CROP_PX
+from pipeline.judge.syncnet.curve import read_distances, window_distances
+from pipeline.judge.syncnet.mfcc import NUM_CEPSTRA, mfcc
+from pipeline.judge.syncnet.network import (
+    LIP_CHANNELS,
+    WINDOW_FRAMES,
+    WINDOW_MFCC,
+    FastTower,
+    SyncNet,
+    load_network,
+)
+from pipeline.tables.rows import SAMPLES_PER_FRAME
+
+Floats = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
+_Map = Callable[[Callable[[Any], Tensor], Iterable[Any]], Iterable[Tensor]]
+
+MFCC_PER_FRAME = 4
+MIN_FRAMES_WITH_SOUND = WINDOW_FRAMES + 1
+"""The published judge leaves out the last window, so 6 frames give one."""
+BATCH_CPU, BATCH_CUDA = 8, 256
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+class SyncNetJudge:
+    """Scores one clip at a time."""
+
+    name = "syncnet"
+
+    def __init__(
+        self, network: SyncNet, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> None:
+        self.device, self.dtype, self.threads = torch.device(device), PRECISIONS[precision], threads
+        self.batch = BATCH_CUDA if self.device.type == "cuda" else BATCH_CPU
+        self.lip = self._placed(FastTower.lip(network))
+        self.sound = self._placed(FastTower.sound(network))
+
+    @classmethod
+    def load(
+        cls, path: Path, device: str = "cpu", precision: str = "float32", threads: int = 1
+    ) -> "SyncNetJudge":
+        """Read the weights.
+
+        Args:
+            device: `cpu` or a CUDA device.
+            precision: `float32`, or `bfloat16` where the device gains.
+            threads: of the CPU, whatever the process has set. 1 suits one worker per core.
+
+        Raises:
+            WeightsError: the file is absent, or its keys or shapes do not fit.
+        """
+        return cls(load_network(path), device, precision, threads)
+
+    def score(
+        self,
+        crops: Iterable[Pixels],
+        audio_N: NDArray[np.int16],
+        mode: Literal["reference", "masked"] = "reference",
+    ) -> JudgeResult:
+        """Find the audio-visual offset of one face.
+
+        Args:
+            crops: frames (224, 224, 3), BGR, at 25 fps; read once, a batch at a time.
+            audio_N: 16 kHz mono; sample 0 is heard when the first frame is shown.
+            mode: what lies beyond the ends of the sound: `reference` = zeros, as published;
+                `masked` = nothing, such pairs do not count.
+
+        Raises:
+            ValueError: fewer than 6 frames with sound, or another shape or type.
+        """
+        return read_distances(window_distances(*self.embed(crops, audio_N)), mode)
+
+    def embed(self, crops: Iterable[Pixels], audio_N: NDArray[np.int16]) -> tuple[Floats, Floats]:
+        """Return embeddings of lips and sound, each (W, 1024), not normalised.
+
+        W = min(T, N // 640) - 5; window i covers frames i to i + 4 and mfcc frames 4 i to 4 i + 19.
+
+        Raises:
+            ValueError: fewer than 6 frames with sound, or another shape or type.
+        """
+        if audio_N.dtype != np.int16 or audio_N.ndim != 1:
+            raise ValueError(f"sound must be mono int16, is {audio_N.dtype} {audio_N.shape}")
+        heard = islice(crops, len(audio_N) // SAMPLES_PER_FRAME)
+        with _exact_float32(), _workers(self.threads) as embed_all:
+            lip_WD = self._embed_lips(heard, embed_all)
+            return lip_WD, self._embed_sound(audio_N, len(lip_WD), embed_all)
+
+    def _embed_lips(self, crops: Iterator[Pixels], embed_all: _Map) -> Floats:
+        chunks = _chunks(crops, self.batch, pinned=self.device.type == "cuda")
+        parts = list(embed_all(self._lip_batch, chunks))
+        if not parts:
+            raise ValueError(f"fewer than {MIN_FRAMES_WITH_SOUND} frames with sound")
+        return torch.cat(parts).float().cpu().numpy()
+
+    def _embed_sound(self, audio_N: NDArray[np.int16], count: int, embed_all: _Map) -> Floats:
+        cepstra_MK = mfcc(audio_N).astype(np.float32)
+        every = np.lib.stride_tricks.sliding_window_view(cepstra_MK, WINDOW_MFCC, axis=0)
+        windows_WKM = every[::MFCC_PER_FRAME][:count]
+        batches = (windows_WKM[at : at + self.batch] for at in range(0, count, self.batch))
+        return torch.cat(list(embed_all(self._sound_batch, batches))).float().cpu().numpy()
+
+    @torch.inference_mode()
+    def _lip_batch(self, chunk: tuple[Tensor, int]) -> Tensor:
+        frames_THWC, used = chunk
+        there = frames_THWC.to(self.device, non_blocking=True)
+        embedded: Tensor = self.lip(_windows(there, self.dtype))
+        return embedded[:used]
+
+    @torch.inference_mode()
+    def _sound_batch(self, windows_BKM: Floats) -> Tensor:
+        filled = torch.zeros((self.batch, 1, NUM_CEPSTRA, WINDOW_MFCC))
+        filled[: len(windows_BKM), 0] = torch.from_numpy(np.ascontiguousarray(windows_BKM))
+        there = filled.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
+        embedded: Tensor = self.sound(there)
+        return embedded[: len(windows_BKM)]
+
+    def _placed(self, tower: FastTower) -> FastTower:
+        for weight in tower.to(self.device, self.dtype).parameters():
+            if weight.ndim == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        return tower
+
+
+def _chunks(crops: Iterator[Pixels], batch: int, pinned: bool) -> Iterator[tuple[Tensor, int]]:
+    """Yield (B + 4, H, W, C) frames and how many of their windows count; what follows is filling.
+
+    Every frame after the fifth lets one window count: the last window never does.
+    """
+    size = (batch + WINDOW_FRAMES, CROP_PX, CROP_PX, 3)
+    frames = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
+    used = _fill(frames.numpy(), crops) - WINDOW_FRAMES
+    while used > 0:
+        yield frames[:-1], used
+        after = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
+        after[:WINDOW_FRAMES] = frames[-WINDOW_FRAMES:]
+        used, frames = _fill(after.numpy()[WINDOW_FRAMES:], crops), after
+
+
+def _fill(room_THWC: Pixels, crops: Iterator[Pixels]) -> int:
+    """Copy crops, whose memory the caller may use again, and return how many there were."""
+    count = 0
+    for crop in islice(crops, len(room_THWC)):
+        if crop.shape != (CROP_PX, CROP_PX, 3) or crop.dtype != np.uint8:
+            wanted = f"{CROP_PX} x {CROP_PX} x 3 uint8"
+            raise ValueError(f"crops must be {wanted}, one is {crop.shape} {crop.dtype}")
+        room_THWC[count] = crop
+        count += 1
+    return count
+
+
+def _windows(frames_THWC: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return (B, 16, H, W), channels last: the frames of a window side by side, then zeros."""
+    batch = len(frames_THWC) - WINDOW_FRAMES + 1
+    shape = (batch, CROP_PX, CROP_PX, LIP_CHANNELS)
+    windows = torch.zeros(shape, dtype=dtype, device=frames_THWC.device)
+    for at in range(WINDOW_FRAMES):
+        windows[..., 3 * at : 3 * at + 3] = frames_THWC[at : at + batch]
+    return windows.permute(0, 3, 1, 2)
+
+
+@contextmanager
+def _workers(count: int) -> Iterator[_Map]:
+    """Give a map over batches that runs on `count` threads, each batch on one of them.
+
+    Threads with a batch each never wait for one another, as those that share a layer do.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if count == 1:
+            yield map
+        else:
+            with ThreadPoolExecutor(
+                count, initializer=torch.set_num_threads, initargs=(1,)
+            ) as pool:
+                yield partial(_in_order, pool, count)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, count: int, run: Callable[[Any], Tensor], batches: Iterable[Any]
+) -> Iterator[Tensor]:
+    """Yield the answers in the order of the batches, of which only a few are read ahead."""
+    waiting: deque[Future[Tensor]] = deque()
+    for batch in batches:
+        waiting.append(pool.submit(run, batch))
+        if len(waiting) > count:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+@contextmanager
+def _exact_float32() -> Iterator[None]:
+    """Keep TF32 off: float32 on a GPU means float32."""
+    with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+        yield

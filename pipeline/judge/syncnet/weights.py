@@ -1,0 +1,50 @@
+"""Where the SyncNet judge's weights are: a path the user names, or the official file.
+
+The official file comes from its home at first use and lies in the weights folder. Its digest is
+published nowhere, so the first file that fits the network (`syncnet_network.read_network`, named
+in the lock) is trusted, and pinned from then on (pipeline/weights/first_use.py).
+"""
+
+from pathlib import Path
+
+from pipeline.digest import file_sha256
+from pipeline.errors import WeightsError
+from pipeline.weights import files as weights
+
+NAME = "syncnet_v2.model"
+
+
+def find(path: str = "") -> Path:
+    """Return the weights file; without a path it is fetched if it is not here yet.
+
+    Args:
+        path: what params.yaml says in `sync.syncnet_weights`; such a file is the user's own
+            business and is compared with no record.
+
+    Raises:
+        WeightsUnavailableError: without a path: its home gave no file.
+        WeightsError: no such file, its digest is not the trusted one, or what is to be trusted
+            holds no SyncNet.
+        StorageError: the weights folder or the record of trust cannot be written.
+    """
+    if not path:
+        return weights.fetch([NAME])[0]
+    own = Path(path).expanduser()
+    if not own.is_file():
+        raise WeightsError(
+            f"{own}: no such file; correct sync.syncnet_weights in params.yaml, or leave it empty "
+            "to fetch the official file"
+        )
+    return own
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a weights file, hex: its identity for the cache.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error}") from error

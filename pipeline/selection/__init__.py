@@ -1,0 +1,1 @@
+"""What `select` decides: thresholds, who speaks, near-duplicates, splits."""

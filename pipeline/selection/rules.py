@@ -1,0 +1,188 @@
+"""The decisions of `select`: thresholds, near-duplicates, caps, splits. Pure functions.
+
+Every clip gets exactly one reason, that of the first rule it breaks, in the order of `rules`.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import numpy as np
+
+from pipeline.params.curation import SelectParams
+from pipeline.selection.confidence import Trust, surest_first, trust
+from pipeline.selection.speaking import Voice, losses
+from pipeline.tables.rows import Clip, Quality, SyncScore, Video
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One clip with all that was measured of it."""
+
+    video: Video
+    clip: Clip
+    sync: SyncScore | None
+    quality: Quality | None
+    reason: str = ""
+    """Empty while no rule has rejected it."""
+    detail: str = ""
+
+    @property
+    def group(self) -> str:
+        """What must not be torn apart by the split."""
+        speaker = self.video.speaker
+        return f"speaker:{speaker}" if speaker else f"source:{self.video.video_id}"
+
+
+Check = Callable[[SyncScore, Quality], str]
+"""Returns what is wrong with a clip, in numbers; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """The clip is rejected for `reason` when `check` finds something."""
+
+    reason: str
+    check: Check
+
+
+def rules(
+    params: SelectParams, not_speaking: Mapping[str, str] = MappingProxyType({})
+) -> list[Rule]:
+    """Return the rules in the order in which they blame: picture, sound, then both together.
+
+    Args:
+        not_speaking: clip_id -> detail of the clips whose sound is another face's. A rule on the
+            mouth or on the judge's trust would blame a listener for what is none of its faults,
+            so it comes before them.
+    """
+    p = params
+    return [
+        Rule("face_too_small", _least(lambda q: q.face_px, p.min_face_px)),
+        Rule("landmarks_unsure", _least(lambda q: q.landmark_score, p.min_landmark_score)),
+        Rule("blurred", _least(lambda q: q.sharpness, p.min_sharpness)),
+        Rule("bad_exposure", _least(lambda q: q.luma_mean, p.min_luma)),
+        Rule("bad_exposure", _most(lambda q: q.luma_mean, p.max_luma)),
+        Rule("clipped_exposure", _most(lambda q: q.clipped_share, p.max_clipped_share)),
+        Rule("profile", _most(lambda q: q.yaw_deg, p.max_yaw_deg)),
+        Rule("pitched", _most(lambda q: q.pitch_deg, p.max_pitch_deg)),
+        Rule("jitter", _most(lambda q: q.jitter, p.max_jitter)),
+        Rule("frozen_picture", _most(lambda q: q.frozen_share, p.max_frozen_share)),
+        Rule("no_speech", _least(lambda q: q.speech_share, p.min_speech_share)),
+        Rule("noisy", _least(lambda q: q.snr_db, p.min_snr_db)),
+        Rule("not_speaking", lambda s, q: not_speaking.get(s.clip_id, "")),
+        Rule("mouth_still", _least(lambda q: q.mouth_movement, p.min_mouth_movement)),
+        Rule("low_confidence", lambda s, q: _distrust(trust(s, p))),
+        Rule("drift", lambda s, q: _over(abs(s.drift_frames or 0.0), p.max_drift_frames)),
+        Rule("offset_too_large", lambda s, q: _over(abs(s.offset_frames), p.max_offset_frames)),
+    ]
+
+
+def _least(measure: Callable[[Quality], float], low: float) -> Check:
+    return lambda s, q: "" if measure(q) >= low else f"{measure(q):.4g} (min {low:g})"
+
+
+def _most(measure: Callable[[Quality], float], high: float) -> Check:
+    return lambda s, q: _over(measure(q), high)
+
+
+def _over(value: float, high: float) -> str:
+    return "" if value <= high else f"{value:.4g} (max {high:g})"
+
+
+def _distrust(found: Trust) -> str:
+    return "" if found.enough else str(found)
+
+
+def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
+    """Return every candidate, with the reason of its rejection or none.
+
+    Independent of the order of `candidates`.
+    """
+    ordered = sorted(candidates, key=lambda one: one.clip.clip_id)
+    voices = [Voice(one.clip, one.sync) for one in ordered if one.sync]
+    table = rules(params, losses(voices, params))
+    judged = _cap(_drop_near_duplicates(_apply(table, ordered), params), params)
+    return sorted(judged, key=lambda one: one.clip.clip_id)
+
+
+def split_of(group: str, params: SelectParams) -> str:
+    """Draw train, val or test for a speaker or a source, by hash: adding data moves nobody."""
+    drawn = _unit_hash(f"{params.split_seed}|{group}")
+    if drawn < params.val_share:
+        return "val"
+    return "test" if drawn < params.val_share + params.test_share else "train"
+
+
+def _apply(table: Sequence[Rule], candidates: Iterable[Candidate]) -> list[Candidate]:
+    return [_first_broken(table, one) for one in candidates]
+
+
+def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
+    if one.sync is None:
+        return replace(one, reason="no_sync_score", detail="see data/sync/sync.parquet")
+    if one.quality is None:
+        return replace(one, reason="no_quality", detail="see data/quality/quality.parquet")
+    for rule in table:
+        if detail := rule.check(one.sync, one.quality):
+            return replace(one, reason=rule.reason, detail=detail)
+    return one
+
+
+def _drop_near_duplicates(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
+    """Keep the surest clip of every set whose picture and sound both look the same."""
+    winners = _Winners(len(judged), params.near_duplicate_bits)
+    result = []
+    for one in sorted(judged, key=_best_first):
+        twin = "" if one.reason else winners.twin_or_add(one)
+        result.append(replace(one, reason="near_duplicate", detail=f"of {twin}") if twin else one)
+    return result
+
+
+class _Winners:
+    """The clips kept so far and their hashes, compared all at once."""
+
+    def __init__(self, capacity: int, bits: int) -> None:
+        self.pictures = np.zeros(capacity, np.uint64)
+        self.sounds = np.zeros(capacity, np.uint64)
+        self.ids: list[str] = []
+        self.bits = bits
+
+    def twin_or_add(self, one: Candidate) -> str:
+        """Return the id of a near-duplicate that is kept already, else keep this one."""
+        assert one.quality is not None
+        picture = np.uint64(int(one.quality.picture_hash, 16))
+        sound = np.uint64(int(one.quality.audio_hash, 16))
+        n = len(self.ids)
+        near = (np.bitwise_count(self.pictures[:n] ^ picture) <= self.bits) & (
+            np.bitwise_count(self.sounds[:n] ^ sound) <= self.bits
+        )
+        if near.any():
+            return self.ids[int(near.argmax())]
+        self.pictures[n], self.sounds[n] = picture, sound
+        self.ids.append(one.clip.clip_id)
+        return ""
+
+
+def _cap(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
+    taken: dict[str, int] = defaultdict(int)
+    result = []
+    for one in sorted(judged, key=_best_first):
+        if not one.reason:
+            taken[one.video.video_id] += 1
+            if taken[one.video.video_id] > params.max_clips_per_source:
+                one = replace(one, reason="source_cap", detail=f"{params.max_clips_per_source}")
+        result.append(one)
+    return result
+
+
+def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str]]:
+    """Sort key: the surest first; what was not scored is rejected already and comes last."""
+    key = surest_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
+    return one.sync is None, key
+
+
+def _unit_hash(text: str) -> float:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:13], 16) / 16**13

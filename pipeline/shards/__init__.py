@@ -1,0 +1,1 @@
+"""The WebDataset tars: offset correction, packing, reading, data set card."""

@@ -1,0 +1,1 @@
+"""Row types, the paths of tables and of clip files, the funnel."""

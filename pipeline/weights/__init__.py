@@ -1,0 +1,1 @@
+"""Model files: where they come from, their SHA-256, and reading them as data."""

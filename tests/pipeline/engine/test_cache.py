@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline.digest import canonical_json
+from pipeline.engine.cache import Cache, LocalCache, RemoteCache, collect_garbage
+
+KEY = "ab" + "0" * 62
+
+
+@pytest.fixture(params=["local", "memory"])
+def cache(request, tmp_path) -> Cache:
+    if request.param == "local":
+        return LocalCache(tmp_path / "cache")
+    return RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+
+
+def commit(cache: Cache, key: str = KEY, text: str = "pixels") -> None:
+    with cache.workdir() as workdir:
+        (workdir / "clip.bin").write_text(text)
+        cache.commit(key, {"stage": "faces", "status": "kept", "parts": []}, workdir)
+
+
+def test_a_committed_item_is_found_with_its_files(cache):
+    assert cache.lookup(KEY) is None
+    commit(cache)
+    stored = cache.lookup(KEY)
+    assert stored is not None
+    assert stored["status"] == "kept"
+    assert cache.artifact_path(KEY, "clip.bin").read_text() == "pixels"
+
+
+def test_committing_twice_keeps_the_first_and_does_not_fail(cache):
+    commit(cache)
+    commit(cache)
+    assert list(cache.keys()) == [KEY]
+
+
+def test_an_abandoned_workdir_leaves_no_entry(cache):
+    with cache.workdir() as workdir:
+        (workdir / "clip.bin").write_text("half")
+    assert not workdir.exists()
+    assert cache.lookup(KEY) is None
+    assert list(cache.keys()) == []
+
+
+def test_an_entry_with_a_lost_or_cut_file_is_taken_as_absent_and_replaced(tmp_path):
+    cache = LocalCache(tmp_path)
+    commit(cache)
+    cache.artifact_path(KEY, "clip.bin").write_text("cut")
+    assert cache.lookup(KEY) is None
+    commit(cache)
+    assert cache.artifact_path(KEY, "clip.bin").read_text() == "pixels"
+
+
+def test_garbage_collection_removes_only_what_no_table_names(cache):
+    other = "cd" + "1" * 62
+    commit(cache)
+    commit(cache, other)
+    assert collect_garbage(cache, {KEY}) == [other]
+    assert list(cache.keys()) == [KEY]
+
+
+def test_garbage_collection_keeps_what_ingest_knows_of_the_sources(cache):
+    with cache.workdir() as workdir:
+        cache.commit(KEY, {"stage": "ingest", "status": "kept", "parts": []}, workdir)
+    assert collect_garbage(cache, set()) == []
+
+
+def test_a_key_does_not_depend_on_the_order_of_a_mapping():
+    assert canonical_json({"a": 1, "b": 2}) == canonical_json({"b": 2, "a": 1})
+
+
+def test_a_remote_entry_without_meta_is_absent(tmp_path):
+    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path)
+    commit(cache)
+    cache.fs.rm_file(f"{cache.root}/ab/{KEY}/meta.json")
+    assert cache.lookup(KEY) is None
+
+
+def test_a_full_disk_is_a_clear_error_and_no_entry(tmp_path, monkeypatch):
+    from pipeline.errors import StorageError
+
+    cache = LocalCache(tmp_path)
+
+    def full(self: Path, target: Path) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", full)
+    with pytest.raises(StorageError, match="No space left"):
+        commit(cache)
+    assert cache.lookup(KEY) is None

@@ -1,0 +1,47 @@
+"""Faces are aligned as in the curated clips."""
+
+import numpy as np
+import pytest
+
+from pipeline.faces import alignment
+from pipeline.faces.clip_extraction import CuttingRules, cut_faces
+from pipeline.faces.tracking import TrackingRules
+from tests.pipeline.faces.stub import World, face_at, picture
+from trainers.dubbing.face_tracks import trace_faces
+
+RULES = CuttingRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256)
+
+
+def walker(frame):
+    return None if 20 <= frame < 24 else face_at(200 + 3 * frame, 150 + frame % 3)
+
+
+def frames(count=60):
+    return [picture(number, 640, 480) for number in range(count)]
+
+
+def test_faces_are_aligned_as_in_the_clips_of_the_curation(tmp_path):
+    (clip,) = cut_faces(frames(), [(0, 60)], World([walker]), RULES, tmp_path)
+    (trace,) = trace_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
+    squares = [alignment.to_square(m, 256) for m in trace.matrices(RULES.sigma_frames, 256)]
+    assert trace.start_frame == clip.start_frame
+    assert np.array_equal(np.stack(squares), clip.matrices)
+    assert np.array_equal(~trace.seen, clip.interpolated)
+    assert np.array_equal(trace.boxes, clip.boxes)
+
+
+def test_faces_are_numbered_through_the_shots():
+    here, there = (lambda _: face_at(100, 100)), (lambda _: face_at(400, 200))
+    traces = trace_faces(frames(), [(0, 25), (25, 60)], World([here, there]), RULES.tracking)
+    assert [(one.number, one.scene, one.start_frame, one.end_frame) for one in traces] == [
+        (0, 0, 0, 25),
+        (1, 0, 0, 25),
+        (2, 1, 25, 60),
+        (3, 1, 25, 60),
+    ]
+
+
+def test_the_weight_is_area_over_time():
+    (trace,) = trace_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
+    assert trace.weight == pytest.approx(56 * 100 * 100, rel=1e-3)
+    assert trace.face_px == pytest.approx(100, rel=1e-3)

@@ -1,0 +1,51 @@
+"""Dubbed clips survive a killed evaluation."""
+
+import numpy as np
+import pytest
+
+from trainers.evaluation.dubs import Dubber, Dubs
+
+FRAMES = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
+SOUND = np.arange(1280, dtype=np.int16)
+
+
+@pytest.fixture
+def dubs(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_TRAINING", str(tmp_path))
+    made = []
+
+    def dub(frames, audio):
+        made.append(int(audio[0]))
+        return 255 - frames
+
+    def of(**facts):
+        return Dubs(Dubber(dub=dub, size_px=4, names={}, facts=facts)), made
+
+    return of
+
+
+def test_a_clip_is_dubbed_once_whoever_asks(dubs):
+    first, made = dubs(steps=1)
+    second, _ = dubs(steps=1)
+    np.testing.assert_array_equal(first.of(FRAMES, SOUND), 255 - FRAMES)
+    np.testing.assert_array_equal(second.of(FRAMES, SOUND), 255 - FRAMES)
+    assert len(made) == 1
+
+
+def test_another_model_picture_or_sound_is_dubbed_anew(dubs):
+    one, made = dubs(steps=1)
+    one.of(FRAMES, SOUND)
+    one.of(FRAMES + 1, SOUND)
+    one.of(FRAMES, SOUND + 1)
+    dubs(steps=2)[0].of(FRAMES, SOUND)
+    assert len(made) == 4
+
+
+def test_a_damaged_file_is_replaced_and_said(dubs, caplog):
+    one, made = dubs(steps=1)
+    one.of(FRAMES, SOUND)
+    (path,) = one.folder.glob("*.npz")
+    path.write_bytes(path.read_bytes()[:-20])
+    np.testing.assert_array_equal(one.of(FRAMES, SOUND), 255 - FRAMES)
+    assert "damaged" in caplog.text
+    assert len(made) == 2

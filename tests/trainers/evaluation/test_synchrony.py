@@ -1,0 +1,81 @@
+"""Who says whether lips fit the sound, and under which names."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from pipeline.judge.choice import Choice
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.syncnet.judge import SyncNetJudge
+from pipeline.judge.syncnet.network import SyncNet
+from tests.golden_rules import rule_frames, rule_sound
+from trainers.audio.mel import mel_window
+from trainers.evaluation.synchrony import SyncJudge, stable_syncnet_cosine
+from trainers.systems.stable_syncnet.configs import CONFIGS
+from trainers.systems.stable_syncnet.network import StableSyncNet
+
+FRAMES = 24
+
+
+@pytest.fixture(scope="module")
+def clip():
+    frames = rule_frames(FRAMES, 64, 64, seed=1).transpose(0, 3, 1, 2).copy()
+    points = np.random.default_rng(0).uniform(5, 59, (FRAMES, 468, 3)).astype(np.float32)
+    return frames, points, rule_sound(FRAMES / 25, 1)
+
+
+def choice(judge: str, fallback: str = "") -> Choice:
+    return Choice(judge, "masked", "float32", "0" * 64, fallback=fallback)
+
+
+def test_the_landmark_judge_gives_no_lse_and_says_why(clip):
+    judge = SyncJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
+    scores = judge.scores(*clip)
+    assert {"landmark_probability", "landmark_offset_within_1"} <= set(scores)
+    assert not any("lse" in name for name in scores)
+    assert judge.facts()["lse"].startswith("not measured")
+
+
+def test_the_syncnet_judge_gives_lse_and_no_landmark_numbers(clip):
+    torch.manual_seed(0)
+    judge = SyncJudge(choice("syncnet"), SyncNetJudge(SyncNet().eval()), "mesh468")
+    scores = judge.scores(*(part[:12] for part in clip[:2]), clip[2])
+    assert set(scores) == {"lse_c", "lse_d", "syncnet_abs_offset_frames"}
+    assert "lse" not in judge.facts()
+
+
+def test_a_judge_in_place_of_another_says_so():
+    judge = SyncJudge(choice("landmark", "no network"), None, "mesh468")
+    assert judge.facts()["instead_of_syncnet_because"] == "no network"
+
+
+def test_a_clip_without_a_face_has_no_scores(clip):
+    judge = SyncJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
+    frames, points, sound = clip
+    assert judge.scores(frames, np.full_like(points, np.nan), sound) == {}
+
+
+class Listener(nn.Module):
+    """Stands in for StableSyncNet: remembers what it is shown, and finds all alike."""
+
+    def __init__(self):
+        super().__init__()
+        self.config, self.weight, self.heard = CONFIGS["tiny"], nn.Parameter(torch.ones(1)), []
+
+    def forward(self, visual, mel):
+        self.heard += list(mel)
+        return visual.flatten(1)[:, :4], visual.flatten(1)[:, :4]
+
+
+def test_stable_syncnet_hears_each_windows_own_moment(clip):
+    network = Listener()
+    frames, _, sound = clip
+    assert stable_syncnet_cosine(network, frames, sound) == pytest.approx(1)
+    for mel, start in zip(network.heard, (0, 5), strict=True):
+        np.testing.assert_allclose(mel[0], mel_window(sound, start, 16), atol=1e-5)
+
+
+def test_a_clip_shorter_than_a_window_has_no_cosine(clip):
+    network = StableSyncNet(CONFIGS["tiny"]).eval()
+    assert np.isnan(stable_syncnet_cosine(network, clip[0][:15], clip[2]))

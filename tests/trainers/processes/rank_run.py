@@ -1,0 +1,106 @@
+"""One rank of two: `python -m tests.trainers.processes.rank_run FOLDER`, as torchrun starts it.
+
+Also the training function that the tests of `launch` start.
+"""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import NonFiniteLossError
+from tests.trainers.loop.toy_tasks import (
+    HELD_OUT,
+    SOURCE,
+    Gan,
+    OftenDeaf,
+    Regression,
+    batch_at,
+    made,
+    with_,
+)
+from trainers.loop.batches import BatchSource, WholeBatches
+from trainers.loop.fit import RunOptions, fit
+from trainers.processes.stop import TrainingStopped
+from trainers.processes.world import World, joined
+
+RUNS = {
+    "noise, ema": (Regression, {"noise": 0.3}, {"ema_decay": 0.9}),
+    "accumulation": (Regression, {"noise": 0.3}, {"micro_batch": 4}),
+    "odd batch": (Regression, {}, {}),
+    "two players": (Gan, {}, {}),
+    "fp16": (Regression, {}, {"precision": "fp16"}),
+    "left out": (OftenDeaf, {}, {}),
+    "left out, accumulation": (OftenDeaf, {}, {"micro_batch": 2}),
+}
+
+
+def source_of(name):
+    return WholeBatches(lambda step: batch_at(step, items=11)) if name == "odd batch" else SOURCE
+
+
+def run(name, folder, world=None):
+    kind, options, changes = RUNS[name]
+    task = made(kind, **options)
+    outcome = fit(task, source_of(name), with_(**changes), folder / name, HELD_OUT, world)
+    return {"weights": task.state_dict(), "metrics": outcome.metrics}
+
+
+def with_nan(step):
+    batch = batch_at(step)
+    if step == 2:
+        batch["x"][5] = float("nan")
+    return batch
+
+
+class SignalToOne(BatchSource):
+    """Rank 1 gets a SIGTERM before the batch of step 3."""
+
+    def batch_at(self, step, rank, size):
+        if step == 3 and rank == 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return SOURCE.batch_at(step, rank, size)
+
+
+def main():
+    torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
+    with joined() as world:
+        results = {name: run(name, folder, world) for name in RUNS}
+        try:
+            fit(made(), WholeBatches(with_nan), with_(micro_batch=1), folder / "nan", world=world)
+        except NonFiniteLossError as error:
+            results["nan"] = str(error)
+        try:
+            options = RunOptions(read_ahead_batches=0)
+            fit(made(), SignalToOne(), with_(), folder / "stop", HELD_OUT, world, options)
+        except TrainingStopped as stopped:
+            results["stop"] = stopped.code
+        torch.save(results, folder / f"rank{world.rank}.pt")
+
+
+def train(config, world: World, stop_file):
+    """Rank 1 dies once in step 5; `nan` poisons an item; `slow` waits for the stop file."""
+    folder = Path(config["folder"])
+
+    def batch(step):
+        if config.get("nan"):
+            return with_nan(step)
+        died = folder / "died"
+        if config.get("dies") and step == 5 and world.rank == 1 and not died.exists():
+            died.write_text("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return batch_at(step)
+
+    options = RunOptions(read_ahead_batches=0, stop_file=stop_file)
+    task = made(noise=0.3)
+    params = with_(save_every=2, max_steps=config.get("steps", 8))
+    fit(task, WholeBatches(batch), params, folder, world=world, options=options)
+    state = {name: value.tolist() for name, value in task.state_dict().items()}
+    return {"size": world.size, "weights": state}
+
+
+if __name__ == "__main__":
+    main()

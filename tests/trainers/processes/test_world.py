@@ -1,0 +1,56 @@
+"""Two processes with gloo against one."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.conftest import ROOT
+from tests.trainers.loop.toy_tasks import HELD_OUT, SOURCE, made, with_
+from tests.trainers.processes import rank_run
+from trainers.loop.fit import fit
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    command = [sys.executable, "-m", "tests.trainers.processes.rank_run", str(folder)]
+    ranks = [subprocess.Popen(command, cwd=ROOT, env={**env, "RANK": str(rank)}) for rank in (0, 1)]
+    assert [process.wait(timeout=120) for process in ranks] == [0, 0]
+    results = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+    return folder, results
+
+
+@pytest.mark.parametrize("name", rank_run.RUNS)
+def test_two_processes_give_the_weights_and_the_metrics_of_one(two, tmp_path, name):
+    one = rank_run.run(name, tmp_path)
+    tolerance = 1e-3 if name == "fp16" else 1e-6  # 6 items are rounded otherwise than 12
+    for rank in two[1]:
+        for key, expected in one["weights"].items():
+            torch.testing.assert_close(rank[name]["weights"][key], expected, rtol=0, atol=tolerance)
+        assert rank[name]["metrics"] == pytest.approx(one["metrics"], rel=10 * tolerance)
+    assert two[1][0][name]["metrics"] == two[1][1][name]["metrics"]
+
+
+def test_a_nan_on_one_rank_stops_both_and_names_the_item(two):
+    assert two[1][0]["nan"] == two[1][1]["nan"]
+    assert "items: step2-item5." in two[1][0]["nan"]
+
+
+def test_a_signal_to_one_rank_stops_both_and_one_process_goes_on(two, tmp_path):
+    folder, results = two
+    assert [rank["stop"] for rank in results] == [143, 143]
+    whole, resumed = made(), made()
+    fit(whole, SOURCE, with_(), tmp_path, HELD_OUT)
+    assert (folder / "stop" / "step-00000004.pt").exists()
+    outcome = fit(resumed, SOURCE, with_(), folder / "stop", HELD_OUT)
+    assert outcome.step == 8
+    for one, other in zip(resumed.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6)

@@ -1,0 +1,85 @@
+"""Dubbed clips, kept outside of DVC's outputs: an evaluation that was killed goes on after them.
+
+A dubbed clip depends on the model, on how it samples, and on the very pictures and samples it gets;
+all of that is in the name of its file.
+
+Shape suffixes: T frames, C colours, H and W pixels, N samples.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atomic import replacing
+from pipeline.digest import digest
+from trainers.loop.checkpoints import training_folder
+
+Pixels = NDArray[np.uint8]
+Samples = NDArray[np.int16]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dubber:
+    """A model that gives aligned faces new mouths."""
+
+    dub: Callable[[Pixels, Samples], Pixels]
+    """(T, 3, H, W) and (T * 640,) -> (T, 3, H, W)."""
+    size_px: int
+    """Height and width of the faces."""
+    names: Mapping[str, Any]
+    """What it is made of, stand-ins included: for the metrics."""
+    facts: Mapping[str, Any]
+    """All that decides its pictures, as JSON: digests of its weights, steps, guidance, seed."""
+
+
+class Dubs:
+    """Dubs a clip, or finds it dubbed."""
+
+    def __init__(self, dubber: Dubber) -> None:
+        self.dubber = dubber
+        self.folder = training_folder("evaluate", {"dubs": dict(dubber.facts)})
+
+    def of(self, frames_TCHW: Pixels, audio_N: Samples) -> Pixels:
+        """Return the clip dubbed with the sound, (T, 3, H, W) uint8.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
+        path = self.folder / f"{_digest(frames_TCHW, audio_N)}.npz"
+        found = _read(path, frames_TCHW.shape)
+        if found is None:
+            found = self.dubber.dub(frames_TCHW, audio_N)
+            assert found.shape == frames_TCHW.shape, "a dubbed clip is as long and as large"
+            _write(path, found)
+        return found
+
+
+def _digest(frames_TCHW: Pixels, audio_N: Samples) -> str:
+    parts = [hashlib.sha256(a.tobytes()).hexdigest() for a in (frames_TCHW, audio_N)]
+    return digest({"parts": parts, "shape": list(frames_TCHW.shape)})[:32]
+
+
+def _read(path: Path, shape: tuple[int, ...]) -> Pixels | None:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            frames: Pixels = arrays["frames"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, BadZipFile) as error:
+        logger.warning("%s: damaged (%s); dubbing this clip again", path, error)
+        return None
+    return frames if frames.shape == shape else None
+
+
+def _write(path: Path, frames_TCHW: Pixels) -> None:
+    with replacing(path) as part, part.open("wb") as stream:
+        np.savez_compressed(stream, frames=frames_TCHW)

@@ -1,0 +1,101 @@
+"""Which held-out clips are dubbed, and with whose sound.
+
+Shape suffixes: T frames, C colours, H and W pixels, N samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import MediaError
+from pipeline.media.flac import read_flac
+from pipeline.params.training import EvaluateParams
+from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
+from trainers.data.clip import DecodedClip, decode_clip
+from trainers.data.index import ShardIndex, read_members
+
+Pixels = NDArray[np.uint8]
+Samples = NDArray[np.int16]
+
+MIN_FRAMES = 32
+"""Two windows of 16: what the published protocol of StableSyncNet asks for as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutClip:
+    """A clip with its own and with foreign sound, all equally long."""
+
+    key: str
+    """`shard.tar/clip_id`."""
+    frames: Pixels
+    """(T, 3, H, W) RGB."""
+    own: Samples
+    """(T * 640,) 16 kHz mono."""
+    foreign_key: str
+    """Whose sound `foreign` is; empty where the split has only one clip."""
+    foreign: Samples
+    """(T * 640,), or (0,)."""
+
+
+@dataclass(slots=True)
+class HeldOut:
+    """The clips of an evaluation, decoded one at a time."""
+
+    index: ShardIndex
+    params: EvaluateParams
+    size_px: int
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Key of a clip that could not be decoded -> why. Filled while iterating."""
+
+    def chosen(self) -> list[int]:
+        """Return the numbers of the clips to dub: drawn by the seed, in the index' order."""
+        drawn = np.random.default_rng(self.params.seed).permutation(len(self.index))
+        return sorted(int(number) for number in drawn[: self.params.clips])
+
+    def __iter__(self) -> Iterator[HeldOutClip]:
+        """Decode the chosen clips; one that does not decode is recorded and left out."""
+        for number in self.chosen():
+            try:
+                yield self._clip(number)
+            except MediaError as error:
+                self.skipped[self.index.key(number)] = str(error)
+
+    def _clip(self, number: int) -> HeldOutClip:
+        clip = self._decoded(number)
+        other = partner(number, len(self.index))
+        longest = round(self.params.max_seconds * FPS)
+        if other is None:
+            return _cut(clip, self.index.key(number), min(clip.num_frames, longest))
+        sound = self._sound(other)
+        frames = min(clip.num_frames, longest, len(sound) // SAMPLES_PER_FRAME)
+        return _cut(clip, self.index.key(number), frames, self.index.key(other), sound)
+
+    def _decoded(self, number: int) -> DecodedClip:
+        index = self.index
+        url = index.urls[index.shard_of[number]]
+        members = read_members(url, index.spans[number])
+        frames = int(index.num_frames[number])
+        return decode_clip(str(index.clip_ids[number]), url, members, frames, self.size_px)
+
+    def _sound(self, number: int) -> Samples:
+        url = self.index.urls[self.index.shard_of[number]]
+        members = read_members(url, self.index.spans[number])
+        return np.asarray(read_flac(members["flac"]) * 32768, np.int16)
+
+
+def partner(number: int, clips: int) -> int | None:
+    """Return the clip whose sound is foreign to a clip: half the split away; None if alone.
+
+    Neighbours in a shard often come from one video, clips half the split apart seldom do.
+    """
+    return (number + clips // 2) % clips if clips > 1 else None
+
+
+def _cut(
+    clip: DecodedClip, key: str, frames: int, foreign_key: str = "", foreign: Samples | None = None
+) -> HeldOutClip:
+    samples = frames * SAMPLES_PER_FRAME
+    heard = np.empty(0, np.int16) if foreign is None else foreign[:samples]
+    return HeldOutClip(key, clip.frames[:frames], clip.audio[:samples], foreign_key, heard)

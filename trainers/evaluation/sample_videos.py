@@ -1,0 +1,93 @@
+"""What a person wants to see of an evaluation: strips of frames, and videos with their sound.
+
+Shape suffixes: T frames, C colours, H and W pixels, N samples.
+"""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.atomic import replacing
+from pipeline.media.encode import write_clip
+from pipeline.tables.rows import SAMPLE_RATE_HZ
+from trainers.evaluation.clip_scores import Versions
+
+Pixels = NDArray[np.uint8]
+Samples = NDArray[np.int16]
+
+CRF = 18
+STRIP_FRAMES = 8
+STRIP_PX = 128
+BIT_RATE = 96_000
+_BITEXACT = 0x800000
+"""AV_CODEC_FLAG_BITEXACT: no version of the encoder in the stream."""
+
+
+def write_samples(folder: Path, name: str, clip: Versions) -> list[Path]:
+    """Write `<name>.png` and a video per sound: real pictures on the left, dubbed on the right.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    written = [_strip(folder / f"{name}.png", clip.pictures)]
+    for sound, audio in clip.sounds.items():
+        side_by_side = np.concatenate([clip.pictures["real"], clip.pictures[sound]], axis=3)
+        written.append(_video(folder / f"{name}-{sound}.mp4", side_by_side, audio))
+    return written
+
+
+def _strip(path: Path, pictures: Mapping[str, Pixels]) -> Path:
+    """Write eight moments of a clip, one row per version: real, own, foreign."""
+    rows = []
+    for frames_TCHW in pictures.values():
+        moments = np.linspace(0, len(frames_TCHW) - 1, STRIP_FRAMES).round().astype(int)
+        shown = [_small(frames_TCHW[moment]) for moment in moments]
+        rows.append(np.concatenate(shown, axis=1))
+    stored = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1]
+    with replacing(path) as part:
+        part.write_bytes(stored.tobytes())
+    return path
+
+
+def _small(frame_CHW: Pixels) -> Pixels:
+    frame = np.ascontiguousarray(frame_CHW.transpose(1, 2, 0))
+    return np.asarray(cv2.resize(frame, (STRIP_PX, STRIP_PX), interpolation=cv2.INTER_AREA))
+
+
+def _video(path: Path, frames_TCHW: Pixels, audio_N: Samples) -> Path:
+    with replacing(path) as part:
+        silent = part.with_suffix(".silent")
+        try:
+            write_clip(silent, (f.transpose(1, 2, 0) for f in frames_TCHW), CRF)
+            _join(silent, audio_N, part)
+        finally:
+            silent.unlink(missing_ok=True)
+    return path
+
+
+def _join(silent: Path, audio_N: Samples, out: Path) -> None:
+    """Copy the pictures and add the sound as AAC."""
+    with (
+        av.open(str(silent)) as pictures,
+        av.open(str(out), "w", format="mp4", options={"fflags": "+bitexact"}) as container,
+    ):
+        source = pictures.streams.video[0]
+        video = container.add_stream_from_template(source)
+        sound = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
+        assert isinstance(sound, av.AudioStream)
+        sound.codec_context.bit_rate = BIT_RATE
+        sound.codec_context.flags |= _BITEXACT
+        for packet in pictures.demux(source):
+            if packet.size:
+                packet.stream = video
+                container.mux(packet)
+        frame = av.AudioFrame.from_ndarray(audio_N[None], format="s16", layout="mono")
+        frame.sample_rate, frame.pts = SAMPLE_RATE_HZ, 0
+        frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode(None))

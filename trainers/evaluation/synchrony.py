@@ -1,0 +1,132 @@
+"""Do the lips fit the sound? The project's judge, and the trained StableSyncNet.
+
+Only the SyncNet judge gives LSE-C and LSE-D. The landmark judge has numbers of its own, under names
+of their own: neither stands in for the other.
+
+Shape suffixes: T frames, F frames of a window, B windows, L landmarks, C coordinates or colours,
+H and W pixels, N samples, S mel columns, M mel bands.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.judge.choice import Choice
+from pipeline.judge.curve import JudgeResult
+from pipeline.judge.syncnet.crops import detector_boxes, render_crops
+from trainers.audio.mel import mel_window
+from trainers.evaluation.mouths import Floats, Pixels, as_canvas, bridged
+from trainers.systems.latentsync.losses.pixel_sync import sync_view
+from trainers.systems.stable_syncnet.loss import cosine
+from trainers.systems.stable_syncnet.network import StableSyncNet
+
+Samples = NDArray[np.int16]
+
+STRIDE_FRAMES = 5
+"""Between the windows that StableSyncNet looks at."""
+AT_ONCE = 8
+NOT_MEASURED = (
+    "not measured: LSE-C and LSE-D are SyncNet's, and the landmark judge scored; "
+    "set sync.judge: syncnet and fetch its weights"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SyncJudge:
+    """The judge of `params.yaml`, for aligned faces."""
+
+    choice: Choice
+    judge: Any
+    """LandmarkJudge or SyncNetJudge."""
+    schema: str
+    """Of the landmarks."""
+
+    def scores(
+        self, frames_TCHW: Pixels, landmarks_TLC: Floats, audio_N: Samples
+    ) -> dict[str, float]:
+        """Return the judge's numbers of one clip, by names that say whose they are.
+
+        Landmarks are in pixels of the canvas (mouths.py). Empty where it cannot be judged: no face
+        at all, or too few frames.
+        """
+        try:
+            found = self._judged(frames_TCHW, bridged(landmarks_TLC), audio_N)
+        except ValueError:
+            return {}
+        return named(self.choice.judge, found)
+
+    def facts(self) -> dict[str, str]:
+        """Return who judged, for the metrics."""
+        facts = {"name": self.choice.judge, "mode": self.choice.mode, "sha256": self.choice.sha256}
+        if self.choice.fallback:
+            facts["instead_of_syncnet_because"] = self.choice.fallback
+        if self.choice.judge == "landmark":
+            facts["lse"] = NOT_MEASURED
+        else:
+            facts["looked_at"] = (
+                "aligned faces on their canvas, not the video they were pasted into"
+            )
+        return facts
+
+    def _judged(self, frames_TCHW: Pixels, landmarks_TLC: Floats, audio_N: Samples) -> JudgeResult:
+        if self.choice.judge == "landmark":
+            by_lips: JudgeResult = self.judge.score(landmarks_TLC, audio_N)
+            return by_lips
+        boxes = np.concatenate([landmarks_TLC.min(axis=1), landmarks_TLC.max(axis=1)], axis=1)
+        wanted = detector_boxes(boxes[:, [0, 1, 3, 4]], self.schema)
+        crops = render_crops(map(as_canvas, frames_TCHW), wanted)
+        seen: JudgeResult = self.judge.score(crops, audio_N, mode=self.choice.mode)
+        return seen
+
+
+def named(judge: str, found: JudgeResult) -> dict[str, float]:
+    """Return a judge's answer under names that no other judge's answer has."""
+    if judge == "syncnet":
+        return {
+            "lse_c": found.confidence,
+            "lse_d": found.min_distance,
+            "syncnet_abs_offset_frames": float(abs(found.offset_frames)),
+        }
+    assert found.probability is not None, "the bundled judge is calibrated"
+    return {
+        "landmark_probability": found.probability,
+        "landmark_confidence": found.confidence,
+        "landmark_min_distance": found.min_distance,
+        "landmark_abs_offset_frames": float(abs(found.offset_frames)),
+        "landmark_offset_within_1": float(abs(found.offset_frames) <= 1),
+    }
+
+
+@torch.inference_mode()
+def stable_syncnet_cosine(
+    network: StableSyncNet, frames_TCHW: Pixels, audio_N: Samples, mel: Any = "exact"
+) -> float:
+    """Return the mean cosine over windows every 5 frames; NaN if the clip is shorter than one.
+
+    Args:
+        network: of a pixel configuration, in eval mode.
+        mel: `exact` or `compat`, as it was trained.
+    """
+    config, device = network.config, next(network.parameters()).device
+    starts = range(0, len(frames_TCHW) - config.num_frames + 1, STRIDE_FRAMES)
+    found: list[Tensor] = []
+    for at in range(0, len(starts), AT_ONCE):
+        batch = [_window(network, frames_TCHW, audio_N, f, mel) for f in starts[at : at + AT_ONCE]]
+        visual, heard = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
+        found.append(cosine(*network(visual, heard)).cpu())
+    return torch.cat(found).double().mean().item() if found else float("nan")
+
+
+def _window(
+    network: StableSyncNet, frames_TCHW: Pixels, audio_N: Samples, start_frame: int, mel: Any
+) -> tuple[Tensor, Tensor]:
+    config = network.config
+    frames = frames_TCHW[start_frame : start_frame + config.num_frames]
+    video_13FHW = (torch.from_numpy(frames.copy()).float() / 127.5 - 1).transpose(0, 1)[None]
+    seen = sync_view(video_13FHW, config.resolution, antialias=True)[0]
+    heard = mel_window(audio_N, start_frame, config.num_frames, mel)
+    return seen, torch.from_numpy(heard).float()[None]

@@ -1,0 +1,1 @@
+"""Frozen networks: a registry of names, and each network."""

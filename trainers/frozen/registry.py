@@ -1,0 +1,243 @@
+"""Networks that training uses and never changes: by name, with the origin of their weights.
+
+A part is asked for by its name in params.yaml. Names that begin with `stand-in:` are small networks
+with random weights (or, `stand-in:blocks`, none), for machines without the files. What is learned
+with them is of no use without them, so the name goes into logs, metrics and checkpoints. A missing
+file is an error, never a stand-in.
+"""
+
+import zlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import torch
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
+from torch import nn
+
+from pipeline.errors import ParamsError, WeightsError
+from pipeline.weights.files import path_of, sha256_of
+from trainers.frozen.block_vae import BlockVae
+from trainers.frozen.inception_fid import InceptionFid
+from trainers.frozen.latent_vae import (
+    KlVae,
+    LatentVae,
+    TinyVae,
+    sd_vae,
+    sd_vae_state,
+    taesd_state,
+)
+from trainers.frozen.lpips_vgg import LpipsVgg, load_public
+from trainers.frozen.public_files import (
+    file_sha256,
+    fill,
+    read_checkpoint,
+    read_safetensors,
+)
+from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize, state_of_public
+
+STAND_IN = "stand-in:"
+SD_VAE_FILE = "sd_vae_ft_mse.safetensors"
+TAESD_FILE = "taesd.safetensors"
+VIDEOMAE_FILE = "vit_g_hybrid_pt_1200e_ssv2_ft.pth"
+VGG_FILE = "vgg16-397923af.pth"
+LINS_FILE = "lpips_vgg_lin.pth"
+INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen(Generic[Network]):
+    """A network in eval mode without gradients of its own, on the CPU, float32."""
+
+    name: str
+    network: Network
+    sha256: Mapping[str, str]
+    """Digest of every weights file, by name; empty for a stand-in."""
+
+    @property
+    def is_stand_in(self) -> bool:
+        """Whether the weights are random."""
+        return self.name.startswith(STAND_IN)
+
+
+def vae(name: str) -> Frozen[LatentVae]:
+    """Load `sd-vae-ft-mse`, `taesd`, or `stand-in:` one of them, or `stand-in:blocks`.
+
+    `stand-in:blocks` has no weights at all and gives recognisable pictures (block_vae.py).
+
+    Raises:
+        ParamsError: no such part.
+        WeightsError: its file is absent, altered or not what its name says.
+    """
+    return _load(name, _VAES)
+
+
+def lpips(name: str) -> Frozen[LpipsVgg]:
+    """Load `lpips-vgg` or `stand-in:lpips-vgg`.
+
+    Raises:
+        ParamsError: no such part.
+        WeightsError: its file is absent, altered or not what its name says.
+    """
+    return _load(name, _LPIPS)
+
+
+def videomae(name: str, gradient_checkpointing: bool = True) -> Frozen[VideoMaeEncoder]:
+    """Load `videomae-v2-giant` or `stand-in:videomae-v2-giant`.
+
+    Raises:
+        ParamsError: no such part.
+        WeightsError: its file is absent, altered or not what its name says.
+    """
+    part = _load(name, _VIDEOMAES)
+    part.network.gradient_checkpointing = gradient_checkpointing
+    return part
+
+
+def inception(name: str) -> Frozen[InceptionFid]:
+    """Load `inception-2015-12-05` or `stand-in:inception-2015-12-05`, for the FID.
+
+    Raises:
+        ParamsError: no such part.
+        WeightsError: its file is absent, altered or not what its name says.
+    """
+    return _load(name, _INCEPTIONS)
+
+
+def local_taesd(encoder: Path, decoder: Path) -> Frozen[LatentVae]:
+    """Load TAESD's own two safetensors files from anywhere; the name says that they are local.
+
+    Raises:
+        WeightsError: a file is absent or not what its name says.
+    """
+    model = AutoencoderTiny()
+    fill(model, taesd_state(read_safetensors(encoder), read_safetensors(decoder)), decoder)
+    digests = {path.name: file_sha256(path) for path in (encoder, decoder)}
+    return Frozen("local:taesd", _freeze(TinyVae(model)), digests)
+
+
+def names(parts: Mapping[str, Frozen[Any]]) -> dict[str, str]:
+    """Return role -> name, for logs, metrics and checkpoints."""
+    return {role: part.name for role, part in sorted(parts.items())}
+
+
+@dataclass(frozen=True, slots=True)
+class _Recipe(Generic[Network]):
+    """How to make one part: its files in the lock (none: stand-in only), real and stand-in."""
+
+    files: tuple[str, ...]
+    real: Callable[..., Network]
+    """Takes the paths of `files`."""
+    stand_in: Callable[[], Network]
+
+
+def _load(name: str, recipes: Mapping[str, _Recipe[Network]]) -> Frozen[Network]:
+    wanted, known = name.removeprefix(STAND_IN), _names(recipes)
+    if name not in known:
+        raise ParamsError(f"no frozen part named {name!r}; known: {', '.join(known)}")
+    if name.startswith(STAND_IN):
+        return Frozen(name, _freeze(_seeded(name, recipes[wanted].stand_in)), {})
+    files = recipes[wanted].files
+    paths = [path_of(file) for file in files]
+    network = _seeded(name, lambda: recipes[wanted].real(*paths))
+    return Frozen(name, _freeze(network), {file: sha256_of(file) for file in files})
+
+
+def _names(recipes: Mapping[str, _Recipe[Network]]) -> list[str]:
+    real = [name for name, recipe in recipes.items() if recipe.files]
+    return real + [STAND_IN + name for name in recipes]
+
+
+def _freeze(network: Network) -> Network:
+    return network.requires_grad_(False).eval()
+
+
+def _seeded(name: str, make: Callable[[], Network]) -> Network:
+    """Make a network whose first weights depend on its name alone, and leave the run's seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(zlib.crc32(name.encode()))
+        return make()
+
+
+def _sd_vae(path: Path) -> LatentVae:
+    model = sd_vae()
+    fill(model, sd_vae_state(read_safetensors(path)), path)
+    return KlVae(model)
+
+
+def _taesd(path: Path) -> LatentVae:
+    model = AutoencoderTiny()
+    fill(model, read_safetensors(path), path)
+    return TinyVae(model)
+
+
+def _videomae(path: Path) -> VideoMaeEncoder:
+    try:
+        state = state_of_public(read_checkpoint(path))
+    except ValueError as error:
+        raise WeightsError(f"{path}: {error}") from error
+    with torch.device("meta"):  # a random start of 1 G weights would take most of a minute
+        network = VideoMaeEncoder()
+    fill(network, {key: tensor.float() for key, tensor in state.items()}, path)
+    return network
+
+
+def _inception(path: Path) -> InceptionFid:
+    network = InceptionFid()
+    fill(network, read_checkpoint(path), path)
+    return network
+
+
+def _small_inception() -> InceptionFid:
+    network = InceptionFid(thin=16)
+    for weight in network.parameters():
+        if weight.ndim == 4:
+            nn.init.kaiming_normal_(weight)  # else nothing of the picture reaches the features
+    return network
+
+
+def _lpips(vgg: Path, lins: Path) -> LpipsVgg:
+    network = LpipsVgg()
+    try:
+        load_public(network, read_checkpoint(vgg), read_checkpoint(lins))
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{vgg} or {lins}: not the weights of LPIPS-VGG: {error}") from error
+    return network
+
+
+def _small_kl() -> LatentVae:
+    blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4}
+    blocks["up_block_types"] = ("UpDecoderBlock2D",) * 4
+    return KlVae(
+        AutoencoderKL(**blocks, block_out_channels=(32,) * 4, layers_per_block=1, latent_channels=4)
+    )
+
+
+def _small_tiny() -> LatentVae:
+    widths = dict.fromkeys(("encoder_block_out_channels", "decoder_block_out_channels"), (16,) * 4)
+    return TinyVae(AutoencoderTiny(**widths))
+
+
+def _small_lpips() -> LpipsVgg:
+    network = LpipsVgg(widths=(8, 16, 32, 64, 64))
+    for weight in network.lins.parameters():
+        weight.data.abs_()  # a negative weight would reward a difference
+    return network
+
+
+def _small_videomae() -> VideoMaeEncoder:
+    return VideoMaeEncoder(VideoMaeSize(width=48, depth=1, heads=2, hidden=96))
+
+
+_VAES: dict[str, _Recipe[LatentVae]] = {
+    "sd-vae-ft-mse": _Recipe((SD_VAE_FILE,), _sd_vae, _small_kl),
+    "taesd": _Recipe((TAESD_FILE,), _taesd, _small_tiny),
+    "blocks": _Recipe((), BlockVae, BlockVae),
+}
+_LPIPS = {"lpips-vgg": _Recipe((VGG_FILE, LINS_FILE), _lpips, _small_lpips)}
+_INCEPTIONS = {"inception-2015-12-05": _Recipe((INCEPTION_FILE,), _inception, _small_inception)}
+_VIDEOMAES = {"videomae-v2-giant": _Recipe((VIDEOMAE_FILE,), _videomae, _small_videomae)}

@@ -1,1 +1,0 @@
-"""The lip-sync diffusion model: data, losses put together, sampling, files."""

@@ -1,0 +1,91 @@
+"""Batches as the loop wants them: by step, by rank, in micro-batches, read ahead."""
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from trainers.loop.task import Batch
+
+
+class BatchSource(ABC):
+    """Batches as a pure function of (seed, step): no global random stream, no memory."""
+
+    @abstractmethod
+    def batch_at(self, step: int, rank: int, size: int) -> Batch:
+        """Return places rank, rank + size, ... of the batch of `step`, the same for any size."""
+
+    def batches(self, first_step: int, rank: int, size: int) -> Iterator[Batch]:
+        """Yield the batches from `first_step` on. A source with workers of its own overrides it."""
+        for step in count(first_step):
+            yield self.batch_at(step, rank, size)
+
+
+class WholeBatches(BatchSource):
+    """Every rank makes the whole batch and takes its part: for small data and for tests."""
+
+    def __init__(self, batch_at: Callable[[int], Batch]) -> None:
+        """Take the pure function step -> whole batch."""
+        self._batch_at = batch_at
+
+    def batch_at(self, step: int, rank: int, size: int) -> Batch:
+        """Return this rank's part."""
+        return taken(self._batch_at(step), slice(rank, None, size))
+
+
+def taken(batch: Batch, places: slice) -> Batch:
+    """Return the items at `places` of tensors and lists."""
+    wrong = [name for name, value in batch.items() if len(value) != len(batch["keys"])]
+    assert not wrong, f"not one entry per key: {wrong}"
+    return {name: value[places] for name, value in batch.items()}
+
+
+def micro_batches(batch: Batch, items: int | None) -> list[Batch]:
+    """Cut a batch into parts of at most `items` items, in order."""
+    total = len(batch["keys"])
+    step = items or total
+    return [taken(batch, slice(first, first + step)) for first in range(0, total, step)]
+
+
+def moved(batch: Batch, device: torch.device) -> Batch:
+    """Return the batch with its tensors on `device`; from pinned memory without waiting."""
+    return {name: _moved(value, device) for name, value in batch.items()}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+
+def pinned(batch: Batch) -> Batch:
+    """Return the batch with its tensors in memory that a GPU reads by itself."""
+    return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
+@contextmanager
+def read_ahead(source: Iterator[Batch], depth: int, pin: bool = False) -> Iterator[Iterator[Batch]]:
+    """Give the same batches, made by one thread at most `depth` ahead; 0: made when asked for.
+
+    An error of the source comes up at the batch it belongs to. Leaving the block waits for the
+    batch in work, ends the thread and closes the source.
+    """
+    prepared = (pinned(batch) if pin else batch for batch in source)
+    with ThreadPoolExecutor(1, "read-ahead") as pool:
+        try:
+            yield _ahead(prepared, depth, pool) if depth else prepared
+        finally:
+            pool.shutdown(cancel_futures=True)
+            if isinstance(source, Generator):
+                source.close()
+
+
+def _ahead(source: Iterator[Batch], depth: int, pool: ThreadPoolExecutor) -> Iterator[Batch]:
+    waiting = deque(pool.submit(next, source, None) for _ in range(depth))
+    while (batch := waiting.popleft().result()) is not None:
+        waiting.append(pool.submit(next, source, None))
+        yield batch

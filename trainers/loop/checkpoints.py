@@ -1,0 +1,106 @@
+"""Checkpoints on disk: whole or absent, the two latest and the best.
+
+They lie outside of every output of DVC, which empties those before a run. All ranks must see the
+folder. A file holds tensors, numbers and text only (`torch.load(weights_only=True)`).
+"""
+
+import logging
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from pickle import UnpicklingError  # the name of torch.load's error; nothing is unpickled here
+from typing import Any
+
+import torch
+
+from pipeline.atomic import replacing
+from pipeline.digest import digest
+from pipeline.errors import CheckpointError
+
+KEPT = 2
+FORMAT = 1
+
+logger = logging.getLogger(__name__)
+
+
+def training_folder(stage: str, facts: Mapping[str, Any]) -> Path:
+    """Return where a run's checkpoints and logs lie: one folder per stage, params and data.
+
+    $LIPFORGE_TRAINING or .cache/training, then the stage, then the facts' hash.
+
+    Args:
+        facts: all that decides the weights, as plain JSON: params, hash of the data, version.
+    """
+    root = Path(os.environ.get("LIPFORGE_TRAINING", ".cache/training"))
+    return (root / stage / digest(dict(facts))[:16]).absolute()
+
+
+def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> None:
+    """Write `step-00000010.pt` and remove all but the two latest.
+
+    Raises:
+        StorageError: the disk is full or not writable; the checkpoints before are still there.
+    """
+    _write(folder / f"step-{step:08d}.pt", {"format": FORMAT, "step": step, **state})
+    for old in _steps(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def latest_state(folder: Path) -> dict[str, Any] | None:
+    """Return the latest checkpoint that is whole; None where there is no checkpoint at all.
+
+    Raises:
+        CheckpointError: there are some, but none can be read.
+    """
+    paths = _steps(folder)
+    for path in reversed(paths):
+        try:
+            return _read(path)
+        except CheckpointError as error:
+            logger.warning("%s; trying the one before", error)
+    if paths:
+        raise CheckpointError(f"{folder}: no checkpoint can be read; delete it to start anew")
+    return None
+
+
+def save_best(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write `best.pt`: weights alone, without the optimizer's state.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    _write(folder / "best.pt", {"format": FORMAT, **content})
+
+
+def best(folder: Path) -> dict[str, Any]:
+    """Return what `save_best` wrote.
+
+    Raises:
+        CheckpointError: it is not there or cannot be read.
+    """
+    return _read(folder / "best.pt")
+
+
+def _steps(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"))
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with replacing(path) as part, part.open("wb") as stream:
+        torch.save(dict(content), stream)
+        stream.flush()
+        os.fsync(stream.fileno())  # the name must not reach the disk before the bytes
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if not zipfile.is_zipfile(path):  # cut off: the directory of a zip is its end
+            raise CheckpointError(f"{path}: missing or not whole")
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    if content.get("format") != FORMAT:
+        fix = f"delete {path.parent} to start anew"
+        raise CheckpointError(f"{path}: format {content.get('format')}, not {FORMAT}; {fix}")
+    return content

@@ -1,0 +1,273 @@
+"""The only training loop. It learns no model's name. Linear on purpose: read `fit` from the top.
+
+    with joined() as world:
+        seed_all(params.seed, "weights")
+        outcome = fit(MyTask(...), source, params, folder, Validation(held_out, 8), world)
+        save_my_layout(task, out)            # the task now has the weights to hand on
+
+docs/training_loop.md says what is promised and how it is tested.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pipeline.errors import ParamsError
+from pipeline.params.fit import FitParams
+from trainers.loop import checkpoints
+from trainers.loop.batches import BatchSource, read_ahead
+from trainers.loop.logs import DvcLive, JsonLines, MetricsLog, Speed, TensorBoard, opened
+from trainers.loop.run_lock import only_run_in
+from trainers.loop.sample_files import write_samples
+from trainers.loop.speed import compile_networks, lay_out
+from trainers.loop.state import Finished, TrainState, content_of, final_weights, new_state, restore
+from trainers.loop.step import train_step
+from trainers.loop.task import Batch, Task
+from trainers.loop.validation import Validation, seeded, validated
+from trainers.processes.stop import StopRequest, TrainingStopped
+from trainers.processes.world import World
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How this machine carries it out. Changes no weight, but for rounding if it says so."""
+
+    read_ahead_batches: int = 2
+    tensorboard: Path | None = None
+    """Folder of event files; None: no TensorBoard."""
+    dvclive: Path | None = None
+    """Folder of DVCLive; None: no DVCLive."""
+    stop_file: Path | None = None
+    """Stop with grace once it exists: for workers that get no signals."""
+    channels_last: bool = False
+    """Colours next to each other in memory: for convolutions on GPUs. Rounds differently."""
+    compile: bool = False
+    """torch.compile for every network: minutes before the first step. Rounds differently."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended."""
+
+    step: int
+    finished: Finished
+    best_value: float | None
+    best_step: int
+    metrics: dict[str, float]
+    """Of the latest validation."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What all parts of a run share."""
+
+    params: FitParams
+    folder: Path
+    world: World
+    validation: Validation | None
+    logs: list[MetricsLog]
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        for log in self.logs:
+            log.numbers(step, values)
+
+
+def fit(
+    task: Task,
+    source: BatchSource,
+    params: FitParams,
+    folder: Path,
+    validation: Validation | None = None,
+    world: World | None = None,
+    options: RunOptions | None = None,
+) -> Outcome:
+    """Train until `max_steps` or early stop; resume where `folder` has a checkpoint.
+
+    Afterwards the task, in eval mode, has the weights to hand on: the last or the best ones, their
+    moving average if there is one. A run that was done before only gets these weights again.
+
+    Args:
+        folder: of this run alone (see `training_folder`), seen by all ranks.
+
+    Raises:
+        NonFiniteLossError: before the optimizer step; the latest checkpoint stays as it is.
+        TrainingStopped: after SIGTERM or SIGINT, with all saved.
+        CheckpointError: the folder's checkpoints are broken or of another task, or another process
+            trains in it.
+        ParamsError: `best_metric` is no metric of the task.
+    """
+    world, options = world or World(), options or RunOptions()
+    with only_run_in(folder, world):
+        _tune(task, options)
+        state = new_state(task, params, world)
+        restore(state, folder, world)
+        if not state.finished:
+            with opened(_logs(state, folder, world, options)) as logs:
+                run = _Run(params, folder, world, validation, logs)
+                _train(run, state, source, options)
+        _hand_on(state, params, folder)
+    return Outcome(
+        state.step, state.finished, state.best_value, state.best_step, dict(state.metrics)
+    )
+
+
+def _tune(task: Task, options: RunOptions) -> None:
+    if options.channels_last:
+        lay_out(task, torch.channels_last)
+    if options.compile:
+        compile_networks(task)
+
+
+def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOptions) -> None:
+    """Advance the state until it is finished."""
+    params, world = run.params, run.world
+    if state.step == 0:
+        _log_start(run, state)
+    stop = StopRequest(options.stop_file)
+    with (
+        stop.listening(),
+        _speed(run, state) as speed,
+        read_ahead(
+            source.batches(state.step, world.rank, world.size),
+            options.read_ahead_batches,
+            pin=world.device.type == "cuda",
+        ) as batches,
+    ):
+        while not state.finished:
+            batch = _checked(next(batches, None), state.step)
+            batch = seeded(batch, params, state.step, world)
+            values = train_step(state.task, state.players, batch, state.step, params, world)
+            state.step += 1
+            if state.ema:
+                state.ema.update(state.step)
+            speed.count(len(batch["keys"]) * world.size)
+            _after_step(run, state, values, speed)
+            _obey(run, state, stop)
+
+
+def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: Speed) -> None:
+    """Log, validate, show, decide whether this was the last step, save."""
+    params, step = run.params, state.step
+    state.means.add(values)
+    if step >= params.max_steps:
+        state.finished = "max_steps"
+    if step % params.log_every == 0 or state.finished:
+        run.log(step, {f"train/{name}": value for name, value in state.means.taken().items()})
+        speed.write(step)
+    if run.validation and (step % params.validate_every == 0 or state.finished):
+        _validate(run, state)
+    if params.sample_every and (step % params.sample_every == 0 or state.finished):
+        _show(run, state)
+    if step % params.save_every == 0 or state.finished:
+        _save(run, state)
+
+
+def _obey(run: _Run, state: TrainState, stop: StopRequest) -> None:
+    """Save and leave if some rank was told to stop."""
+    if state.finished or not run.world.any(stop.signum is not None):
+        return
+    if state.step % run.params.save_every:
+        _save(run, state)
+    signums = run.world.gathered(stop.signum)
+    raise TrainingStopped(next(signum for signum in signums if signum is not None))
+
+
+def _log_start(run: _Run, state: TrainState) -> None:
+    """Validate before the first step: the value to compare with, and errors come up early."""
+    if run.validation:
+        metrics = validated(state.task, run.validation, run.params, run.world)
+        _named_best(run.params, metrics)
+        run.log(0, {f"validation/{name}": value for name, value in metrics.items()})
+
+
+def _validate(run: _Run, state: TrainState) -> None:
+    assert run.validation
+    with state.averaged():
+        state.metrics = validated(state.task, run.validation, run.params, run.world)
+    run.log(state.step, {f"validation/{name}": v for name, v in state.metrics.items()})
+    value = _named_best(run.params, state.metrics)
+    if value is None:
+        return
+    if _better(value, state.best_value, run.params):
+        state.best_value, state.best_step, state.stale_validations = value, state.step, 0
+        if run.world.first:
+            content = {"step": state.step, "value": value, "task": final_weights(state)}
+            checkpoints.save_best(run.folder, content)
+    else:
+        state.stale_validations += 1
+        if state.stale_validations == run.params.patience and not state.finished:
+            state.finished = "early_stop"
+
+
+def _named_best(params: FitParams, metrics: dict[str, float]) -> float | None:
+    if params.best_metric is None:
+        return None
+    if params.best_metric not in metrics:
+        known = ", ".join(sorted(metrics))
+        raise ParamsError(f"fit.best_metric: {params.best_metric}: unknown; known here: {known}")
+    return metrics[params.best_metric]
+
+
+def _better(value: float, best: float | None, params: FitParams) -> bool:
+    if math.isnan(value):
+        return False
+    return best is None or (value < best if params.best_mode == "min" else value > best)
+
+
+def _show(run: _Run, state: TrainState) -> None:
+    with state.averaged():
+        state.task.eval()
+        samples = state.task.samples(run.world.rank, run.world.size)
+        state.task.train()
+    write_samples(run.folder / "samples" / f"step-{state.step:08d}", samples)
+
+
+def _save(run: _Run, state: TrainState) -> None:
+    if run.world.first:
+        checkpoints.save_state(run.folder, state.step, content_of(state))
+    run.world.wait()
+
+
+def _hand_on(state: TrainState, params: FitParams, folder: Path) -> None:
+    if params.final == "best" and state.best_value is not None:
+        state.task.load_saved_state(checkpoints.best(folder)["task"])
+    else:
+        state.task.load_saved_state(final_weights(state))
+    state.task.eval()
+    lay_out(state.task, torch.contiguous_format)  # equal weights, equal bytes in files
+
+
+def _checked(batch: Batch | None, step: int) -> Batch:
+    assert batch is not None, f"the source ended at step {step}; it must be endless"
+    assert batch["keys"], f"step {step}: this rank has no item; use no more ranks than items"
+    return batch
+
+
+def _logs(state: TrainState, folder: Path, world: World, options: RunOptions) -> list[MetricsLog]:
+    """Only the first rank writes."""
+    if not world.first:
+        return []
+    logs: list[MetricsLog] = [JsonLines(folder / "metrics.jsonl", state.step)]
+    if options.tensorboard:
+        logs.append(TensorBoard(options.tensorboard, state.step))
+    if options.dvclive:
+        logs.append(DvcLive(options.dvclive, state.step))
+    logger.info("%s: at step %d", folder, state.step)
+    return logs
+
+
+@contextmanager
+def _speed(run: _Run, state: TrainState) -> Iterator[Speed]:
+    name = "speed.jsonl" if run.world.first else f"speed-rank{run.world.rank}.jsonl"
+    speed = Speed(run.folder / name, state.step, run.world.device)
+    try:
+        yield speed
+    finally:
+        speed.close()

@@ -1,0 +1,116 @@
+"""One player of a task: its parameters, optimizer and scaler, alone or among ranks."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.parallel import DistributedDataParallel
+
+from pipeline.params.fit import FitParams
+from trainers.loop.precision import new_scaler
+from trainers.loop.task import Batch, Task
+from trainers.processes.world import World
+
+
+class _Losses(nn.Module):
+    """The losses of one player as a forward pass, which is what DDP can wrap."""
+
+    def __init__(self, task: Task, player: str) -> None:
+        super().__init__()
+        self.task, self.player = task, player
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        return self.task.losses(batch, self.player)
+
+
+@dataclass
+class Player:
+    """What one player needs for a step."""
+
+    name: str
+    parameters: list[nn.Parameter]
+    optimizer: torch.optim.Optimizer
+    scaler: GradScaler
+    losses: nn.Module
+    """batch -> weighted terms; a DDP module where there are several ranks."""
+    skipped_steps: int = 0
+    """fp16: in a row, until now."""
+    may_leave_out: bool = False
+    """See Task."""
+
+    def apart(self, last: bool) -> AbstractContextManager[None]:
+        """Let the backward passes before the last one stay on this rank."""
+        if isinstance(self.losses, DistributedDataParallel) and not last:
+            return self.losses.no_sync()
+        return nullcontext()
+
+    def check_all_learn(self) -> None:
+        """Fail where no loss has reached a parameter: its ranks would go apart unnoticed."""
+        if self.may_leave_out or all(p.grad is not None for p in self.parameters):
+            return
+        named = self.losses.named_parameters()
+        idle = [name for name, p in named if p.requires_grad and p.grad is None]
+        told = ", ".join(name.partition("task.")[2] for name in idle[:3])
+        raise AssertionError(
+            f"{self.name}: no loss reaches {told} ({len(idle)} in all); freeze them, or let the "
+            "task say may_leave_out"
+        )
+
+
+def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
+    """Make the players of a task that lies on the world's device.
+
+    Several ranks all get the weights of rank 0.
+    """
+    owned = {name: task.parameters_of(name) for name in task.players}
+    _check(task, owned)
+    players = []
+    for name, parameters in owned.items():
+        with turn_of(parameters, [p for other in owned.values() for p in other]):
+            losses = _among(world, _Losses(task, name), task.may_leave_out)
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=params.learning_rate,
+            betas=(params.beta1, params.beta2),
+            weight_decay=params.weight_decay,
+            fused=all(p.device.type in ("cpu", "cuda") for p in parameters),
+        )
+        scaler = new_scaler(params, world.device)
+        players.append(
+            Player(name, parameters, optimizer, scaler, losses, may_leave_out=task.may_leave_out)
+        )
+    return players
+
+
+@contextmanager
+def turn_of(mine: Sequence[nn.Parameter], everyones: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Let only these parameters collect gradients, so that no player pays for another's."""
+    ids = {id(parameter) for parameter in mine}
+    others = [parameter for parameter in everyones if id(parameter) not in ids]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def _check(task: Task, owned: dict[str, list[nn.Parameter]]) -> None:
+    ids = [id(parameter) for parameters in owned.values() for parameter in parameters]
+    assert len(ids) == len(set(ids)), "a parameter belongs to one player"
+    assert all(owned.values()), f"a player has nothing to train: {list(owned)}"
+    trainable = {name: p for name, p in task.named_parameters() if p.requires_grad}
+    strays = [name for name, p in trainable.items() if id(p) not in set(ids)]
+    assert not strays, f"trainable, but no player's: {strays[:5]}; freeze them"
+
+
+def _among(world: World, losses: nn.Module, may_leave_out: bool) -> nn.Module:
+    if world.size == 1:
+        return losses
+    return DistributedDataParallel(
+        losses, gradient_as_bucket_view=True, find_unused_parameters=may_leave_out
+    )

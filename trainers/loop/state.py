@@ -1,0 +1,117 @@
+"""All of a run that a resume needs, as one object that goes into a checkpoint and comes back.
+
+Not in it: the random streams, the data's position and the learning rate. They are pure functions
+of the step (trainers/loop/seeding.py, batches.py, schedule.py).
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor
+
+from pipeline.errors import CheckpointError
+from pipeline.params.fit import FitParams
+from trainers.loop import checkpoints
+from trainers.loop.ema import Ema
+from trainers.loop.logs import Means
+from trainers.loop.players import Player, new_players
+from trainers.loop.task import Task
+from trainers.processes.world import World
+
+Finished = Literal["", "max_steps", "early_stop"]
+
+
+@dataclass
+class TrainState:
+    """A run between two steps."""
+
+    task: Task
+    players: list[Player]
+    ema: Ema | None
+    step: int = 0
+    finished: Finished = ""
+    best_value: float | None = None
+    best_step: int = 0
+    stale_validations: int = 0
+    """In a row without a better value."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of the latest validation."""
+    means: Means = field(default_factory=Means)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Let the task have the weights that are validated and handed on."""
+        return self.ema.applied() if self.ema else nullcontext()
+
+
+def new_state(task: Task, params: FitParams, world: World) -> TrainState:
+    """Put the task on the world's device, at step 0."""
+    task.to(world.device)
+    task.train()
+    players = new_players(task, params, world)
+    ema = Ema(task, params.ema_decay) if params.ema_decay is not None else None
+    return TrainState(task, players, ema)
+
+
+def content_of(state: TrainState) -> dict[str, Any]:
+    """Return what a checkpoint holds: tensors, numbers and text."""
+    return {
+        "task": state.task.saved_state(),
+        "players": {player.name: _player_content(player) for player in state.players},
+        "ema": state.ema.state() if state.ema else {},
+        "finished": state.finished,
+        "best_value": state.best_value,
+        "best_step": state.best_step,
+        "stale_validations": state.stale_validations,
+        "metrics": dict(state.metrics),
+        "means": state.means.state(),
+    }
+
+
+def restore(state: TrainState, folder: Path, world: World) -> None:
+    """Put the latest checkpoint into a state made from the same task and params, if there is one.
+
+    Raises:
+        CheckpointError: it does not fit, or the ranks see different ones.
+    """
+    content = checkpoints.latest_state(folder)
+    steps = world.gathered(content["step"] if content else 0)
+    if len(set(steps)) > 1:
+        raise CheckpointError(f"{folder}: ranks see steps {steps}; all must share this folder")
+    if content is None:
+        return
+    try:
+        _put_back(state, content)
+    except (KeyError, ValueError, RuntimeError) as error:
+        fix = f"it is of another model; delete {folder} to start anew"
+        raise CheckpointError(f"step {content['step']} does not fit: {error}; {fix}") from error
+
+
+def final_weights(state: TrainState) -> dict[str, Tensor]:
+    """Return copies of the weights that are validated and handed on."""
+    with state.averaged():
+        return {name: value.clone() for name, value in state.task.saved_state().items()}
+
+
+def _player_content(player: Player) -> dict[str, Any]:
+    return {
+        "optimizer": player.optimizer.state_dict(),
+        "scaler": player.scaler.state_dict(),
+        "skipped_steps": player.skipped_steps,
+    }
+
+
+def _put_back(state: TrainState, content: dict[str, Any]) -> None:
+    state.task.load_saved_state(content["task"])
+    for player in state.players:
+        stored = content["players"][player.name]
+        player.optimizer.load_state_dict(stored["optimizer"])
+        player.scaler.load_state_dict(stored["scaler"])
+        player.skipped_steps = stored["skipped_steps"]
+    if state.ema:
+        state.ema.load(content["ema"])
+    state.step, state.finished = content["step"], content["finished"]
+    state.best_value, state.best_step = content["best_value"], content["best_step"]
+    state.stale_validations = content["stale_validations"]
+    state.metrics, state.means = content["metrics"], Means(content["means"])

@@ -1,1 +1,0 @@
-"""Networks that the trainers fit or use frozen, one model per file."""

@@ -1,0 +1,219 @@
+"""Curves and bars of the training report, as the coordinates of small SVG drawings."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.report.histogram import HEIGHT, WIDTH, Mark, number
+from trainers.loop.curves import read_curves
+
+MOST_POINTS = 240
+"""Of one line; more are averaged in groups, so that a long run makes no large page."""
+CLIPPED_SHARE = 0.02
+"""Values above this share of all are drawn at the upper edge: first steps flatten nothing."""
+_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
+COLOURS = ("first", "second", "third", "fourth")
+"""Classes of the lines, in order."""
+KNOWS_NOTHING = 0.693
+"""Binary cross-entropy of answering one half to every pair: -ln 0.5."""
+
+Rows = Sequence[Mapping[str, float | None]]
+Points = Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve."""
+
+    name: str
+    colour: str
+    points: str
+    """Of an SVG polyline."""
+    last: str
+    """Its last value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """One drawing with its words."""
+
+    title: str
+    explanation: str
+    lines: tuple[Line, ...]
+    x_ticks: tuple[Mark, ...]
+    y_ticks: tuple[Mark, ...]
+    reference: Mark | None
+    """A horizontal line and what it stands for."""
+    summary: str
+    cut_off: str
+    """What is not drawn; empty where all is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a chart shows."""
+
+    title: str
+    explanation: str
+    columns: tuple[str, ...]
+    reference: float | None = None
+    reference_name: str = ""
+
+
+def read_table(path: Path) -> Rows | None:
+    """Return the rows of a curve's file; None if it is not there."""
+    return read_curves(path) if path.is_file() else None
+
+
+def syncnet_charts(rows: Rows) -> list[Chart]:
+    """Return loss and accuracy against chance first, then every other number."""
+    names = _names(rows)
+    losses = ("validation/loss", *(n for n in names if n in ("train/syncnet/bce",)))
+    accuracy = ("validation/accuracy", "validation/ranked")
+    cosines = ("validation/cosine_in_sync", "validation/cosine_out_of_sync")
+    known = "binary cross-entropy; 0.693 knows nothing"
+    specs = [
+        Spec("Loss", known, losses, KNOWS_NOTHING, "0.693"),
+        Spec("Accuracy", "on held-out clips; 0.5 is chance", accuracy, 0.5, "chance"),
+        Spec("Cosine", "of pairs in sync and out of sync", cosines),
+    ]
+    rest = [name for name in names if not any(name in spec.columns for spec in specs)]
+    return _charts(rows, [*specs, *_by_term(rest)])
+
+
+def term_charts(rows: Rows) -> list[Chart]:
+    """Return one chart per number, training and validation together."""
+    return _charts(rows, _by_term(_names(rows)))
+
+
+def learning_chart(losses: Sequence[float]) -> Chart | None:
+    """Return how one batch was learnt by heart."""
+    rows: Rows = [{"step": float(step), "loss": loss} for step, loss in enumerate(losses)]
+    told = "loss over the steps on the same windows"
+    charts = _charts(rows, [Spec("One batch by heart", told, ("loss",), KNOWS_NOTHING, "0.693")])
+    return charts[0] if charts else None
+
+
+def _names(rows: Rows) -> list[str]:
+    return [name for name in (rows[0] if rows else {}) if name != "step"]
+
+
+def _by_term(names: Sequence[str]) -> list[Spec]:
+    """Put `train/<player>/noise` and `validation/noise` into one chart; losses come first."""
+    terms: dict[str, list[str]] = {}
+    for name in names:
+        terms.setdefault(name.rsplit("/", 1)[-1], []).append(name)
+    late = ("gradient_norm", "learning_rate")
+    ordered = sorted(terms, key=lambda term: (term in late, -len(terms[term]), term))
+    return [Spec(_title(term), "", tuple(terms[term])) for term in ordered]
+
+
+def _title(term: str) -> str:
+    words = term.replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _charts(rows: Rows, specs: Sequence[Spec]) -> list[Chart]:
+    return [chart for spec in specs if (chart := _chart(rows, spec)) is not None]
+
+
+def _chart(rows: Rows, spec: Spec) -> Chart | None:
+    series = {name: found for name in spec.columns if (found := _series(rows, name))}
+    if not series:
+        return None
+    x_scale = _Scale.over([x for points in series.values() for x, _ in points], WIDTH, (0.0,))
+    references = () if spec.reference is None else (spec.reference,)
+    values = [y for points in series.values() for _, y in points]
+    y_scale = _Scale.over(_without_peaks(values), -HEIGHT, references)
+    lines = [
+        Line(name, COLOURS[place % len(COLOURS)], _drawn(points, x_scale, y_scale), _label(last))
+        for place, (name, points) in enumerate(series.items())
+        for last in [points[-1][1]]
+    ]
+    return Chart(
+        title=spec.title,
+        explanation=spec.explanation,
+        lines=tuple(lines),
+        x_ticks=x_scale.ticks(4),
+        y_ticks=y_scale.ticks(4),
+        reference=_reference(spec, y_scale),
+        summary=_summary(series),
+        cut_off=f"Peaks up to {number(max(values))} are cut off."
+        if max(values) > y_scale.high
+        else "",
+    )
+
+
+def _series(rows: Rows, name: str) -> Points:
+    """Return the known values of a column, neighbours averaged if there are too many."""
+    pairs = [
+        (float(row["step"] or 0), value) for row in rows if (value := row.get(name)) is not None
+    ]
+    size = math.ceil(len(pairs) / MOST_POINTS)
+    groups = [pairs[first : first + size] for first in range(0, len(pairs), max(size, 1))]
+    return [(group[-1][0], math.fsum(value for _, value in group) / len(group)) for group in groups]
+
+
+def _without_peaks(values: Sequence[float]) -> list[float]:
+    """Leave out the highest values if they would flatten the rest."""
+    ordered = sorted(values)
+    kept = ordered[: max(1, math.ceil(len(ordered) * (1 - CLIPPED_SHARE)))]
+    low, high = kept[0], kept[-1]
+    return kept if ordered[-1] - low > 2 * (high - low) else ordered
+
+
+def _drawn(points: Points, x_scale: "_Scale", y_scale: "_Scale") -> str:
+    return " ".join(f"{x_scale.place(x)},{y_scale.place(y)}" for x, y in points)
+
+
+def _reference(spec: Spec, scale: "_Scale") -> Mark | None:
+    if spec.reference is None:
+        return None
+    return Mark(scale.place(spec.reference), spec.reference_name)
+
+
+def _summary(series: Mapping[str, Points]) -> str:
+    return ", ".join(
+        f"{name} from {number(points[0][1])} to {number(points[-1][1])}"
+        for name, points in series.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Values from `low` to `high` over so many units; a negative length points upwards."""
+
+    low: float
+    high: float
+    length: float
+
+    @classmethod
+    def over(cls, values: Sequence[float], length: float, references: Sequence[float]) -> "_Scale":
+        low, high = min((*values, *references)), max((*values, *references))
+        margin = 0.06 * (high - low) if length < 0 else 0.0
+        if high == low:
+            margin = abs(high) / 10 or 1.0
+        return cls(low - margin, high + margin, length)
+
+    def place(self, value: float) -> float:
+        inside = min(max(value, self.low), self.high)
+        share = (inside - self.low) / (self.high - self.low)
+        return round((1 - share) * -self.length if self.length < 0 else share * self.length, 2)
+
+    def ticks(self, wanted: int) -> tuple[Mark, ...]:
+        rough = (self.high - self.low) / wanted
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(nice * power for nice in _NICE if nice * power >= rough * (1 - 1e-9))
+        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        values = [index * step for index in range(first, last + 1)]
+        return tuple(Mark(self.place(value), _label(value)) for value in values)
+
+
+def _label(value: float) -> str:
+    """Return a number in few letters: 1.5e-4 for 0.00015."""
+    if not 0 < abs(value) < 1e-3:
+        return number(value)
+    mantissa, exponent = f"{value:.2e}".split("e")
+    shortest = f"{float(mantissa):g}e{int(exponent)}"
+    return shortest.replace("-", "\N{MINUS SIGN}")

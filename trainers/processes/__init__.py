@@ -1,0 +1,1 @@
+"""One process, torchrun or Ray Train; stopping with grace."""

@@ -1,0 +1,166 @@
+"""Starts one training function on what there is: this process, torchrun's processes, or Ray Train.
+
+    result = launch(train, config, folder)       # train(config, world, stop_file) -> plain python
+
+One process and one device need no Ray. LIPFORGE_TRAIN_PROCESSES names the number of processes;
+without it there is one per GPU. A rank that dies costs the steps since the latest checkpoint: Ray
+starts all ranks again, and `fit` resumes.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from pipeline.atomic import write_json, write_text
+from pipeline.errors import ClusterError, LipforgeError, ParamsError, StorageError
+from pipeline.params.environment import count_from_environment
+from trainers.errors import ShardReadError
+from trainers.processes.stop import StopRequest, TrainingStopped
+from trainers.processes.world import World, joined
+
+Train: TypeAlias = Callable[[Mapping[str, Any], World, Path | None], Any]
+"""(config, world, stop file) -> plain python. Must be importable by name, for Ray's workers."""
+
+RESTARTS = 3
+"""How often lost ranks are started again before the run has failed."""
+PASSING = (StorageError, ShardReadError)
+"""Errors that may be gone after a restart; the others of ours would only come again."""
+
+
+def launch(train: Train, config: Mapping[str, Any], folder: Path) -> Any:
+    """Run `train` on all processes and return what rank 0 returned.
+
+    Args:
+        config: plain python, as it goes to other machines.
+        folder: the run's own (`training_folder`), seen by all ranks.
+
+    Raises:
+        TrainingStopped: after SIGTERM or SIGINT, with all saved.
+        ParamsError: an environment variable is wrong or missing.
+        ClusterError: Ray cannot be reached, or ranks were lost too often.
+        LipforgeError: what `train` raised.
+    """
+    by_torchrun = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    address = os.environ.get("LIPFORGE_RAY_ADDRESS")
+    processes = processes_from_environment()
+    if by_torchrun or (not address and (processes or torch.cuda.device_count()) <= 1):
+        with joined() as world:
+            return train(config, world, None)
+    if address and not os.environ.get("LIPFORGE_TRAINING"):
+        fix = "set it to a folder that all workers mount"
+        raise ParamsError(f"LIPFORGE_RAY_ADDRESS needs LIPFORGE_TRAINING: {fix}")
+    return _by_ray(train, config, folder.absolute(), processes)
+
+
+def processes_from_environment() -> int | None:
+    """Return LIPFORGE_TRAIN_PROCESSES, or None where it is not set.
+
+    Raises:
+        ParamsError: it is no whole number of at least 1.
+    """
+    return count_from_environment("LIPFORGE_TRAIN_PROCESSES")
+
+
+def _by_ray(train: Train, config: Mapping[str, Any], folder: Path, processes: int | None) -> Any:
+    control = folder / "ray"
+    shutil.rmtree(control, ignore_errors=True)
+    control.mkdir(parents=True)
+    job = {"train": train, "config": dict(config), "control": str(control)}
+    ray_train = _ray_train()  # first: Ray installs signal handlers of its own
+    stop = StopRequest()
+    with stop.listening(), ThreadPoolExecutor(1) as pool:  # a thread: else Ray takes Ctrl-C
+        running = pool.submit(_fit_by_ray, ray_train, job, processes)
+        ended = _waited(running, stop, control / "stop")
+    if "failed" in ended:
+        raise _as_error(**ended["failed"])
+    if "stopped" in ended:
+        raise TrainingStopped(ended["stopped"])
+    return ended["result"]
+
+
+def _waited(running: Future[dict[str, Any]], stop: StopRequest, file: Path) -> dict[str, Any]:
+    """Wait for the run; hand a signal on to the workers, which save and end."""
+    while not running.done():
+        if stop.signum is not None and not file.exists():
+            write_text(file, str(int(stop.signum)))
+        time.sleep(0.1)
+    return running.result()
+
+
+def _fit_by_ray(train: Any, job: dict[str, Any], processes: int | None) -> dict[str, Any]:
+    torch_trainer: Any = import_module("ray.train.torch").TorchTrainer
+    gpus = _cluster_gpus()
+    scaling = train.ScalingConfig(num_workers=processes or gpus or 1, use_gpu=gpus > 0)
+    run = train.RunConfig(
+        name="run",
+        storage_path=job["control"],
+        failure_config=train.FailureConfig(max_failures=RESTARTS),
+        logging_config=train.LoggingConfig(log_level="WARNING"),
+    )
+    trainer = torch_trainer(_rank, train_loop_config=job, scaling_config=scaling, run_config=run)
+    try:
+        ended: dict[str, Any] = trainer.fit().return_value
+    except train.TrainingFailedError as error:
+        raise ClusterError(f"training failed {RESTARTS + 1} times; the last: {error}") from error
+    return ended
+
+
+def _rank(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run in every worker; what must not be tried again ends the run instead of failing it."""
+    control = Path(job["control"])
+    if told := sorted(control.glob("failed-*.json")):
+        return {"failed": json.loads(told[0].read_text(encoding="utf-8"))}
+    try:
+        with joined() as world:
+            return {"result": job["train"](job["config"], world, control / "stop")}
+    except TrainingStopped as stopped:
+        return {"stopped": stopped.signum}
+    except PASSING:
+        raise
+    except LipforgeError as error:
+        told_as = {"name": type(error).__name__, "message": str(error)}
+        write_json(control / f"failed-{os.getpid()}.json", told_as)
+        raise
+
+
+def _as_error(name: str, message: str) -> LipforgeError:
+    """Make the error of a worker again, under its own name."""
+    kinds: list[type[LipforgeError]] = [LipforgeError]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    kind = next((kind for kind in kinds if kind.__name__ == name), LipforgeError)
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
+
+
+def _ray_train() -> Any:
+    """Import Ray Train, started or joined, with a message that helps.
+
+    Raises:
+        ParamsError: its extra is not installed.
+    """
+    os.environ["RAY_TRAIN_V2_ENABLED"] = "1"
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # paths are relative to the project's folder
+    from pipeline.engine.ray_connection import connect
+
+    try:
+        from ray import train
+    except ImportError as error:
+        fix = "pip install 'ray[train]'"
+        raise ParamsError(f"several processes need Ray Train: {fix} ({error})") from error
+    connect()
+    return train
+
+
+def _cluster_gpus() -> int:
+    ray: Any = import_module("ray")
+    return int(ray.cluster_resources().get("GPU", 0))

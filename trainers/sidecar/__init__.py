@@ -1,0 +1,1 @@
+"""Features beside the shards: layout, writing, reading."""

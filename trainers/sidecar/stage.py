@@ -1,0 +1,217 @@
+"""Whisper features of every clip of the shards, as items of a curation stage: cached, on Ray.
+
+An item is one clip. Its sound goes to the worker with it, so that workers need no shards, and its
+key is made of the sound's bytes and the encoder, not of the shard it lies in.
+
+Shape suffixes: N samples, T steps of 20 ms, L layers + 1, D width.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import fsspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.digest import file_sha256
+from pipeline.engine.cache import open_cache
+from pipeline.engine.command import execute
+from pipeline.engine.stage import Reject, Stage
+from pipeline.errors import DecodeError, WeightsError
+from pipeline.judge.choice import torch_device
+from pipeline.media.audio import as_int16
+from pipeline.media.flac import read_flac
+from pipeline.params.curation import Params
+from pipeline.tables.rows import FPS
+from trainers.data.index import ShardIndex, index_shards, shard_urls
+from trainers.errors import ShardReadError, TrainingDataError
+from trainers.frozen.whisper import WhisperFeatures
+from trainers.frozen.whisper_files import WhisperIdentity, load_whisper, whisper_identity
+from trainers.sidecar.reader import sound_sha256
+from trainers.sidecar.tars import TABLE, ClipFeatures, pack, with_places
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSound:
+    """The sound of one clip, where it lies in its shard; or why it has none."""
+
+    clip_id: str
+    shard: str
+    """Name below the folder of shards: `train/train-0000-000.tar`."""
+    num_frames: int = 0
+    fault: str = ""
+    url: str = field(default="", repr=False)
+    span: tuple[int, int] = (0, 0)
+    """Offset and size of the flac in bytes."""
+    content: bytes | None = field(default=None, repr=False)
+
+    def flac(self) -> bytes:
+        """Return the flac.
+
+        Raises:
+            ShardReadError: the storage refuses, or the shard has become shorter.
+        """
+        return _read(self.url, *self.span) if self.content is None else self.content
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel as the sound itself; until then only its place takes memory."""
+        content = b"" if self.fault else self.flac()
+        named = (self.clip_id, self.shard, self.num_frames, self.fault, "", self.span, content)
+        return ClipSound, named
+
+
+class Features(Stage[ClipSound, ClipFeatures]):
+    """Encodes one clip; writes `<clip_id>.npy`, float16 (T, L, D)."""
+
+    name: ClassVar[str] = "features"
+    version: ClassVar[str] = "1"
+
+    def __init__(self, source: str, identity: WhisperIdentity) -> None:
+        self.source, self.encoder = source, identity
+
+    def item_id(self, item: ClipSound) -> str:
+        """Return the clip's id, or the name of what is no clip."""
+        return f"{item.shard}/{item.clip_id}" if item.fault else item.clip_id
+
+    def identity(self, item: ClipSound) -> Mapping[str, Any]:
+        """Return the clip's id, which names the file, and the digest of its sound."""
+        if item.fault:
+            return {"clip_id": item.clip_id, "shard": item.shard, "fault": item.fault}
+        return {"clip_id": item.clip_id, "flac": hashlib.sha256(item.flac()).hexdigest()}
+
+    def cache_params(self) -> Mapping[str, Any]:
+        """Return the encoder's name; no path, no device."""
+        return {"whisper": self.encoder.name}
+
+    def weights(self) -> Mapping[str, str]:
+        """Return the digest of the encoder's weights."""
+        return self.encoder.sha256
+
+    def deadline_s(self, item: ClipSound) -> float:
+        """Return a hundred times what it takes on one core."""
+        return 300 + 30 * item.num_frames / FPS
+
+    def setup(self) -> None:
+        """Load the encoder; on the CPU with one thread, so that bytes depend on no core count."""
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        self.whisper = load_whisper(self.source).to(torch_device())
+
+    def close(self) -> None:
+        """Drop the encoder, and give the threads back."""
+        del self.whisper
+        torch.set_num_threads(self.threads)
+
+    def process(self, item: ClipSound, workdir: Path) -> Sequence[ClipFeatures | Reject] | Reject:
+        """Decode, encode, round.
+
+        Raises:
+            DecodeError: the sample is broken, its sound does not decode or is too short.
+            WeightsError: float16 cannot hold the encoder's numbers.
+        """
+        if item.fault:
+            raise DecodeError(item.fault)
+        audio_N = as_int16(read_flac(item.flac()))
+        features_TLD = encoded(self.whisper, audio_N)
+        path = workdir / f"{item.clip_id}.npy"
+        np.save(path, features_TLD, allow_pickle=False)
+        return [
+            ClipFeatures(
+                clip_id=item.clip_id,
+                shard=item.shard,
+                num_steps=len(features_TLD),
+                layers=features_TLD.shape[1],
+                width=features_TLD.shape[2],
+                sound_sha256=sound_sha256(audio_N),
+                num_bytes=path.stat().st_size,
+            )
+        ]
+
+
+def encoded(whisper: WhisperFeatures, audio_N: NDArray[np.int16]) -> NDArray[np.float16]:
+    """Return the features (T, L, D) of one clip, rounded.
+
+    Raises:
+        DecodeError: fewer than 201 samples.
+        WeightsError: float16 cannot hold the encoder's numbers.
+    """
+    try:
+        # TF32, which cuDNN's convolutions default to, would cost three digits.
+        with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
+            (features_TLD,) = whisper.features([audio_N])
+    except ValueError as error:
+        raise DecodeError(f"too short to be encoded: {error}") from error
+    half_TLD = features_TLD.half()
+    if not bool(half_TLD.isfinite().all()):
+        raise WeightsError(
+            f"{whisper.name}: a hidden state of {_largest(features_TLD):.0f} does not fit float16; "
+            "set features.whisper to none in params.yaml"
+        )
+    return np.asarray(half_TLD.cpu().numpy(), np.float16)
+
+
+def make_features(params: Params, shards: Path, out: Path) -> None:
+    """Run the stage over all clips of `shards`; write table, tars and index into `out`.
+
+    Raises:
+        ParamsError, WeightsError, ShardReadError, TooManyFailuresError: as `trainers.features`.
+    """
+    source = params.features.whisper
+    stage = Features(source, whisper_identity(source))
+    urls = shard_urls(shards)
+    sounds = clip_sounds(index_shards(urls, min_frames=0), shards)
+    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish=with_places)
+    pack(outcomes, out, stage.encoder, _digests(urls, shards), open_cache())
+
+
+def clip_sounds(index: ShardIndex, shards: Path) -> list[ClipSound]:
+    """List every sample of the shards, broken ones included."""
+    names = [_below(url, shards) for url in index.urls]
+    full = {name.rsplit("/", 1)[-1]: name for name in names}
+    if len(full) < len(names):
+        raise TrainingDataError(f"{shards}: two shards have one name")
+    good = [
+        ClipSound(
+            str(clip_id),
+            names[shard],
+            int(frames),
+            url=index.urls[shard],
+            span=(int(flac[0]), int(flac[1])),
+        )
+        for clip_id, shard, frames, (_, flac) in zip(
+            index.clip_ids, index.shard_of, index.num_frames, index.spans, strict=True
+        )
+    ]
+    broken = [(*key.rsplit("/", 1), why) for key, why in index.bad.items()]
+    return good + [ClipSound(clip_id, full[tar], fault=why) for tar, clip_id, why in broken]
+
+
+def _below(url: str, shards: Path) -> str:
+    return Path(url.removeprefix("file://")).relative_to(shards.absolute()).as_posix()
+
+
+def _digests(urls: Sequence[str], shards: Path) -> dict[str, str]:
+    paths = {_below(url, shards): Path(url.removeprefix("file://")) for url in urls}
+    with ThreadPoolExecutor() as threads:
+        return dict(zip(paths, threads.map(file_sha256, paths.values()), strict=True))
+
+
+def _largest(features_TLD: Tensor) -> float:
+    return float(features_TLD.abs().max())
+
+
+def _read(url: str, offset: int, size: int) -> bytes:
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        read: bytes = fs.cat_file(path, start=offset, end=offset + size)
+    except OSError as error:
+        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+    if len(read) != size:
+        raise ShardReadError(f"{url}: ends early; it was changed after it was indexed")
+    return read

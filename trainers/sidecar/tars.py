@@ -1,0 +1,157 @@
+"""Feature tars beside the shards: what lies where, written reproducibly.
+
+data/features/train/train-0002-000.tar accompanies data/shards/train/train-0002-000.tar and holds
+`<clip_id>.npy`, float16 (T, L, D), for every clip of it that has sound, in the order of clip ids.
+"""
+
+import json
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_json
+from pipeline.digest import digest, file_sha256
+from pipeline.engine.cache import Cache
+from pipeline.engine.command import counts
+from pipeline.engine.outcome import Outcome
+from pipeline.errors import StorageError
+from pipeline.shards.tar import write_tar
+from trainers.features import INDEX
+from trainers.frozen.whisper_files import WhisperIdentity
+
+TABLE = "clips.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFeatures:
+    """The features of one clip. Written by `features`."""
+
+    clip_id: str
+    shard: str
+    """Name of its tar, and of the shard, below their folders."""
+    num_steps: int
+    """T, 50 per second."""
+    layers: int
+    """L, hidden states per step."""
+    width: int
+    """D."""
+    sound_sha256: str
+    """Digest of the decoded sound: `trainers.sidecar.reader.sound_sha256`."""
+    num_bytes: int
+    """Size of the member."""
+    offset_bytes: int = 0
+    """Where it begins inside of the tar."""
+    artifact: str = ""
+    """Cache key under which the array lies. Filled in by the engine."""
+
+
+def with_places(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Write into every kept row where its array will lie."""
+    places = {}
+    for _, members in _by_shard(outcomes):
+        end = 0
+        for row in members:
+            places[row.clip_id] = end + tarfile.BLOCKSIZE
+            end += tarfile.BLOCKSIZE + _in_blocks(row.num_bytes)
+    return [_placed(outcome, places) for outcome in outcomes]
+
+
+def pack(
+    outcomes: Sequence[Outcome],
+    out: Path,
+    whisper: WhisperIdentity,
+    shards_sha256: Mapping[str, str],
+    cache: Cache,
+) -> None:
+    """Write the tars and `index.json`; a tar that is there already, whole and current, is kept.
+
+    Args:
+        shards_sha256: name of every shard -> its digest.
+    """
+    known = _known(out / INDEX)
+    entries = []
+    for shard, members in _by_shard(outcomes):
+        contents = digest({"clips": [[row.clip_id, row.artifact] for row in members]})
+        path = out / shard
+        if not _is_current(path, known.get(shard), contents):
+            write_tar(path, [(f"{row.clip_id}.npy", _array(row, cache)) for row in members])
+        entries.append(_entry(path, shard, contents, members, shards_sha256[shard]))
+    named = {entry["name"] for entry in entries}
+    for old in out.glob("*/*.tar"):
+        if old.relative_to(out).as_posix() not in named:
+            old.unlink()
+    write_json(out / INDEX, {**_facts(outcomes, whisper), "shards": entries})
+
+
+def _by_shard(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[ClipFeatures]]]:
+    rows = [
+        ClipFeatures(**one.parts[0].row)
+        for one in outcomes
+        if one.status == "kept" and one.parts[0].row
+    ]
+    ordered = sorted(rows, key=lambda row: (row.shard, row.clip_id))
+    for shard, members in groupby(ordered, key=lambda row: row.shard):
+        yield shard, list(members)
+
+
+def _placed(outcome: Outcome, places: Mapping[str, int]) -> Outcome:
+    part = outcome.parts[0]
+    if outcome.status != "kept" or part.row is None:
+        return outcome
+    row = {**part.row, "offset_bytes": places[part.row["clip_id"]]}
+    return replace(outcome, parts=(replace(part, row=row),))
+
+
+def _in_blocks(size: int) -> int:
+    return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _array(row: ClipFeatures, cache: Cache) -> Path:
+    name = f"{row.clip_id}.npy"
+    path = cache.artifact_path(row.artifact, name)
+    if not path.exists():
+        raise StorageError(f"{path}: gone from the item cache; run `dvc repro -f features`")
+    return path
+
+
+def _known(index: Path) -> dict[str, Mapping[str, Any]]:
+    """Return the entries of an index that an earlier run left."""
+    if not index.is_file():
+        return {}
+    content = json.loads(index.read_text(encoding="utf-8"))
+    return {entry["name"]: entry for entry in content["shards"]}
+
+
+def _is_current(path: Path, entry: Mapping[str, Any] | None, contents: str) -> bool:
+    same = entry is not None and entry["contents"] == contents and path.is_file()
+    return same and entry is not None and file_sha256(path) == entry["sha256"]
+
+
+def _entry(
+    path: Path, shard: str, contents: str, members: Sequence[ClipFeatures], shard_sha256: str
+) -> dict[str, Any]:
+    return {
+        "name": shard,
+        "sha256": file_sha256(path),
+        "bytes": path.stat().st_size,
+        "contents": contents,
+        "shard_sha256": shard_sha256,
+        "samples": len(members),
+        "steps": sum(row.num_steps for row in members),
+    }
+
+
+def _facts(outcomes: Sequence[Outcome], whisper: WhisperIdentity) -> dict[str, Any]:
+    shapes = {(row.layers, row.width) for _, rows in _by_shard(outcomes) for row in rows}
+    layers, width = next(iter(shapes), (0, 0))
+    return {
+        "whisper": whisper.name,
+        "weights_sha256": dict(whisper.sha256),
+        "dtype": "float16",
+        "layers": layers,
+        "width": width,
+        "clips": counts(outcomes),
+    }

@@ -1,1 +1,0 @@
-"""StableSyncNet: items, loss, training, the published protocol."""

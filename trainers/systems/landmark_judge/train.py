@@ -1,0 +1,163 @@
+"""Trains the bundled sync judge. One command, one seed, the same weights on the same machine.
+
+python -m trainers.systems.landmark_judge.train --clips data/faces/clips.parquet --jobs 2
+
+Trains on every clip that may be trained on, then without each source in turn: what these say of
+the source left out gives the calibration, which is stored with the weights, and the model card.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+
+from pipeline.engine.cache import open_cache
+from pipeline.judge.landmark.calibration import Calibration
+from pipeline.judge.landmark.judge import WEIGHTS_PATH, save_networks, weights_sha256
+from pipeline.judge.landmark.network import LandmarkSyncNet
+from trainers.systems.landmark_judge.calibration_fit import (
+    Example,
+    curve_points,
+    examples,
+    fit_calibration,
+    held_out_probabilities,
+)
+from trainers.systems.landmark_judge.card import write_card
+from trainers.systems.landmark_judge.cleaning import CleaningConfig, clean
+from trainers.systems.landmark_judge.data import SpeechClip, in_sync
+from trainers.systems.landmark_judge.findings import Findings, measured_part
+from trainers.systems.landmark_judge.fit import FitConfig, fit
+from trainers.systems.landmark_judge.folds import run_folds
+from trainers.systems.landmark_judge.lip_audio_correlation import evidence_by_file
+from trainers.systems.landmark_judge.reference import references
+from trainers.systems.landmark_judge.sources import for_training, read_folder, read_table
+
+CARD = Path(__file__).parents[3] / "docs" / "landmark_judge.md"
+THREADS = 1
+"""Fixed: sums in another order give other weights."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """The whole recipe."""
+
+    members: int = 3
+    """Networks that vote, from consecutive seeds."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    cleaning: CleaningConfig = field(default_factory=CleaningConfig)
+
+
+def train(
+    clips: Sequence[SpeechClip], config: TrainConfig, seed: int
+) -> tuple[list[LandmarkSyncNet], list[SpeechClip]]:
+    """Clean the labels, then fit every member. Returns networks and the clips as labelled."""
+    torch.set_num_threads(THREADS)
+    labelled = clean(clips, config.cleaning, config.fit, seed)
+    ready = [in_sync(clip) for clip in labelled]
+    networks = [
+        fit(ready, config.fit, seed + member, _reporter(member)) for member in range(config.members)
+    ]
+    return networks, labelled
+
+
+def networks_of(
+    config: TrainConfig, seed: int, clips: Sequence[SpeechClip]
+) -> list[LandmarkSyncNet]:
+    """Do the same and return the networks alone: what a fold needs."""
+    return train(clips, config, seed)[0]
+
+
+def find_out(
+    usable: Sequence[SpeechClip],
+    config: TrainConfig,
+    seed: int,
+    other_backend: Sequence[SpeechClip] = (),
+    jobs: int = 1,
+) -> Findings:
+    """Train without each source in turn; measure, and calibrate on what comes out."""
+    folds = run_folds(usable, partial(networks_of, config, seed), other_backend, jobs)
+    judged = [one for fold in folds for one in fold.judged]
+    witness = evidence_by_file(usable)
+    truth = references(judged, witness)
+    found = examples(judged, truth)
+    probabilities = held_out_probabilities(found)
+    return Findings(
+        judged=judged,
+        other_backend=[pair for fold in folds for pair in fold.other_backend],
+        witness=witness,
+        truth=truth,
+        examples=found,
+        probabilities=probabilities,
+        calibration=calibrated(found, probabilities),
+    )
+
+
+def calibrated(found: Sequence[Example], probabilities: Any) -> Calibration:
+    """Fit on all folds; the curve that goes with it is measured with calibrations held out."""
+    fitted = fit_calibration(found).as_json()
+    points = [asdict(point) for point in curve_points(found, probabilities)]
+    return Calibration.from_json({**fitted, "points": points})
+
+
+def read_clips(clips: Path, videos: Path | None = None) -> list[SpeechClip]:
+    """Read a folder, or the `faces` table with the `ingest` table beside it."""
+    if clips.is_dir():
+        return read_folder(clips)
+    table = videos or clips.parents[1] / "ingest" / "videos.parquet"
+    return read_table(clips, table, open_cache())
+
+
+def main(
+    clips: Annotated[Path, typer.Option(help="faces table, or a folder of .npz and .flac")],
+    out: Annotated[Path, typer.Option(help="weights to write")] = WEIGHTS_PATH,
+    other_clips: Annotated[
+        Path | None, typer.Option(help="the same videos through another landmark backend")
+    ] = None,
+    seed: int = 0,
+    members: int = 3,
+    jobs: Annotated[int, typer.Option(help="folds at a time; changes no weight")] = 1,
+    card: Path = CARD,
+) -> None:
+    """Train the landmark judge, calibrate it on held-out sources, rewrite its card's tables."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    everything = read_clips(clips)
+    usable, config = for_training(everything), TrainConfig(members=members)
+    also = for_training(read_clips(other_clips)) if other_clips else []
+    networks, labelled = train(usable, config, seed)
+    findings = find_out(usable, config, seed, also, jobs)
+    save_networks(out, networks, _metadata(config, seed, labelled, findings.calibration))
+    logger.info("%s: sha256 %s", out, weights_sha256(out))
+    write_card(card, measured_part(findings, networks, everything))
+
+
+def _metadata(
+    config: TrainConfig, seed: int, clips: Sequence[SpeechClip], calibration: Calibration
+) -> Mapping[str, Any]:
+    return {
+        "recipe": asdict(config),
+        "seed": seed,
+        "torch": torch.__version__.split("+")[0],
+        "clips": {clip.clip_id: [clip.name, clip.offset_frames] for clip in clips},
+        "seconds": round(sum(clip.num_frames for clip in clips) / 25, 1),
+        "calibration": calibration.as_json(),
+    }
+
+
+def _reporter(member: int) -> Callable[[int, float], None]:
+    def report(step: int, loss: float) -> None:
+        if step % 200 == 0:
+            logger.info("member %d step %d loss %.3f", member, step, loss)
+
+    return report
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,1 @@
+"""LatentSync: a lip-sync diffusion model."""

@@ -1,0 +1,127 @@
+"""A trained lip-sync diffusion model as a folder: weights, and the names of all it works with.
+
+`unet.safetensors` is what we load, `latentsync_unet.pt` the published layout for other programs,
+`model.json` says the rest.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pipeline.atomic import write_json
+from pipeline.errors import WeightsError
+from trainers.frozen import registry as frozen
+from trainers.frozen.latent_vae import LatentVae
+from trainers.frozen.public_files import file_sha256
+from trainers.frozen.registry import Frozen
+from trainers.frozen.whisper import WhisperFeatures
+from trainers.frozen.whisper_files import load_whisper
+from trainers.systems.latentsync.unet import LatentSyncUNet
+from trainers.systems.latentsync.unet_files import (
+    load_safetensors,
+    save_checkpoint,
+    save_safetensors,
+)
+
+UNET_FILE = "unet.safetensors"
+PUBLISHED_FILE = "latentsync_unet.pt"
+FACTS_FILE = "model.json"
+FORMAT = 1
+NEEDED = ("frames", "resolution_px", "sha256", "vae", "whisper")
+"""Facts without which the weights are of no use."""
+
+
+@dataclass(frozen=True, slots=True)
+class LdmBundle:
+    """All that dubbing needs, frozen, in eval mode, float32."""
+
+    unet: LatentSyncUNet
+    vae: Frozen[LatentVae]
+    whisper: WhisperFeatures
+    resolution_px: int
+    """Height and width of the aligned faces it was trained on."""
+    frames: int
+    """Length of the windows it was trained on."""
+    facts: dict[str, Any]
+    """`model.json`: names and SHA-256 of all parts, stand-ins, steps, profile."""
+
+    def to(self, device: torch.device) -> "LdmBundle":
+        """Move all networks, and return the bundle."""
+        for network in (self.unet, self.vae.network, self.whisper):
+            _moved(network, device)
+        return self
+
+
+def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) -> None:
+    """Write the three files, each whole or not at all; the same model gives the same bytes.
+
+    Args:
+        facts: JSON values, at least `NEEDED`: `vae` and `whisper` by name, `sha256` with the
+            digests of their files under `vae` and `whisper`; `steps` goes into the published file.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+        ValueError: a needed fact is missing.
+    """
+    if missing := [name for name in NEEDED if name not in facts]:
+        raise ValueError(f"facts lack {missing}")
+    path = folder / UNET_FILE
+    save_safetensors(path, unet, {"resolution_px": facts["resolution_px"]})
+    save_checkpoint(folder / PUBLISHED_FILE, unet, int(facts.get("steps", 0)))
+    digests = {**facts["sha256"], "unet": file_sha256(path)}
+    write_json(folder / FACTS_FILE, {**facts, "format": FORMAT, "sha256": digests})
+
+
+def load_bundle(folder: Path) -> LdmBundle:
+    """Read what `save_bundle` wrote, with the autoencoder and Whisper it was trained with.
+
+    Raises:
+        WeightsError: a file is absent or altered, or a part is not the one of the training.
+        ParamsError: a part has a name that nothing here has.
+    """
+    facts = read_facts(folder)
+    path = folder / UNET_FILE
+    _check("unet", {UNET_FILE: file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder)
+    unet = load_safetensors(path).requires_grad_(False).eval()
+    vae, whisper = frozen.vae(facts["vae"]), load_whisper(facts["whisper"])
+    _check("vae", vae.sha256, facts["sha256"].get("vae", {}), folder)
+    _check("whisper", whisper.sha256, facts["sha256"].get("whisper", {}), folder)
+    return LdmBundle(unet, vae, whisper, facts["resolution_px"], facts["frames"], facts)
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """Return `model.json` of a bundle.
+
+    Raises:
+        WeightsError: the folder holds no bundle, or one of another format.
+    """
+    path = folder / FACTS_FILE
+    try:
+        facts = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        fix = "train one with `dvc repro train_ldm`"
+        raise WeightsError(f"{path}: no model is described here: {error}; {fix}") from error
+    missing = [name for name in NEEDED if name not in facts]
+    if missing or facts.get("format") != FORMAT:
+        raise WeightsError(
+            f"{path}: format {facts.get('format')} without {missing}, needed {FORMAT} with "
+            f"{list(NEEDED)}; train the model again"
+        )
+    return facts
+
+
+def _check(part: str, found: Mapping[str, str], told: Mapping[str, str], folder: Path) -> None:
+    if dict(found) != dict(told):
+        raise WeightsError(
+            f"{folder}: its {part} is not that of the training: found {dict(found)}, "
+            f"{FACTS_FILE} says {dict(told)}; put the right file in place"
+        )
+
+
+def _moved(network: nn.Module, device: torch.device) -> None:
+    network.to(device)

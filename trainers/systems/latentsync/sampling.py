@@ -1,0 +1,102 @@
+"""Faces out of noise: DDIM with guidance by sound, and the original picture around the mouth.
+
+Shape suffixes: B clips, F frames, C = 3 colours, H and W pixels, h and w latents (pixels / 8),
+T audio tokens per frame, D their width.
+Source: Song et al., "Denoising Diffusion Implicit Models" (2021); Ho and Salimans,
+"Classifier-Free Diffusion Guidance" (2022); tokens of zeros as "no sound" as in LatentSync.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from trainers.frozen.latent_vae import LatentVae
+from trainers.frozen.registry import Frozen
+from trainers.systems.latentsync.conditions import conditions, decoded
+from trainers.systems.latentsync.losses.one_step import ddim_scheduler
+from trainers.systems.latentsync.masks import composited, keep_mask
+from trainers.systems.latentsync.unet import LatentSyncUNet
+
+
+class Networks(Protocol):
+    """What sampling needs of a bundle; both on one device."""
+
+    @property
+    def unet(self) -> LatentSyncUNet:
+        """Predicts the noise."""
+
+    @property
+    def vae(self) -> Frozen[LatentVae]:
+        """Pictures <-> latents."""
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingNetworks:
+    """A U-Net in training, and its autoencoder."""
+
+    unet: LatentSyncUNet
+    vae: Frozen[LatentVae]
+
+
+@torch.no_grad()
+def sample(
+    networks: Networks,
+    faces_BCFHW: Tensor,
+    reference_BCFHW: Tensor,
+    audio_BFTD: Tensor,
+    noise_B4FHW: Tensor,
+    steps: int = 20,
+    guidance: float = 1.5,
+) -> Tensor:
+    """Return the faces speaking the sound, (B, 3, F, H, W), -1 ... 1; pixels outside the mask kept.
+
+    Answers for a frame depend on which others are there (docs/latentsync_unet.md): pad a last
+    window to 16 frames rather than cut it. Runs in the caller's autocast.
+
+    Args:
+        faces_BCFHW: aligned faces, RGB, -1 ... 1; at most 24 frames.
+        reference_BCFHW: of the same shape; at inference LatentSync takes the faces themselves.
+        audio_BFTD: the tokens of each frame (`trainers.frozen.whisper.whisper_windows`).
+        noise_B4FHW: where it starts, (B, 4, F, h, w) from N(0, 1); LatentSync repeats one frame's.
+        steps: of DDIM, 1 ... 1000.
+        guidance: 1 = none, and half the time.
+    Raises:
+        ValueError: shapes do not belong together, or the clip is too long.
+    """
+    keep_11HW = keep_mask(faces_BCFHW.shape[-1]).to(faces_BCFHW)
+    told_B9Fhw = conditions(networks.vae.network, faces_BCFHW, reference_BCFHW, keep_11HW)
+    latents_B4Fhw = _denoised(networks.unet, told_B9Fhw, audio_BFTD, noise_B4FHW, steps, guidance)
+    made_BCFHW = decoded(networks.vae.network, latents_B4Fhw).clamp(-1, 1)
+    return composited(made_BCFHW, faces_BCFHW, keep_11HW)
+
+
+def _denoised(
+    unet: LatentSyncUNet,
+    told_B9Fhw: Tensor,
+    audio_BFTD: Tensor,
+    noise_B4Fhw: Tensor,
+    steps: int,
+    guidance: float,
+) -> Tensor:
+    scheduler = ddim_scheduler()
+    scheduler.set_timesteps(steps)
+    latents = noise_B4Fhw.to(told_B9Fhw)
+    for timestep in scheduler.timesteps.tolist():
+        noise = _guided(unet, torch.cat([latents, told_B9Fhw], 1), timestep, audio_BFTD, guidance)
+        latents = scheduler.step(noise.float(), timestep, latents, return_dict=False)[0]
+    return latents
+
+
+def _guided(
+    unet: LatentSyncUNet, latents_BCFhw: Tensor, timestep: int, audio_BFTD: Tensor, guidance: float
+) -> Tensor:
+    """Return the noise with sound, moved away from the noise without by the guidance."""
+    if guidance == 1:
+        plain: Tensor = unet(latents_BCFhw, timestep, audio_BFTD)
+        return plain
+    both = torch.cat([torch.zeros_like(audio_BFTD), audio_BFTD])
+    without, with_sound = unet(latents_BCFhw.repeat(2, 1, 1, 1, 1), timestep, both).chunk(2)
+    guided: Tensor = without + guidance * (with_sound - without)
+    return guided

@@ -1,0 +1,217 @@
+"""LatentSync's training as a Task: predict the noise, and look at what the prediction implies.
+
+Shape suffixes: B clips, F frames, C colours, H and W pixels, h and w latents (pixels / 8),
+T audio tokens per frame, D their width.
+Source: Li et al., "LatentSync" (2024, arXiv 2412.09262); docs/latent_diffusion.md.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.errors import ParamsError
+from pipeline.params.training import LdmProfile
+from trainers.loop.precision import autocast
+from trainers.loop.task import Batch, Task
+from trainers.systems.latentsync.components import Parts
+from trainers.systems.latentsync.conditions import conditions, decoded, encoded
+from trainers.systems.latentsync.judges import PixelJudges
+from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise
+from trainers.systems.latentsync.losses.one_step import ddim_scheduler, one_step_x0
+from trainers.systems.latentsync.losses.timestep_gate import TimestepGate
+from trainers.systems.latentsync.masks import keep_mask
+from trainers.systems.latentsync.noise import draw
+from trainers.systems.latentsync.sampling import SamplingNetworks, sample
+from trainers.systems.latentsync.unet import LatentSyncUNet
+
+STRATA = (125, 375, 625, 875)
+"""Timesteps at which validation measures: the middles of four quarters."""
+SHOWN_TIMESTEP = 625
+"""Where the one-step estimate is measured: noisy enough that it must lean on the conditions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """A batch as the networks see it."""
+
+    real: Tensor
+    """(B, 3, F, H, W)"""
+    clean: Tensor
+    """(B, 4, F, h, w), its latents."""
+    told: Tensor
+    """(B, 9, F, h, w), the conditions."""
+    tokens: Tensor
+    """(B, F, T, D)"""
+    noise: Tensor
+    """(B, 4, F, h, w)"""
+    timesteps: Tensor
+    """(B,)"""
+    mel: Tensor | None
+    """(B, 1, M, S)"""
+
+    def noisy(self, timestep_B: Tensor, alphas_cumprod: Tensor) -> Tensor:
+        """Return the noisy latents (B, 4, F, h, w) at a timestep per clip."""
+        abar = alphas_cumprod.to(timestep_B.device)[timestep_B].view(-1, 1, 1, 1, 1)
+        return abar.sqrt() * self.clean + (1 - abar).sqrt() * self.noise
+
+
+class LatentDiffusion(Task):
+    """The U-Net, and frozen around it the autoencoder and the judges of decoded faces.
+
+    Batches are those of `trainers.systems.latentsync.data.SpeakingItem`.
+    """
+
+    players: ClassVar[tuple[str, ...]] = ("unet",)
+    frozen: ClassVar[tuple[str, ...]] = ("around",)
+
+    def __init__(
+        self, profile: LdmProfile, unet: LatentSyncUNet, parts: Parts, shown: Sequence[Batch] = ()
+    ) -> None:
+        """Take networks that are ready.
+
+        Args:
+            shown: batches of one item for `samples`.
+        """
+        super().__init__()
+        self.profile, self.parts, self.shown = profile, parts, shown
+        self.unet = unet
+        self.around = nn.ModuleDict({name: p.network for name, p in parts.by_role().items()})
+        self.judges = PixelJudges(profile, parts)
+        self.gate = TimestepGate(kind=profile.gate, max_timestep=profile.gate_max_timestep)
+        self.alphas_cumprod = ddim_scheduler().alphas_cumprod
+
+    def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
+        """Return the weighted terms `noise`, `sync`, `lpips`, `trepa`, those that count."""
+        assert player == "unet", player
+        scene = self._scene(batch, self.profile.audio_dropout)
+        noisy, noise_hat = self._predicted(scene, scene.timesteps)
+        terms = {}
+        if self.profile.noise_weight:
+            terms["noise"] = self.profile.noise_weight * noise_mse(noise_hat, scene.noise)
+        return terms | self._pixel_terms(scene, noisy, noise_hat)
+
+    def validate(self, batch: Batch) -> dict[str, Tensor]:
+        """Measure each clip at four fixed timesteps, with noise that is the same every time.
+
+        Returns:
+            noise: mean square error of the predicted noise, without weight.
+            mouth_psnr_db: of the one-step estimate at `SHOWN_TIMESTEP`, in the mask's hole.
+            sync_cosine: StableSyncNet's verdict on that estimate, if there is a sync loss.
+        """
+        scene = self._scene(batch, 0.0)
+        errors, metrics = [], dict[str, Tensor]()
+        for timestep in STRATA:
+            timestep_B = torch.full_like(scene.timesteps, timestep)
+            noisy, noise_hat = self._predicted(scene, timestep_B)
+            errors.append(noise_mse(noise_hat, scene.noise))
+            if timestep == SHOWN_TIMESTEP:
+                metrics = self._picture_metrics(scene, noisy, noise_hat, timestep_B)
+        return {"noise": torch.stack(errors).mean(), **metrics}
+
+    @torch.no_grad()
+    def samples(self, rank: int, world_size: int) -> dict[str, Tensor]:
+        """Return videos (F, 3, H, 2 W): the real clip, and beside it the dubbed one."""
+        return {
+            f"{batch['clip_id'][0]}-{number}": self._shown(batch, number)
+            for number, batch in enumerate(self.shown)
+            if number % world_size == rank
+        }
+
+    def _scene(self, batch: Batch, silent_share: float) -> _Scene:
+        profile, vae = self.profile, self.parts.vae.network
+        self._check_width(batch["tokens"].shape[-1])
+        real, reference = (_pixels(batch[name]) for name in ("frames", "reference"))
+        frames, size = real.shape[2], real.shape[3]
+        keep = keep_mask(size).to(real)
+        shape = (4, frames, size // 8, size // 8)
+        drawn = draw(batch["item_seeds"], shape, profile.noise_alpha, silent_share)
+        heard = (~drawn.silent).float()[:, None, None, None]
+        with torch.no_grad():
+            return _Scene(
+                real,
+                encoded(vae, real, drawn.generators),
+                conditions(vae, real, reference, keep, drawn.generators),
+                batch["tokens"] * heard,
+                drawn.noise,
+                drawn.timesteps,
+                batch.get("mel"),
+            )
+
+    def _check_width(self, heard: int) -> None:
+        needed = self.unet.config.audio_width
+        if heard != needed:
+            raise ParamsError(
+                f"train_ldm.whisper: {self.profile.whisper} gives {heard} numbers per token, the "
+                f"U-Net of stage {self.profile.stage} hears {needed}; 384 is Whisper tiny"
+            )
+
+    def _predicted(self, scene: _Scene, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
+        noisy = scene.noisy(timestep_B, self.alphas_cumprod)
+        latents = torch.cat([noisy, scene.told], dim=1)
+        return noisy, self.unet(latents, timestep_B, scene.tokens)
+
+    def _pixel_terms(self, scene: _Scene, noisy: Tensor, noise_hat: Tensor) -> dict[str, Tensor]:
+        """Decode once for all; clips that the gate leaves out are not even decoded."""
+        if not self.judges.names:
+            return {}
+        weight_B = self.gate.weights(scene.timesteps, self.alphas_cumprod)
+        places = weight_B.nonzero()[:, 0]
+        if not len(places):  # the terms need names and gradients in every batch
+            return dict.fromkeys(self.judges.names, 0 * noise_hat.float().sum())
+        timestep_B = scene.timesteps[places]
+        clean = one_step_x0(noisy[places], noise_hat[places], timestep_B, self.alphas_cumprod)
+        video = decoded(self.parts.vae.network, clean)
+        mel = None if scene.mel is None else scene.mel[places]
+        share = len(places) / len(weight_B)  # the mean is over all clips of the batch
+        return self.judges.terms(video, scene.real[places], mel, share * weight_B[places])
+
+    def _picture_metrics(
+        self, scene: _Scene, noisy: Tensor, noise_hat: Tensor, timestep_B: Tensor
+    ) -> dict[str, Tensor]:
+        clean = one_step_x0(noisy, noise_hat, timestep_B, self.alphas_cumprod)
+        video = decoded(self.parts.vae.network, clean)
+        hole = 1 - keep_mask(video.shape[-1]).to(video)[:, :, None]
+        metrics = {"mouth_psnr_db": _psnr(video.clamp(-1, 1), scene.real, hole).mean()}
+        if scene.mel is not None and self.parts.syncnet is not None:
+            metrics["sync_cosine"] = self.judges.sync_cosine(video, scene.mel).mean()
+        return metrics
+
+    def _shown(self, batch: Batch, number: int) -> Tensor:
+        device = self.device
+        real, reference = (_pixels(batch[name].to(device)) for name in ("frames", "reference"))
+        latent_size = real.shape[-1] // 8
+        generator = torch.Generator().manual_seed(number)
+        shape = (1, 4, real.shape[2], latent_size, latent_size)
+        networks = SamplingNetworks(self.unet, self.parts.vae)
+        with autocast(self.profile.fit, device):
+            made = sample(
+                networks,
+                real,
+                reference,
+                batch["tokens"].to(device),
+                self.profile.sample_temperature * shared_noise(shape, generator).to(device),
+                self.profile.sample_steps,
+                self.profile.sample_guidance,
+            )
+        both = torch.cat([real, made.float()], dim=-1)[0].transpose(0, 1)
+        return ((both + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.unet.parameters()).device
+
+
+def _pixels(frames_BFCHW: Tensor) -> Tensor:
+    """Return (B, C, F, H, W) in -1 ... 1 of bytes."""
+    return (frames_BFCHW.float() / 127.5 - 1).transpose(1, 2)
+
+
+def _psnr(made_B3FHW: Tensor, real_B3FHW: Tensor, where_111HW: Tensor) -> Tensor:
+    """Return the peak signal-to-noise ratio (B,) in dB of the pixels that `where` holds."""
+    squares_B = ((made_B3FHW - real_B3FHW).square() * where_111HW).flatten(1).sum(dim=1)
+    values = where_111HW.sum() * made_B3FHW.shape[1] * made_B3FHW.shape[2]
+    return 10 * torch.log10(4 / (squares_B / values).clamp(min=1e-10))

@@ -1,0 +1,174 @@
+"""Trains the lip-sync diffusion model from shards: one profile of params.yaml, resumable.
+
+    folder = run_folder(profile, shards)
+    task, outcome = train(profile, shards, world, RunOptions(), folder)
+    save_bundle(out, task.unet, bundle_facts(task, outcome))
+
+docs/latent_diffusion.md says what a profile decides and what it costs.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.params.training import LdmProfile
+from trainers.data.index import ShardIndex, index_shards
+from trainers.data.order import OrderConfig
+from trainers.data.windows import Prepare
+from trainers.frozen.public_files import file_sha256
+from trainers.frozen.registry import STAND_IN
+from trainers.frozen.whisper_files import whisper_identity
+from trainers.frozen.whisper_prepare import PrepareWhisper
+from trainers.loop.checkpoints import training_folder
+from trainers.loop.fit import Outcome, RunOptions, fit
+from trainers.loop.seeding import seed_all
+from trainers.loop.validation import Validation
+from trainers.processes.world import World
+from trainers.systems.latentsync.components import (
+    STABLE_DIFFUSION,
+    Parts,
+    file_facts,
+    load_parts,
+    new_unet,
+    stage_of,
+    start_path,
+)
+from trainers.systems.latentsync.data import SpeakingItem, batches, item_of, shown_windows
+from trainers.systems.latentsync.task import LatentDiffusion
+
+STAGE = "train_ldm"
+VERSION = 1
+"""Goes up when the same profile gives other weights."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LdmShards:
+    """URLs of the tars to learn from, and of those to measure on."""
+
+    train: Sequence[str]
+    validation: Sequence[str]
+    sidecar: bool = False
+    """Whether the stage `features` made what is heard: it rounds to float16."""
+
+
+def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
+    """Return where the run of this profile on these clips keeps its checkpoints.
+
+    Raises:
+        TrainingDataError, ShardReadError: the shards cannot be read.
+        WeightsError: the weights of the start or of SyncNet are absent.
+    """
+    item = item_of(profile, augmented=True)
+    indices = {name: _index(urls, item) for name, urls in _named(shards)}
+    facts = {
+        "version": VERSION,
+        "profile": _portable(profile),
+        "data": {name: index.fingerprint() for name, index in indices.items()},
+        "files": file_facts(profile),
+    }
+    if shards.sidecar:
+        facts["tokens"] = "float16"
+    return training_folder(STAGE, facts)
+
+
+def train(
+    profile: LdmProfile,
+    shards: LdmShards,
+    world: World,
+    options: RunOptions,
+    folder: Path,
+    prepare: Prepare | None = None,
+    workers: int = 0,
+) -> tuple[LatentDiffusion, Outcome]:
+    """Train until the profile's steps are done; resumes where an earlier run stopped.
+
+    Args:
+        folder: of this run alone (`run_folder`), seen by all ranks.
+        prepare: gives Whisper's features (T, L, D) of a clip; None makes them while reading.
+        workers: threads per process that decode ahead.
+
+    Raises:
+        TrainingDataError: no shard, or none with clips that are long enough.
+        ParamsError, WeightsError: an unknown name, or a file that is absent or altered.
+        NonFiniteLossError, TrainingStopped: as the loop.
+    """
+    stage, item = stage_of(profile), item_of(profile, augmented=True)
+    plain = item_of(profile, augmented=False)
+    learn, measure = (_index(urls, item) for _, urls in _named(shards))
+    prepare = prepare or PrepareWhisper(profile.whisper)
+    size = stage.resolution_px
+    shown = shown_windows(measure, plain, size, prepare, profile.sample_clips)
+    parts = load_parts(profile)
+    if named := _stand_ins(_names(profile, parts)):
+        logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
+    seed_all(profile.fit.seed, "weights")
+    task = LatentDiffusion(profile, new_unet(profile), parts, shown)
+    source = batches(learn, item, order_of(profile), size, prepare, workers)
+    held_out = batches(measure, plain, order_of(profile), size, prepare)
+    validation = Validation(held_out, profile.validation_batches)
+    return task, fit(task, source, profile.fit, folder, validation, world, options)
+
+
+def order_of(profile: LdmProfile) -> OrderConfig:
+    """Return the order of a profile's windows."""
+    return OrderConfig(
+        seed=profile.fit.seed,
+        batch=profile.batch,
+        in_flight_clips=profile.in_flight_clips,
+        windows_per_clip=profile.windows_per_clip,
+    )
+
+
+def bundle_facts(task: LatentDiffusion, outcome: Outcome) -> dict[str, Any]:
+    """Return what `model.json` says: all parts by name and digest, stand-ins, steps, profile."""
+    profile, parts = task.profile, task.parts.by_role()
+    names, start = _names(profile, task.parts), start_path(profile)
+    return {
+        **names,
+        "stand_ins": _stand_ins(names),
+        "start_sha256": file_sha256(start) if start else "",
+        "sha256": {role: dict(part.sha256) for role, part in parts.items()}
+        | {"whisper": dict(whisper_identity(profile.whisper).sha256)},
+        "resolution_px": stage_of(profile).resolution_px,
+        "frames": profile.frames,
+        "steps": outcome.step,
+        "finished": outcome.finished,
+        "sampling": {
+            "steps": profile.sample_steps,
+            "guidance": profile.sample_guidance,
+            "temperature": profile.sample_temperature,
+        },
+        "metrics": outcome.metrics,
+        "profile": _portable(profile),
+    }
+
+
+def _names(profile: LdmProfile, parts: Parts) -> dict[str, str]:
+    loaded = {role: part.name for role, part in parts.by_role().items()}
+    return loaded | {"whisper": profile.whisper}
+
+
+def _stand_ins(names: Mapping[str, str]) -> list[str]:
+    return sorted(name for name in names.values() if name.startswith(STAND_IN))
+
+
+def _portable(profile: LdmProfile) -> dict[str, Any]:
+    """Return the profile without the folder that its start lies in: a digest names that file."""
+    kind = STABLE_DIFFUSION if profile.start.startswith(STABLE_DIFFUSION) else ""
+    file = Path(profile.start.removeprefix(kind)).name
+    return {**profile.model_dump(), "start": f"{kind}{file}"}
+
+
+def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:
+    index = index_shards(urls, item.min_frames)
+    for key in index.too_short:
+        logger.info("left out: %s: under %d frames", key, item.min_frames)
+    return index
+
+
+def _named(shards: LdmShards) -> tuple[tuple[str, Sequence[str]], ...]:
+    return ("train", shards.train), ("validation", shards.validation)

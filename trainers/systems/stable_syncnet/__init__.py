@@ -1,0 +1,1 @@
+"""StableSyncNet: network, items, loss, training, the published protocol."""
