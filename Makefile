@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(abspath $(VENV))/bin
+LATEST := .venv-latest
 
 export PATH := $(BIN):$(PATH)
 export DO_NOT_TRACK := 1
@@ -10,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: repro test setup check bench clean
+.PHONY: repro test setup check latest bench clean
 
 repro: setup ## curate the embedded demo corpus, or the videos params.yaml names
 	dvc repro
@@ -20,10 +21,20 @@ repro: setup ## curate the embedded demo corpus, or the videos params.yaml names
 test: setup ## the core tests
 	python -m pytest tests
 
-check: setup ## style and types
+check: setup ## style, types, and a line in CHANGELOG.md for every change of code
 	ruff check .
 	ruff format --check .
 	mypy
+	python .ci/changelog.py
+
+latest: ## the core tests with the newest versions that pyproject.toml allows, in a venv of their own
+	$(PYTHON) -m venv --clear $(LATEST)
+	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
+	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade -e '.[demo,train,train-logs,dev]'
+	$(LATEST)/bin/lipforge weights fetch
+	PATH=$(abspath $(LATEST))/bin:$$PATH $(LATEST)/bin/python -m pytest tests
+	$(LATEST)/bin/pip freeze --exclude-editable > $(LATEST)/versions.txt
+	diff --unchanged-line-format= --old-line-format= constraints.txt $(LATEST)/versions.txt || true
 
 setup: $(VENV)/installed
 	lipforge weights fetch

@@ -1,86 +1,248 @@
 """The rules the tree states, checked."""
 
 import ast
-from pathlib import Path
+import json
+from collections.abc import Mapping, Set
+from pathlib import PurePosixPath
 
 import pytest
-import yaml
 
 from pipeline.params.curation import Params
 from pipeline.tables.funnel import TABLES
 from tests.conftest import ROOT
+from tests.dvc_dependencies import code_dependencies, module_of, stages
+from tests.source_tree import PACKAGES, circle, import_graph, modules
 
+ROOMS: Mapping[str, tuple[str, ...]] = {
+    "pipeline": (
+        "__main__",
+        "cli",
+        "report",
+        "demo",
+        "judge/command",
+        "judge",
+        "shards",
+        "selection",
+        "quality",
+        "faces",
+        "media",
+        "tables",
+        "engine",
+        "sources",
+        "weights",
+        "params",
+        "atomic",
+        "digest",
+        "errors",
+    ),
+    "trainers": (
+        "training_report",
+        "evaluate",
+        "train_ldm",
+        "train_syncnet",
+        "features",
+        "dubbing",
+        "evaluation",
+        "page",
+        "systems/latentsync",
+        "systems/landmark_judge",
+        "systems/stable_syncnet",
+        "systems",
+        "sidecar",
+        "frozen",
+        "audio",
+        "data",
+        "loop",
+        "processes",
+        "errors",
+    ),
+}
+"""The rooms of a package, top floor first: a room imports only from rooms after it."""
+DOORS = {"training_report", "evaluate", "train_ldm", "train_syncnet", "features"}
+"""Modules of trainers/ that are DVC stages; like those of stages/ they do not import each other."""
 MAY_IMPORT = {
     "pipeline": {"pipeline"},
     "stages": {"pipeline"},
     "trainers": {"pipeline", "trainers"},
 }
-SOURCES = [path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py")]
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+TRAINING = ("features", "train_syncnet", "train_ldm", "evaluate", "training_report")
+PACKAGE_FILES = [path for path in modules().values() if path.name == "__init__.py"]
+CURATION = [name for name in stages() if name not in TRAINING]
 
 
-def imports(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return {name for name in found if name.split(".")[0] in MAY_IMPORT}
+def room_of(module: str) -> str:
+    """Return the room of a module of `pipeline` or `trainers`; empty for the package itself."""
+    package, _, rest = module.partition(".")
+    path = PurePosixPath(rest.replace(".", "/")) if rest else None
+    for room in ROOMS[package]:
+        if path is not None and path.is_relative_to(room):
+            return room
+    return "" if path is None else f"no room for {module}"
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_point_one_way(path):
-    package = path.relative_to(ROOT).parts[0]
-    assert {name.split(".")[0] for name in imports(path)} <= MAY_IMPORT[package]
+def pointing_up(graph: Mapping[str, Set[str]], package: str) -> list[str]:
+    """Return `importer -> imported` for every import inside a package that does not point down."""
+    floor = {room: number for number, room in enumerate(ROOMS[package])}
+    return sorted(
+        f"{name} -> {other}"
+        for name, others in graph.items()
+        for other in others
+        if name.split(".")[0] == other.split(".")[0] == package
+        and room_of(name) != room_of(other)
+        and floor[room_of(name)] > floor[room_of(other)]
+    )
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("module", modules())
+def test_imports_between_packages_point_one_way(module):
+    mine = module.split(".")[0]
+    assert {name.split(".")[0] for name in import_graph()[module]} <= MAY_IMPORT[mine]
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_every_module_has_a_room_and_every_room_modules(package):
+    found = {room_of(name) for name in modules() if name.startswith(f"{package}.")}
+    assert found == set(ROOMS[package])
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_a_room_imports_only_from_rooms_below_it(package):
+    assert pointing_up(import_graph(), package) == []
+
+
+def test_an_import_that_points_up_is_named_with_both_modules():
+    graph = {"pipeline.media.audio": {"pipeline.judge.curve", "pipeline.errors"}}
+    assert pointing_up(graph, "pipeline") == ["pipeline.media.audio -> pipeline.judge.curve"]
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert circle(import_graph()) == []
+
+
+def test_a_circle_is_found_and_named():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"d", "b"}, "d": set()}
+    assert circle(graph) == ["b", "c", "b"]
+
+
+def test_modules_that_are_dvc_stages_do_not_import_each_other():
+    doors = {f"trainers.{name}" for name in DOORS}
+    doors |= {name for name in modules() if name.startswith("stages.")}
+    arrows = {f"{a} -> {b}" for a in doors for b in import_graph()[a] & doors}
+    assert arrows == set()
+
+
+def test_no_module_is_named_in_a_string_that_is_imported_later():
+    """Imports that no reader of the imports would see: runpy, import_module, names in JSON."""
+    ours = tuple(f"{package}." for package in PACKAGES)
+    for path in modules().values():
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            assert "runpy" not in names, path
+            if isinstance(node, ast.Call) and "import_module" in ast.unparse(node.func):
+                assert not ast.unparse(node.args[0]).strip("'\"f").startswith(ours), path
+    for path in (ROOT / "pipeline").rglob("*.json"):
+        for text in strings(json.loads(path.read_text(encoding="utf-8"))):
+            assert not (text.startswith(ours) and ":" in text), path
+
+
+def strings(value: object) -> list[str]:
+    """Return every string of a JSON value."""
+    if isinstance(value, dict):
+        return [text for one in value.values() for text in strings(one)]
+    if isinstance(value, list):
+        return [text for one in value for text in strings(one)]
+    return [value] if isinstance(value, str) else []
+
+
+@pytest.mark.parametrize("path", modules().values(), ids=str)
 def test_no_file_is_longer_than_400_lines_and_none_is_a_drawer_of_odds_and_ends(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    assert len((ROOT / path).read_text(encoding="utf-8").splitlines()) <= 400
     assert path.stem not in {"utils", "common", "helpers", "misc"}
 
 
+@pytest.mark.parametrize("path", PACKAGE_FILES, ids=str)
+def test_a_package_says_what_it_is_and_holds_no_code(path):
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1
+
+
 def test_only_the_demo_imports_its_gpl_extra():
-    users = {p for p in SOURCES if "espeakng_loader" in p.read_text(encoding="utf-8")}
-    assert {path.parent.name for path in users} <= {"demo"}
-
-
-@pytest.mark.parametrize("name", [*TABLES, "report"])
-def test_stage_module_params_section_and_output_share_one_name(name):
-    assert STAGES[name]["cmd"] == f"python -m stages.{name}"
-    assert (ROOT / "stages" / f"{name}.py").exists()
-    assert name in Params.model_fields
-    assert {"pipeline", f"stages/{name}.py"} <= set(STAGES[name]["deps"])
-    if name in TABLES:
-        assert STAGES[name]["outs"] == [f"data/{name}"]
-
-
-@pytest.mark.parametrize("name", ["features", "train_syncnet", "train_ldm", "evaluate"])
-def test_trainer_module_params_section_and_stage_share_one_name(name):
-    assert STAGES[name]["cmd"] == f"python -m trainers.{name}"
-    assert (ROOT / "trainers" / f"{name}.py").exists()
-    assert name in Params.model_fields
-    assert {"pipeline", "trainers"} <= set(STAGES[name]["deps"])
-    if name.startswith("train_"):
-        assert STAGES[name]["outs"] == [f"models/{name}"]
-
-
-@pytest.mark.parametrize("name", STAGES)
-def test_every_data_dependency_is_the_output_of_an_earlier_stage(name):
-    made = {"data/demo/truth.json"}
-    for other in list(STAGES)[: list(STAGES).index(name)]:
-        kinds = [STAGES[other].get(kind, []) for kind in ("outs", "metrics", "plots")]
-        outputs = [out for kind in kinds for out in kind]
-        made |= {out if isinstance(out, str) else next(iter(out)) for out in outputs}
-    needed = {
-        dep for dep in STAGES[name]["deps"] if dep.startswith(("data/", "models/", "reports/"))
-    }
-    assert needed <= made
+    texts = {path: (ROOT / path).read_text(encoding="utf-8") for path in modules().values()}
+    users = {path.parent.name for path, text in texts.items() if "espeakng_loader" in text}
+    assert users <= {"demo"}
 
 
 def test_no_pickle_no_shell_and_no_catch_all_in_our_code():
-    for path in SOURCES:
-        text = path.read_text(encoding="utf-8")
+    for path in modules().values():
+        text = (ROOT / path).read_text(encoding="utf-8")
         for banned in ("shell=True", "import pickle", "except Exception", "except:", "TODO"):
             assert banned not in text, f"{path}: {banned}"
+
+
+@pytest.mark.parametrize("name", stages())
+def test_a_stage_is_one_module_of_its_name(name):
+    package = "trainers" if name in TRAINING else "stages"
+    assert module_of(name) == f"{package}.{name}"
+
+
+@pytest.mark.parametrize("name", [*TABLES, "report"])
+def test_stage_params_section_and_output_share_one_name(name):
+    assert name in Params.model_fields
+    if name in TABLES:
+        assert stages()[name]["outs"] == [f"data/{name}"]
+
+
+@pytest.mark.parametrize("name", ["features", "train_syncnet", "train_ldm", "evaluate"])
+def test_trainer_params_section_and_output_share_one_name(name):
+    assert name in Params.model_fields
+    if name.startswith("train_"):
+        assert stages()[name]["outs"] == [f"models/{name}"]
+
+
+@pytest.mark.parametrize("name", stages())
+def test_deps_name_the_code_that_a_stage_imports_no_more_and_no_fewer(name):
+    """`python -m tests.dvc_dependencies` prints what dvc.yaml must say."""
+    named = [dep for dep in stages()[name]["deps"] if dep.split("/")[0] in PACKAGES]
+    assert sorted(named) == code_dependencies(module_of(name))
+
+
+def stages_that_see(path: str) -> set[str]:
+    """Return the stages whose `deps` name a path or a folder around it: an edit runs them again."""
+    return {
+        name
+        for name, stage in stages().items()
+        if any(PurePosixPath(path).is_relative_to(dep) for dep in stage["deps"])
+    }
+
+
+def test_an_edit_of_a_trainer_runs_no_curation_stage():
+    for path in modules().values():
+        if path.parts[0] == "trainers":
+            assert stages_that_see(path.as_posix()).isdisjoint(CURATION), path
+
+
+def test_an_edit_of_the_report_runs_the_report_alone():
+    files = [p.relative_to(ROOT).as_posix() for p in (ROOT / "pipeline" / "report").iterdir()]
+    for path in files:
+        if not path.endswith(("__init__.py", "__pycache__")):
+            assert stages_that_see(path) == {"report"}, path
+
+
+def test_an_edit_of_a_stage_module_runs_that_stage_alone():
+    for name in stages():
+        path = modules()[module_of(name)].as_posix()
+        assert stages_that_see(path) == {name}
+
+
+@pytest.mark.parametrize("name", stages())
+def test_every_data_dependency_is_the_output_of_an_earlier_stage(name):
+    made = {"data/demo/truth.json"}
+    for other in list(stages())[: list(stages()).index(name)]:
+        kinds = [stages()[other].get(kind, []) for kind in ("outs", "metrics", "plots")]
+        outputs = [out for kind in kinds for out in kind]
+        made |= {out if isinstance(out, str) else next(iter(out)) for out in outputs}
+    needed = {
+        dep for dep in stages()[name]["deps"] if dep.startswith(("data/", "models/", "reports/"))
+    }
+    assert needed <= made
