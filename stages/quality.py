@@ -1,6 +1,5 @@
 """clips -> quality: picture, head, mouth and speech of every clip. Measures, decides nothing."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,18 +7,17 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject
-from pipeline.errors import DecodeError
+from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
 from pipeline.tables.clip_files import ClipFiles, ClipStage
 from pipeline.tables.funnel import table_path
-from pipeline.tables.rows import SAMPLE_RATE_HZ, Clip, Quality
+from pipeline.tables.rows import Clip, Quality
 
 CLIPS = table_path(DATA, "faces")
 TABLE = table_path(DATA, "quality")
@@ -57,7 +55,7 @@ class QualityStage(ClipStage[Quality]):
         measured = {
             **_measure_landmarks(item, arrays),
             **_measure_picture(item, arrays),
-            **self._measure_audio(_read_audio(item.audio)),
+            **self._measure_audio(read_audio(item.audio)),
         }
         return [Quality(clip_id=item.clip.clip_id, face_px=item.clip.face_px, **measured)]
 
@@ -102,28 +100,13 @@ def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, An
 
 def _read_arrays(item: ClipFiles) -> Mapping[str, Any]:
     schema = landmarks.schema_named(item.clip.landmark_schema)
-    try:
-        with np.load(item.landmarks, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        arrays["landmarks"] = landmarks.checked(arrays["landmarks"], schema)
-        num_frames = len(arrays["landmarks"])
-        arrays["matrices"] = arrays["matrices"].astype(np.float64).reshape(num_frames, 2, 3)
-        arrays["scores"] = arrays["scores"].astype(np.float64).reshape(num_frames)
-        arrays["interpolated"] = arrays["interpolated"].astype(np.bool_).reshape(num_frames)
-    except (OSError, KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DecodeError(f"the landmark file cannot be used: {error}") from error
-    return arrays
-
-
-def _read_audio(path: Path) -> npt.NDArray[np.float32]:
-    try:
-        audio_N, rate_hz = soundfile.read(path, dtype="float32")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise DecodeError(f"the audio does not decode: {error}") from error
-    if rate_hz != SAMPLE_RATE_HZ or audio_N.ndim != 1 or not len(audio_N):
-        raise DecodeError(f"audio is {rate_hz} Hz, shape {audio_N.shape}, not 16 kHz mono")
-    samples_N: npt.NDArray[np.float32] = np.nan_to_num(audio_N)
-    return samples_N
+    arrays = read_arrays(item.landmarks, ("landmarks", "matrices", "scores", "interpolated"))
+    return {
+        "landmarks": landmarks.checked(arrays["landmarks"], schema),
+        "matrices": arrays["matrices"].astype(np.float64),
+        "scores": arrays["scores"].astype(np.float64),
+        "interpolated": arrays["interpolated"].astype(np.bool_),
+    }
 
 
 def main() -> None:

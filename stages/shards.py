@@ -18,9 +18,9 @@ from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
-from pipeline.media.audio import as_int16
+from pipeline.media.clip_reader import read_arrays, read_audio_int16
 from pipeline.media.encode import trim_clip
-from pipeline.media.flac import read_flac, write_flac
+from pipeline.media.flac import write_flac
 from pipeline.params.curation import Params, ShardsParams, load_params
 from pipeline.shards.correction import Cut, common_interval
 from pipeline.shards.datacard import datacard
@@ -121,11 +121,11 @@ def write_streams(item: SelectedClip, cut: Cut, workdir: Path) -> None:
     video = _member(workdir, item, "mp4")
     assert item.files.video is not None, "shards is given the aligned video"
     trim_clip(item.files.video, video, cut.first_video_frame, cut.num_frames)
-    sound = cut.audio(as_int16(read_flac(item.files.audio)))
+    sound = cut.audio(read_audio_int16(item.files.audio))
     write_flac(_member(workdir, item, "flac"), sound, SAMPLE_RATE_HZ)
     picked = slice(cut.first_video_frame, cut.first_video_frame + cut.num_frames)
-    with np.load(item.files.landmarks, allow_pickle=False) as arrays:
-        trimmed = {name: arrays[name][picked] for name in sorted(arrays.files)}
+    arrays = read_arrays(item.files.landmarks)
+    trimmed: dict[str, Any] = {name: arrays[name][picked] for name in sorted(arrays)}
     np.savez_compressed(_member(workdir, item, "npz"), **trimmed)
     _member(workdir, item, "json").write_text("{}", encoding="utf-8")
 

@@ -1,6 +1,5 @@
 """clips -> sync: the judge's offset, confidence, distance and curve. Measures, decides nothing."""
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,14 @@ from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
-from pipeline.errors import DecodeError, UnreadableError
+from pipeline.errors import DecodeError
 from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.points import SCHEMAS
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.audio import as_int16
+from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.media.excerpt import frames_between
-from pipeline.media.flac import read_flac
 from pipeline.params.curation import load_params
 from pipeline.sources import local_copy, locations
 from pipeline.tables.clip_files import ClipFiles
@@ -102,11 +101,11 @@ class Sync(Stage[ClipToJudge, SyncScore]):
         clip = item.files.clip
         if clip.landmark_schema not in SCHEMAS:
             return Reject("judge_cannot_read_landmarks", f"schema {clip.landmark_schema!r}")
-        audio = _read_audio(item.files.audio)
+        audio = read_audio(item.files.audio)
         try:
             if self.choice.judge == "landmark":
-                found = _read_array(item.files.landmarks, "landmarks")
-                result = self.judge.score(found, audio)
+                arrays = read_arrays(item.files.landmarks, ("landmarks",))
+                result = self.judge.score(arrays["landmarks"], audio)
             else:
                 result = self._score_pictures(item, audio)
         except ValueError as error:
@@ -118,8 +117,8 @@ class Sync(Stage[ClipToJudge, SyncScore]):
     def _score_pictures(self, item: ClipToJudge, audio: NDArray[np.float32]) -> JudgeResult:
         assert item.video is not None, "main() names the video where the judge needs it"
         clip = item.files.clip
-        extent = _read_array(item.files.landmarks, "boxes")
-        boxes = detector_boxes(extent, clip.landmark_schema)
+        arrays = read_arrays(item.files.landmarks, ("boxes",))
+        boxes = detector_boxes(arrays["boxes"], clip.landmark_schema)
         with local_copy(item.location) as path:
             frames = frames_between(path, item.video, clip.start_frame, clip.end_frame)
             crops = render_crops(frames, boxes)
@@ -132,23 +131,6 @@ def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
         clip_id=clip_id,
         **choice.signed(result),
     )
-
-
-def _read_array(path: Path, name: str) -> NDArray[Any]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return np.asarray(stored[name])
-    except OSError as error:
-        raise UnreadableError(f"the landmark file cannot be read: {error}") from error
-    except (KeyError, EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise DecodeError(f"the landmark file cannot be used: {error}") from error
-
-
-def _read_audio(path: Path) -> NDArray[np.float32]:
-    try:
-        return read_flac(path)
-    except OSError as error:
-        raise UnreadableError(f"the sound cannot be read: {error}") from error
 
 
 def clips_to_judge(choice: Choice, data: Path, cache: Cache, source: str) -> list[ClipToJudge]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pipeline.demo.truth import Face, FileTruth
 from pipeline.engine.cache import Cache
 from pipeline.engine.manifest import read_table
+from pipeline.media.clip_reader import read_arrays
 from pipeline.tables.funnel import TABLES, table_path
 
 MIN_IOU = 0.5
@@ -84,8 +85,7 @@ def _boxes(clip: Row, cache: Cache) -> NDArray[np.float64] | None:
     path = cache.artifact_path(clip["artifact"], f"{clip['clip_id']}.npz")
     if not path.exists():
         return None
-    with np.load(path, allow_pickle=False) as arrays:
-        return np.asarray(arrays["boxes"], np.float64)
+    return np.asarray(read_arrays(path, ("boxes",))["boxes"], np.float64)
 
 
 def _mean_iou(clip: Row, boxes: NDArray[np.float64], face: Face) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import DecodeError
+from pipeline.media.clip_reader import spread_frames, stored_frames
 from pipeline.quality.landmarks import Floats
 
 Luma = npt.NDArray[np.uint8]
@@ -73,8 +74,7 @@ def read_pictures(path: Path, num_frames: int) -> Pictures:
 
 def sample_frames(num_frames: int) -> list[int]:
     """Return up to 12 frame numbers, the middles of equal parts of the clip."""
-    count = min(SAMPLED_FRAMES, num_frames)
-    return [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+    return spread_frames(num_frames, SAMPLED_FRAMES)
 
 
 def face_masks(
@@ -149,11 +149,8 @@ def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArra
 
 def _decode(path: Path) -> Iterator[Luma]:
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            for frame in container.decode(stream):
-                yield _luma(frame)
+        for frame in stored_frames(path):
+            yield _luma(frame)
     except (av.error.FFmpegError, IndexError) as error:
         raise DecodeError(f"the aligned video does not decode: {error}") from error
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import cv2
 
+from pipeline.media.clip_reader import spread_frames, stored_frames
 from pipeline.report.clips import ClipFacts
 from pipeline.tables.rows import FPS
 
@@ -86,16 +87,13 @@ def make_strip(facts: ClipFacts, open_artifact: OpenArtifact) -> Strip:
 
 
 def _pictures(path: Path, num_frames: int) -> tuple[Picture, ...]:
-    count = min(FRAMES, num_frames)
-    wanted = [(2 * part + 1) * num_frames // (2 * count) for part in range(count)]
+    wanted = spread_frames(num_frames, FRAMES)
     found = []
-    with av.open(str(path)) as container:
-        container.streams.video[0].thread_count = 1
-        for index, frame in enumerate(container.decode(video=0)):
-            if index in wanted:
-                found.append(Picture(_data_uri(frame), index / FPS))
-            if index == wanted[-1]:
-                break
+    for index, frame in enumerate(stored_frames(path)):
+        if index in wanted:
+            found.append(Picture(_data_uri(frame), index / FPS))
+        if index == wanted[-1]:
+            break
     return tuple(found)
 
 

@@ -5,8 +5,6 @@ carry no time, no owner and no host; samples are sorted by clip_id.
 """
 
 import hashlib
-import io
-import json
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +16,8 @@ import webdataset
 from numpy.typing import NDArray
 
 from pipeline.atomic import replacing
+from pipeline.media.clip_reader import read_arrays, read_audio, read_facts
 from pipeline.media.encode import read_video
-from pipeline.media.flac import read_flac
 
 MEMBERS = ("flac", "json", "mp4", "npz")
 """The members of a sample, in the order they stand in the tar."""
@@ -125,15 +123,14 @@ def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
     Raises:
         DecodeError: a member does not decode.
     """
-    with np.load(io.BytesIO(sample["npz"]), allow_pickle=False) as arrays:
-        landmarks, matrices = arrays["landmarks"], arrays["matrices"]
+    arrays = read_arrays(sample["npz"], ("landmarks", "matrices"))
     return TrainingSample(
         clip_id=str(sample["__key__"]).rsplit("/", 1)[-1],
         frames=read_video(sample["mp4"]),
-        audio=read_flac(sample["flac"]),
-        facts=json.loads(sample["json"]),
-        landmarks=landmarks,
-        matrices=matrices,
+        audio=read_audio(sample["flac"]),
+        facts=read_facts(sample["json"]),
+        landmarks=arrays["landmarks"],
+        matrices=arrays["matrices"],
     )
 
 
