@@ -16,8 +16,9 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import StorageError
-from pipeline.faces.backend import FaceBackend, open_backend, weights_of
+from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_extraction import CuttingRules, Segment, cut_faces
+from pipeline.faces.open import open_backend, weights_of
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac

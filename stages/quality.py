@@ -15,6 +15,7 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError
+from pipeline.faces.schemas import schema_named
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
 from pipeline.tables.clip_files import ClipFiles, ClipStage
@@ -72,7 +73,7 @@ class QualityStage(ClipStage[Quality]):
 
 
 def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    schema = landmarks.schema_named(item.clip.landmark_schema)
+    schema = schema_named(item.clip.landmark_schema)
     points_TLC, interpolated_T = arrays["landmarks"], arrays["interpolated"]
     angles_T3 = pose.head_pose(points_TLC, schema)
     return {
@@ -101,11 +102,11 @@ def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, An
 
 
 def _read_arrays(item: ClipFiles) -> Mapping[str, Any]:
-    schema = landmarks.schema_named(item.clip.landmark_schema)
+    schema = schema_named(item.clip.landmark_schema)
     try:
         with np.load(item.landmarks, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
-        arrays["landmarks"] = landmarks.checked(arrays["landmarks"], schema)
+        arrays["landmarks"] = schema.checked(arrays["landmarks"])
         num_frames = len(arrays["landmarks"])
         arrays["matrices"] = arrays["matrices"].astype(np.float64).reshape(num_frames, 2, 3)
         arrays["scores"] = arrays["scores"].astype(np.float64).reshape(num_frames)

@@ -15,9 +15,9 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, UnreadableError
+from pipeline.faces.schemas import SCHEMAS
 from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.landmark.points import SCHEMAS
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.audio import as_int16
 from pipeline.media.excerpt import frames_between

@@ -21,14 +21,11 @@ from pipeline.faces.backend import (
     FaceBackend,
     FaceLandmarks,
     Frame,
-    box_of,
-    longer_side,
 )
+from pipeline.faces.boxes import box_of, longer_side, same_face
 
 MIN_FOLLOW_IOU = 0.3
 """Less overlap from one frame to the next is a jump to something else."""
-SAME_FACE_COVER = 0.5
-"""Two boxes of one frame that share more of the smaller one are one face."""
 MAX_SIZE_RATIO = 1.6
 GATE_NEAR, GATE_FAR = 0.4, 1.0
 """How far, in face sizes, a face may be from its prediction after no gap and after the longest."""
@@ -180,7 +177,7 @@ class Tracker:
         for i, older in enumerate(looking):
             for younger in looking[i + 1 :]:
                 pair = [found.get(older.number), found.get(younger.number)]
-                if pair[0] and pair[1] and _same_face(pair[0].box, pair[1].box):
+                if pair[0] and pair[1] and same_face(pair[0].box, pair[1].box):
                     del found[self._intruder(frame, older, younger, pair[0].box, pair[1].box)]
 
     def _intruder(self, frame: int, older: _Track, younger: _Track, a: Box, b: Box) -> int:
@@ -195,7 +192,7 @@ class Tracker:
         self, detections: list[Detection], found: dict[int, Observation]
     ) -> list[Detection]:
         taken = [seen.box for seen in found.values()]
-        return [d for d in detections if not any(_same_face(d.box, box) for box in taken)]
+        return [d for d in detections if not any(same_face(d.box, box) for box in taken)]
 
     def _recover(
         self,
@@ -243,7 +240,7 @@ class Tracker:
         seen = Observation(frame, looked.points, looked.score)
         if looked.score < MIN_SCORE:
             return None
-        known = any(_same_face(seen.box, other.box) for other in found.values())
+        known = any(same_face(seen.box, other.box) for other in found.values())
         return None if known else seen
 
     def _updates(self, frame: int, found: dict[int, Observation]) -> list[Update]:
@@ -261,7 +258,3 @@ class Tracker:
     def _take(self, track: _Track, seen: Observation) -> tuple[Observation, ...]:
         started_now = track.last is seen
         return (seen,) if started_now else track.accept(seen)
-
-
-def _same_face(a: Box, b: Box) -> bool:
-    return boxes.cover(a, b) > SAME_FACE_COVER

@@ -15,8 +15,9 @@ import torch
 from pipeline.atomic import replacing
 from pipeline.digest import canonical_json, file_sha256
 from pipeline.errors import MediaError, ParamsError, SourceError, WeightsError
-from pipeline.faces.backend import Frame, open_backend, weights_of
+from pipeline.faces.backend import Frame
 from pipeline.faces.clip_extraction import CuttingRules
+from pipeline.faces.open import open_backend, weights_of
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.frames import frames_at_25fps

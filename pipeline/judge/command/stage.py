@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import EmptyFileError, NotMediaError
-from pipeline.faces.backend import FaceBackend, Frame, open_backend, weights_of
+from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.landmark_tracks import FaceTrack, follow_faces
+from pipeline.faces.open import open_backend, weights_of
 from pipeline.faces.tracking import TrackingRules
 from pipeline.judge.choice import Choice
 from pipeline.judge.curve import JudgeResult
