@@ -20,7 +20,7 @@ from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import ParamsError
 from pipeline.judge.curve import MAX_OFFSET_FRAMES
-from pipeline.report.wording import visible
+from pipeline.tables.printable import visible
 from pipeline.tables.rows import FPS
 
 MOST_LINES = 1000
