@@ -130,7 +130,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
 def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
     return SyncScore(
         clip_id=clip_id,
-        **choice.signed(result),
+        **choice.score_fields(result),
     )
 
 
