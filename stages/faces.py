@@ -16,8 +16,9 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import StorageError
-from pipeline.faces.backend import FaceBackend, open_backend, weights_of
-from pipeline.faces.clip_extraction import CuttingRules, Segment, cut_faces
+from pipeline.faces.backend import FaceBackend
+from pipeline.faces.clip_extraction import ExtractionRules, FaceClip, extract_clips
+from pipeline.faces.open import open_backend, weights_of
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
@@ -87,7 +88,7 @@ class Faces(Stage[VideoShots, Clip]):
             DecodeError: picture or sound do not decode.
             StorageError: workdir cannot be written.
         """
-        rules = CuttingRules.of(self.params)
+        rules = ExtractionRules.of(self.params)
         cut: list[Clip] = []
         with (
             local_copy(item.location) as path,
@@ -96,7 +97,7 @@ class Faces(Stage[VideoShots, Clip]):
             scratch = Path(folder)
             sound = _Sound(path, item.video, scratch)
             frames = frames_at_25fps(path)
-            for segment in cut_faces(frames, item.shots, self._loaded(), rules, scratch):
+            for segment in extract_clips(frames, item.shots, self._loaded(), rules, scratch):
                 clip = self._row(item.video, segment)
                 cut.append(clip)
                 if clip.num_frames >= rules.min_frames:
@@ -113,7 +114,7 @@ class Faces(Stage[VideoShots, Clip]):
         assert self._backend is not None, "setup() was not called"
         return self._backend
 
-    def _row(self, video: Video, segment: Segment) -> Clip:
+    def _row(self, video: Video, segment: FaceClip) -> Clip:
         real = ~segment.interpolated
         sides = (segment.boxes[:, 2:] - segment.boxes[:, :2]).max(axis=1)
         return Clip(
@@ -133,7 +134,7 @@ class Faces(Stage[VideoShots, Clip]):
             num_faces_in_scene=1,
         )
 
-    def _write(self, stem: Path, segment: Segment, sound: "_Sound") -> None:
+    def _write(self, stem: Path, segment: FaceClip, sound: "_Sound") -> None:
         write_clip(stem.with_suffix(".mp4"), segment.crops, self.params.crf)
         samples = sound.of(segment.start_frame, segment.end_frame)
         write_flac(stem.with_suffix(".flac"), samples, SAMPLE_RATE_HZ)
@@ -156,12 +157,12 @@ class _Sound:
         return np.array(part)
 
 
-def _clip_id(video_id: str, segment: Segment) -> str:
+def _clip_id(video_id: str, segment: FaceClip) -> str:
     text = f"{video_id}|{segment.start_frame}|{segment.end_frame}|{segment.track}"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
-def _write_arrays(path: Path, segment: Segment) -> None:
+def _write_arrays(path: Path, segment: FaceClip) -> None:
     """Write the arrays; numpy dates the members of the archive 1980, so equal arrays are equal."""
     buffer = io.BytesIO()
     np.savez(

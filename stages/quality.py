@@ -12,6 +12,7 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject
+from pipeline.faces.schemas import schema_named
 from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import hashes, landmarks, picture, pose, speech
@@ -70,7 +71,7 @@ class QualityStage(ClipStage[Quality]):
 
 
 def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    schema = landmarks.schema_named(item.clip.landmark_schema)
+    schema = schema_named(item.clip.landmark_schema)
     points_TLC, interpolated_T = arrays["landmarks"], arrays["interpolated"]
     angles_T3 = pose.head_pose(points_TLC, schema)
     return {
@@ -99,10 +100,10 @@ def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, An
 
 
 def _read_arrays(item: ClipFiles) -> Mapping[str, Any]:
-    schema = landmarks.schema_named(item.clip.landmark_schema)
+    schema = schema_named(item.clip.landmark_schema)
     arrays = read_arrays(item.landmarks, ("landmarks", "matrices", "scores", "interpolated"))
     return {
-        "landmarks": landmarks.checked(arrays["landmarks"], schema),
+        "landmarks": schema.checked(arrays["landmarks"]),
         "matrices": arrays["matrices"].astype(np.float64),
         "scores": arrays["scores"].astype(np.float64),
         "interpolated": arrays["interpolated"].astype(np.bool_),

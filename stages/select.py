@@ -10,7 +10,7 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_rows, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.params.curation import SelectParams, load_params
-from pipeline.selection.confidence import value_of
+from pipeline.selection.confidence import confidence_value
 from pipeline.selection.rules import Candidate, decide, split_of
 from pipeline.tables.funnel import funnel, table_path
 from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
@@ -72,7 +72,7 @@ def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
 
 
 def _of_judge(judge: str, scores: Sequence[tuple[SyncScore, bool]]) -> list[tuple[float, bool]]:
-    return [(value_of(score), kept) for score, kept in scores if score.judge == judge]
+    return [(confidence_value(score), kept) for score, kept in scores if score.judge == judge]
 
 
 def select(data: Path, reports: Path, params: SelectParams) -> None:

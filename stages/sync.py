@@ -14,9 +14,9 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError
+from pipeline.faces.schemas import SCHEMAS
 from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
-from pipeline.judge.landmark.points import SCHEMAS
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.audio import as_int16
 from pipeline.media.clip_reader import read_arrays, read_audio
@@ -129,7 +129,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
 def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
     return SyncScore(
         clip_id=clip_id,
-        **choice.signed(result),
+        **choice.score_fields(result),
     )
 
 

@@ -17,7 +17,7 @@ import torch
 
 from pipeline.atomic import write_json, write_text
 from pipeline.engine.command import run_main
-from pipeline.faces.backend import open_backend
+from pipeline.faces.open import open_backend
 from pipeline.judge.choice import choose, torch_device
 from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams

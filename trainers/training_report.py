@@ -18,6 +18,7 @@ from pipeline.errors import ManifestError
 from pipeline.params.curation import Params, load_params
 from pipeline.report import wording
 from pipeline.report.histogram import HEIGHT, WIDTH, number
+from pipeline.tables.printable import visible
 from trainers.page.bars import offset_histograms
 from trainers.page.charts import (
     Chart,
@@ -92,7 +93,7 @@ def render(inputs: Inputs) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": wording.visible, "count": wording.count}
+    environment.filters |= {"visible": visible, "count": wording.count}
     return environment.get_template("training.html.j2").render(_context(inputs))
 
 

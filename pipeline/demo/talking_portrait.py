@@ -20,7 +20,8 @@ from pipeline.demo.articulation import Articulation
 from pipeline.demo.mesh import Mesh, Mouth
 from pipeline.demo.motion import Motion, Pose, rotation
 from pipeline.demo.portrait import CHIN, Portrait
-from pipeline.faces.backend import Box, Frame, box_of
+from pipeline.faces.backend import Box, Frame
+from pipeline.faces.boxes import box_of
 
 GAP = 0.2
 """Opening of gap 1."""

@@ -1,7 +1,7 @@
-"""What a face backend must do: find faces, place landmarks, name the three template anchors.
+"""The interface of a face backend: detection, landmarks, the three anchors of the template.
 
 Coordinates are float pixels of the frame it was given: x to the right, y down, the centre of the
-top left pixel at (0, 0). "Left" and "right" are the picture's, never the person's.
+top left pixel at (0, 0). "Left" and "right" are those of the image, never the person's.
 
 Shapes: L landmarks, 3 coordinates (x, y, z).
 """
@@ -13,25 +13,23 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.params.curation import FacesParams
-
 Frame = NDArray[np.uint8]
 """H x W x 3, RGB."""
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 MIN_SCORE = 0.5
-"""Landmarks with a lower score lie on no face."""
+"""Landmarks with a lower score are taken for no face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """One face found without knowledge of other frames."""
+    """One face of one frame, found without other frames."""
 
     box: Box
     score: float
     """0 to 1."""
     roll_rad: float = 0.0
-    """Angle of the eye line, positive when the picture's right eye is lower."""
+    """Angle of the eye line, positive when the right eye of the image is lower."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +43,7 @@ class FaceLandmarks:
 
 
 Region = Detection | NDArray[np.float32]
-"""Where to look: a detection, landmarks (L, 3) of a frame just before, or a box (4,)."""
+"""Region of a face: a detection, landmarks (L, 3) of the previous frame, or a box (4,)."""
 
 
 class FaceBackend(Protocol):
@@ -53,7 +51,7 @@ class FaceBackend(Protocol):
 
     name: str
     landmark_schema: str
-    """`mesh468` or `insightface106`."""
+    """Name of one of `pipeline.faces.schemas.SCHEMAS`."""
 
     def detect(self, frame: Frame) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged."""
@@ -66,45 +64,3 @@ class FaceBackend(Protocol):
 
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of the networks."""
-
-
-def box_of(points: NDArray[Any]) -> Box:
-    """Return the extent of landmarks (L, 3)."""
-    x0, y0 = points[:, :2].min(axis=0)
-    x1, y1 = points[:, :2].max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
-
-
-def longer_side(box: Box) -> float:
-    """Return the longer side of a box in pixels: the `face_px` of every table."""
-    return max(box[2] - box[0], box[3] - box[1])
-
-
-def open_backend(params: FacesParams) -> FaceBackend:
-    """Load the backend that `params.backend` names.
-
-    Raises:
-        WeightsError: a model file is absent or altered.
-    """
-    if params.backend == "litert":
-        from pipeline.faces.litert import LiteRTBackend
-
-        return LiteRTBackend()
-    from pipeline.faces.insightface import InsightFaceBackend
-
-    return InsightFaceBackend(params.insightface_name, params.insightface_root)
-
-
-def weights_of(params: FacesParams) -> Mapping[str, str]:
-    """Return file name -> SHA-256 of a backend's networks without loading them.
-
-    Raises:
-        WeightsError: a model file is absent or altered.
-    """
-    if params.backend == "litert":
-        from pipeline.faces.litert import installed_weights
-
-        return installed_weights()
-    from pipeline.faces.insightface import pack_sha256
-
-    return pack_sha256(params.insightface_name, params.insightface_root)

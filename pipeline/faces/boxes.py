@@ -1,12 +1,29 @@
-"""Geometry of face boxes (x0, y0, x1, y1): overlap, merging, motion."""
+"""Geometry of face boxes (x0, y0, x1, y1): extent, overlap, merging, motion."""
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
-from pipeline.faces.backend import Box, Detection, longer_side
+from numpy.typing import NDArray
+
+from pipeline.faces.backend import Box, Detection
 
 MERGE_IOU = 0.3
 """Detections that overlap more are one face."""
+SAME_FACE_COVER = 0.5
+"""Two boxes of one frame that share more of the smaller one are one face."""
+
+
+def box_of(points: NDArray[Any]) -> Box:
+    """Return the extent of landmarks (L, 3)."""
+    x0, y0 = points[:, :2].min(axis=0)
+    x1, y1 = points[:, :2].max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def longer_side(box: Box) -> float:
+    """Return the longer side of a box in pixels: the `face_px` of every table."""
+    return max(box[2] - box[0], box[3] - box[1])
 
 
 def area(box: Box) -> float:
@@ -33,13 +50,18 @@ def cover(a: Box, b: Box) -> float:
     return intersection(a, b) / max(min(area(a), area(b)), 1e-9)
 
 
+def same_face(a: Box, b: Box) -> bool:
+    """Return whether two boxes of one frame show one face."""
+    return cover(a, b) > SAME_FACE_COVER
+
+
 def centre(box: Box) -> tuple[float, float]:
     """Return the middle (x, y)."""
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
 
 
 def distance(a: Box, b: Box) -> float:
-    """Return how far the centres are apart, in longer sides of the larger box."""
+    """Return the distance of the centres, in longer sides of the larger box."""
     (ax, ay), (bx, by) = centre(a), centre(b)
     return math.hypot(ax - bx, ay - by) / max(longer_side(a), longer_side(b), 1e-9)
 
@@ -56,7 +78,7 @@ def shifted(box: Box, x: float, y: float) -> Box:
 
 
 def merge(detections: Sequence[Detection]) -> list[Detection]:
-    """Make one detection of all that show one face: score-weighted mean, best first."""
+    """Merge detections of one face into their score-weighted mean; best first."""
     left = sorted(detections, key=lambda d: (-d.score, d.box))
     merged = []
     while left:

@@ -1,8 +1,8 @@
-"""One pass over a video's frames -> aligned face clips, memory flat whatever the length.
+"""Aligned face clips from one pass over a video's frames, in constant memory.
 
-Kept at any time: the full frames whose crop is not final yet (the radius of the smoothing, up to
-the longest gap while a face is lost), and per track the landmarks of the clip being collected. Its
-crops wait in a ring of fixed size in a scratch file.
+Held at any time: the full frames whose crop is not final yet (the radius of the smoothing, up to
+the longest gap while a face is lost), and per track the landmarks of the current clip. Its crops
+are in a ring buffer of fixed size in a scratch file.
 
 Shapes: T frames of a clip, L landmarks.
 """
@@ -24,7 +24,7 @@ from pipeline.tables.rows import FPS
 
 
 @dataclass(frozen=True, slots=True)
-class CuttingRules:
+class ExtractionRules:
     """FacesParams in frames of the 25 fps grid."""
 
     tracking: TrackingRules
@@ -34,11 +34,10 @@ class CuttingRules:
     crop_px: int
 
     @classmethod
-    def of(cls, params: FacesParams) -> "CuttingRules":
+    def of(cls, params: FacesParams) -> "ExtractionRules":
         """Convert seconds to frames."""
-        gap = round(params.max_gap_seconds * FPS)
         return cls(
-            TrackingRules(params.detect_every_frames, gap, float(params.min_face_px)),
+            TrackingRules.of(params),
             round(params.min_seconds * FPS),
             round(params.max_seconds * FPS),
             params.smooth_sigma_frames,
@@ -47,8 +46,8 @@ class CuttingRules:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segment:
-    """One clip of one face. `crops` must be read before the next segment is asked for."""
+class FaceClip:
+    """One clip of one face. `crops` must be read before the next clip is requested."""
 
     scene: int
     track: int
@@ -77,28 +76,28 @@ class Segment:
         return self.start_frame + self.num_frames
 
 
-def cut_faces(
+def extract_clips(
     frames: Iterable[Frame],
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
-    rules: CuttingRules,
+    rules: ExtractionRules,
     scratch: Path,
-) -> Iterator[Segment]:
-    """Follow every face of every shot and yield its clips.
+) -> Iterator[FaceClip]:
+    """Track every face of every shot and yield its clips.
 
-    Clips of a track that is shorter than the minimum are yielded too: the caller decides.
+    Tracks shorter than the minimum are yielded too: the caller rejects them.
 
     Args:
         frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
         shots: [start, end) in frames, ascending, disjoint.
-        scratch: an empty folder for the rings; nothing is left in it.
+        scratch: an empty folder for the ring buffers; nothing is left in it.
 
     Raises:
         StorageError: scratch cannot be written.
     """
-    waiting = iter(enumerate(shots))
-    shot: _Shot | None = None
-    scene, (start, end) = next(waiting, (0, (0, 0)))
+    remaining = iter(enumerate(shots))
+    shot: _ShotExtraction | None = None
+    scene, (start, end) = next(remaining, (0, (0, 0)))
     number = 0
     try:
         for index, image in enumerate(frames):
@@ -106,11 +105,11 @@ def cut_faces(
                 yield from shot.finish()
                 number, shot = shot.next_number, None
             if index >= end:
-                scene, (start, end) = next(waiting, (scene, (0, 0)))
+                scene, (start, end) = next(remaining, (scene, (0, 0)))
                 if end == 0:
                     return
             if index >= start:
-                shot = shot or _Shot(scene, backend, rules, scratch, number)
+                shot = shot or _ShotExtraction(scene, backend, rules, scratch, number)
                 yield from shot.step(index, image)
         if shot:
             yield from shot.finish()
@@ -119,11 +118,11 @@ def cut_faces(
             shot.close()
 
 
-class _Shot:
-    """All faces of one shot, and the full frames that are still needed."""
+class _ShotExtraction:
+    """The open tracks of one shot, and the full frames that are still needed."""
 
     def __init__(
-        self, scene: int, backend: FaceBackend, rules: CuttingRules, scratch: Path, number: int
+        self, scene: int, backend: FaceBackend, rules: ExtractionRules, scratch: Path, number: int
     ) -> None:
         self._scene, self._backend, self._rules, self._scratch = scene, backend, rules, scratch
         self._tracker = Tracker(backend, rules.tracking, number)
@@ -134,7 +133,7 @@ class _Shot:
     def next_number(self) -> int:
         return self._tracker.next_number
 
-    def step(self, index: int, image: Frame) -> Iterator[Segment]:
+    def step(self, index: int, image: Frame) -> Iterator[FaceClip]:
         self._images[index] = image
         for update in self._tracker.step(index, image):
             yield from self._apply(update.track, update.observations, update.ended)
@@ -142,7 +141,7 @@ class _Shot:
         for old in [frame for frame in self._images if frame < needed]:
             del self._images[old]
 
-    def finish(self) -> Iterator[Segment]:
+    def finish(self) -> Iterator[FaceClip]:
         for update in self._tracker.finish():
             yield from self._apply(update.track, update.observations, update.ended)
 
@@ -152,7 +151,7 @@ class _Shot:
 
     def _apply(
         self, track: int, observations: Sequence[Observation], ended: bool
-    ) -> Iterator[Segment]:
+    ) -> Iterator[FaceClip]:
         if track not in self._buffers:
             first = observations[0].frame
             self._buffers[track] = _TrackBuffer(
@@ -166,7 +165,7 @@ class _Shot:
 
 
 class _TrackBuffer:
-    """What one track has collected since its last clip."""
+    """Landmarks, anchors and crops of one track since its last clip."""
 
     def __init__(
         self,
@@ -174,43 +173,43 @@ class _TrackBuffer:
         track: int,
         first_frame: int,
         backend: FaceBackend,
-        rules: CuttingRules,
+        rules: ExtractionRules,
         scratch: Path,
     ) -> None:
         self._scene, self._track, self._backend, self._rules = scene, track, backend, rules
         self._radius = smoothing.radius_frames(rules.sigma_frames)
-        self._ring = _Ring(
+        self._ring = _CropRing(
             scratch / f"track-{track}.raw", rules.crop_px, rules.max_frames + rules.min_frames
         )
         self._kept_from = first_frame
         """Frame of the first entry of the two lists below."""
-        self._seen: list[Observation] = []
+        self._observed: list[Observation] = []
         self._anchors: list[NDArray[np.float64]] = []
         self._clip_start = first_frame
         self._matrices: list[NDArray[np.float64]] = []
 
     @property
     def next_frame(self) -> int:
-        """The first frame whose crop is not cut yet."""
+        """The first frame without a crop."""
         return self._clip_start + len(self._matrices)
 
     def extend(
         self, observations: Sequence[Observation], ended: bool, images: Mapping[int, Frame]
-    ) -> Iterator[Segment]:
-        """Add frames, cut the crops that have become final, yield the clips that are complete."""
-        self._seen.extend(observations)
+    ) -> Iterator[FaceClip]:
+        """Add frames, render the crops that are final now, yield the clips that are complete."""
+        self._observed.extend(observations)
         self._anchors.extend(self._backend.anchors(one.points) for one in observations)
-        final = self._kept_from + len(self._seen) - (0 if ended else self._radius)
+        final = self._kept_from + len(self._observed) - (0 if ended else self._radius)
         while self.next_frame < final:
-            self._cut(images[self.next_frame])
-            yield from self._take(ended=False)
+            self._render_crop(images[self.next_frame])
+            yield from self._complete_clips(ended=False)
         if ended:
-            yield from self._take(ended=True)
+            yield from self._complete_clips(ended=True)
 
     def close(self) -> None:
         self._ring.close()
 
-    def _cut(self, image: Frame) -> None:
+    def _render_crop(self, image: Frame) -> None:
         frame = self.next_frame
         near = slice(
             max(0, frame - self._kept_from - self._radius),
@@ -222,19 +221,19 @@ class _TrackBuffer:
         self._ring.put(frame, alignment.warp(image, matrix, self._rules.crop_px))
         self._matrices.append(alignment.to_square(matrix, self._rules.crop_px))
 
-    def _take(self, ended: bool) -> Iterator[Segment]:
+    def _complete_clips(self, ended: bool) -> Iterator[FaceClip]:
         rules = self._rules
         lengths = segments.ready_lengths(
             len(self._matrices), ended, rules.min_frames, rules.max_frames
         )
         for length in lengths:
-            yield self._segment(length)
+            yield self._clip(length)
             self._drop(length)
 
-    def _segment(self, length: int) -> Segment:
+    def _clip(self, length: int) -> FaceClip:
         start = self._clip_start
-        seen = self._seen[start - self._kept_from :][:length]
-        return Segment(
+        seen = self._observed[start - self._kept_from :][:length]
+        return FaceClip(
             self._scene,
             self._track,
             start,
@@ -250,12 +249,12 @@ class _TrackBuffer:
         self._clip_start += length
         del self._matrices[:length]
         past = max(0, self._clip_start - self._radius - self._kept_from)
-        del self._seen[:past], self._anchors[:past]
+        del self._observed[:past], self._anchors[:past]
         self._kept_from += past
 
 
-class _Ring:
-    """The last `capacity` crops of a track in a file."""
+class _CropRing:
+    """The last `capacity` crops of a track, in a file."""
 
     def __init__(self, path: Path, crop_px: int, capacity: int) -> None:
         self._path, self._shape, self._capacity = path, (crop_px, crop_px, 3), capacity

@@ -34,9 +34,9 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
-    box_of,
-    longer_side,
 )
+from pipeline.faces.boxes import box_of, longer_side
+from pipeline.faces.schemas import INSIGHTFACE106
 
 MIN_DETECTION_SCORE = 0.5
 DETECT_PX = (640, 640)
@@ -45,10 +45,6 @@ PADDED_SCALE, PADDED_PX = 1.5, 320
 FOLLOW_PX = (160, 160)
 FOLLOW_SCALE, PATCH_PX = 2.0, 320
 """The square searched on the next frame: side, in longer sides of the face, and its pixels."""
-BROW_LEFT = (43, 48, 49, 50, 51)
-BROW_RIGHT = (101, 102, 103, 104, 105)
-NOSE = (74, 77, 83, 86)
-"""LatentSync's groups of the 106 points."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +77,7 @@ class InsightFaceBackend:
     """SCRFD and 2d106 behind the FaceBackend protocol."""
 
     name = "insightface"
-    landmark_schema = "insightface106"
+    landmark_schema = INSIGHTFACE106.name
 
     def __init__(self, name: str, root: str) -> None:
         self._pack = (name, root)
@@ -117,9 +113,7 @@ class InsightFaceBackend:
 
     def anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Return (..., 3, 2): left brow centre, right brow centre, nose."""
-        groups = (BROW_LEFT, BROW_RIGHT, NOSE)
-        xy = np.asarray(points, dtype=np.float64)[..., :2]
-        return np.stack([xy[..., list(group), :].mean(axis=-2) for group in groups], axis=-2)
+        return INSIGHTFACE106.template_anchors(points)
 
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of the two networks."""

@@ -1,23 +1,22 @@
-"""Every face of every shot as one track of landmarks, without cutting a picture.
+"""Every face of every shot as a track of landmarks, without crops.
 
-What `lipforge judge` needs of a video. Memory: the landmarks of the tracks that are open.
+Used by `lipforge judge`. Memory: the landmarks of the open tracks.
 
 Shape suffixes: T frames, L landmarks, 4 = x0, y0, x1, y1.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.backend import FaceBackend, Frame
-from pipeline.faces.tracking import Observation, Tracker, TrackingRules, Update
+from pipeline.faces.tracking import Observation, TrackingRules, track_shots
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceTrack:
+class LandmarkTrack:
     """One face through consecutive frames of one shot."""
 
     scene: int
@@ -35,50 +34,35 @@ class FaceTrack:
         return self.start_frame + len(self.landmarks)
 
 
-def follow_faces(
+def track_landmarks(
     frames: Iterable[Frame],
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     rules: TrackingRules,
     piece_frames: int,
-) -> Iterator[FaceTrack]:
-    """Yield every track when it has ended; a long one in pieces of one or two `piece_frames`.
+) -> Iterator[LandmarkTrack]:
+    """Yield every track when it ends; a long one in pieces of one or two `piece_frames`.
 
     Args:
-        frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
-        shots: [start, end) in frames; they cover the grid without gap, as `find_shots` gives them.
+        frames: as in `track_shots`.
+        shots: as in `track_shots`.
     """
-    numbered, first_number = enumerate(frames), 0
-    for scene, (start, end) in enumerate(shots):
-        tracker, shot = Tracker(backend, rules, first_number), _Shot(scene, piece_frames)
-        for index, image in islice(numbered, end - start):
-            yield from shot.add(tracker.step(index, image))
-        yield from shot.add(tracker.finish())
-        first_number = tracker.next_number
+    open_tracks: dict[int, list[Observation]] = {}
+    for scene, update in track_shots(frames, shots, backend, rules):
+        observed = open_tracks.setdefault(update.track, [])
+        observed.extend(update.observations)
+        while len(observed) >= 2 * piece_frames:
+            yield _landmark_track(scene, update.track, observed[:piece_frames])
+            del observed[:piece_frames]
+        if update.ended:
+            yield _landmark_track(scene, update.track, open_tracks.pop(update.track))
 
 
-@dataclass(slots=True)
-class _Shot:
-    scene: int
-    piece_frames: int
-    open: dict[int, list[Observation]] = field(default_factory=dict)
-
-    def add(self, updates: Iterable[Update]) -> Iterator[FaceTrack]:
-        for update in updates:
-            seen = self.open.setdefault(update.track, [])
-            seen.extend(update.observations)
-            while len(seen) >= 2 * self.piece_frames:
-                yield _track(self.scene, update.track, seen[: self.piece_frames])
-                del seen[: self.piece_frames]
-            if update.ended:
-                yield _track(self.scene, update.track, self.open.pop(update.track))
-
-
-def _track(scene: int, face: int, seen: Sequence[Observation]) -> FaceTrack:
-    return FaceTrack(
+def _landmark_track(scene: int, face: int, observed: Sequence[Observation]) -> LandmarkTrack:
+    return LandmarkTrack(
         scene,
         face,
-        seen[0].frame,
-        np.stack([one.points for one in seen]),
-        np.array([one.box for one in seen], np.float32),
+        observed[0].frame,
+        np.stack([one.points for one in observed]),
+        np.array([one.box for one in observed], np.float32),
     )

@@ -22,9 +22,9 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
-    box_of,
-    longer_side,
 )
+from pipeline.faces.boxes import box_of, longer_side, same_face
+from pipeline.faces.schemas import MESH468
 from pipeline.weights import files as weights
 
 MIN_DETECTION_SCORE = 0.5
@@ -32,7 +32,6 @@ SURE_SCORE = 0.9
 """From here on the mesh needs nobody to vouch for it."""
 VOUCH_SCALE = 3.0
 """Side of the square the detector is asked about, in longer sides of the face."""
-SAME_FACE_COVER = 0.5
 TILES_FROM_PX = 640
 """Longer side up to which the whole picture is enough."""
 TILE_SHARE = 0.6
@@ -41,11 +40,6 @@ TILE_OVERLAP = 1 / 3
 """Share of its side that a tile shares with the next: the largest face sure to be whole in one."""
 REGION_SCALE = 1.5
 MESH_PX = 192
-EYE_OUTER_LEFT, EYE_OUTER_RIGHT = 33, 263
-BROW_LEFT, BROW_RIGHT = (63, 66, 107, 53, 52), (293, 296, 336, 283, 282)
-NOSE = (5, 102, 331, 64, 294, 198, 420)
-"""Symmetric groups whose means lie nearest to LatentSync's means of the 106 points: 2.6 % of the
-distance between the eyes on average over 90 frames of 12 frontal clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +106,7 @@ class LiteRTBackend:
     """BlazeFace and Face Mesh behind the FaceBackend protocol."""
 
     name = "litert"
-    landmark_schema = "mesh468"
+    landmark_schema = MESH468.name
 
     def __init__(self) -> None:
         self._face = _BlazeFace(DETECTOR)
@@ -161,7 +155,7 @@ class LiteRTBackend:
         x0, y0 = min(max(0, int(x - half)), width - 1), min(max(0, int(y - half)), height - 1)
         part = frame[y0 : max(y0, int(y + half)) + 1, x0 : max(x0, int(x + half)) + 1]
         here = boxes.shifted(box, -x0, -y0)
-        return any(boxes.cover(one.box, here) > SAME_FACE_COVER for one in self._face(part))
+        return any(same_face(one.box, here) for one in self._face(part))
 
     def _tiles(self, frame: Frame) -> list[Detection]:
         found = []
@@ -184,9 +178,7 @@ class LiteRTBackend:
 
     def anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Return (..., 3, 2): left brow centre, right brow centre, nose."""
-        groups = (BROW_LEFT, BROW_RIGHT, NOSE)
-        xy = np.asarray(points, dtype=np.float64)[..., :2]
-        return np.stack([xy[..., list(group), :].mean(axis=-2) for group in groups], axis=-2)
+        return MESH468.template_anchors(points)
 
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of both networks."""
@@ -248,8 +240,9 @@ def _region(previous: Region) -> tuple[NDArray[np.float64], float, float]:
         left, top, right_x, bottom = map(float, previous)
         return _region(Detection((left, top, right_x, bottom), 1.0))
     xy = previous[:, :2].astype(np.float64)
-    right = xy[EYE_OUTER_RIGHT] - xy[EYE_OUTER_LEFT]
-    roll = float(np.arctan2(right[1], right[0]))
+    left_eye, right_eye = MESH468.outer_eye_corners
+    eye_line = xy[right_eye] - xy[left_eye]
+    roll = float(np.arctan2(eye_line[1], eye_line[0]))
     axes = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
     level = xy @ axes.T
     low, high = level.min(axis=0), level.max(axis=0)

@@ -1,14 +1,15 @@
-"""Every face of a shot its own track, frame by frame, with the detector run sparsely.
+"""Multi-face tracking within a shot, with sparse detection.
 
-Between detections a live track follows its own landmarks. The detector runs every
-`detect_every_frames`, and on every frame on which a track is in doubt. A track that loses its face
-waits `max_gap_frames` for it: what comes back near its predicted place with its size is the same
-face, and the frames between are interpolated. Identity is place, size and motion; there is no
-face recognition.
+Between detections a track is continued from its own landmarks. The detector runs every
+`detect_every_frames`, and on every frame on which a track is lost. A lost track stays open for
+`max_gap_frames`: a face that reappears near the predicted position with a similar size continues
+it, and the frames between are interpolated. Identity is position, size and motion; there is no face
+recognition.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,33 +22,39 @@ from pipeline.faces.backend import (
     FaceBackend,
     FaceLandmarks,
     Frame,
-    box_of,
-    longer_side,
 )
+from pipeline.faces.boxes import box_of, longer_side, same_face
+from pipeline.params.curation import FacesParams
+from pipeline.tables.rows import FPS
 
-MIN_FOLLOW_IOU = 0.3
-"""Less overlap from one frame to the next is a jump to something else."""
-SAME_FACE_COVER = 0.5
-"""Two boxes of one frame that share more of the smaller one are one face."""
+MIN_STEP_IOU = 0.3
+"""A smaller overlap from one frame to the next is a jump to something else."""
 MAX_SIZE_RATIO = 1.6
 GATE_NEAR, GATE_FAR = 0.4, 1.0
-"""How far, in face sizes, a face may be from its prediction after no gap and after the longest."""
-MAX_DRIFT = 2.0
-"""Most that a prediction moves in a gap, in face sizes."""
-CLEAR_SURPRISE = 0.1
-"""Face sizes by which one of two collapsed tracks must have jumped more to be the one at fault."""
-VELOCITY_SHARE = 0.5
-SHRUNK = 0.8
-"""A face ends when it is under this share of min_face_px: a face at the limit must not flicker."""
+"""Gate around the prediction, in face sizes, after no gap and after the longest."""
+MAX_PREDICTED_SHIFT = 2.0
+"""Limit on the predicted motion in a gap, in face sizes."""
+CLEAR_JUMP = 0.1
+"""Face sizes by which the older of two collapsed tracks must have jumped more to be dropped."""
+VELOCITY_SMOOTHING = 0.5
+"""Weight of the latest step in the moving average of the velocity."""
+MIN_SIZE_SHARE = 0.8
+"""A track ends below this share of min_face_px: hysteresis for faces at the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrackingRules:
-    """The numbers of params.yaml that matter here, in frames of the 25 fps grid."""
+    """The tracking parameters of FacesParams, in frames of the 25 fps grid."""
 
     detect_every_frames: int
     max_gap_frames: int
     min_face_px: float
+
+    @classmethod
+    def of(cls, params: FacesParams) -> "TrackingRules":
+        """Convert seconds to frames."""
+        gap = round(params.max_gap_seconds * FPS)
+        return cls(params.detect_every_frames, gap, float(params.min_face_px))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +75,8 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
-    """What became certain about one track: contiguous observations, perhaps its end."""
+class TrackUpdate:
+    """New contiguous observations of one track, and whether it has ended."""
 
     track: int
     observations: tuple[Observation, ...]
@@ -85,19 +92,19 @@ class _Track:
     """Pixels a frame."""
 
     def predicted(self, frame: int) -> Box:
-        """Return where the face would be if it kept its speed."""
+        """Return the box at constant velocity."""
         gap = frame - self.last.frame
-        limit = MAX_DRIFT * longer_side(self.box)
+        limit = MAX_PREDICTED_SHIFT * longer_side(self.box)
         x, y = (max(-limit, min(limit, v * gap)) for v in self.velocity)
         return boxes.shifted(self.box, x, y)
 
     def accept(self, found: Observation) -> tuple[Observation, ...]:
-        """Take the face of a later frame; return it after the interpolated frames of the gap."""
+        """Add the face of a later frame; return the interpolated frames of the gap, then it."""
         bridged = (*interpolate(self.last, found), found)
         gap = found.frame - self.last.frame
         box = found.box
         (x0, y0), (x1, y1) = boxes.centre(self.box), boxes.centre(box)
-        old, new, share = self.velocity, ((x1 - x0) / gap, (y1 - y0) / gap), VELOCITY_SHARE
+        old, new, share = self.velocity, ((x1 - x0) / gap, (y1 - y0) / gap), VELOCITY_SMOOTHING
         self.velocity = (
             old[0] + share * (new[0] - old[0]),
             old[1] + share * (new[1] - old[1]),
@@ -107,7 +114,7 @@ class _Track:
 
 
 def interpolate(before: Observation, after: Observation) -> Iterable[Observation]:
-    """Yield the frames between two observations, landmarks on a straight line."""
+    """Yield the frames between two observations, landmarks interpolated linearly."""
     gap = after.frame - before.frame
     for step in range(1, gap):
         points = before.points + (after.points - before.points) * np.float32(step / gap)
@@ -115,12 +122,12 @@ def interpolate(before: Observation, after: Observation) -> Iterable[Observation
 
 
 class Tracker:
-    """Follows all faces of one shot. Feed `step` with consecutive frames, then call `finish`.
+    """Tracks all faces of one shot: `step` for consecutive frames, then `finish`.
 
     Args:
         backend: finds faces and landmarks.
         rules: sparse detection, gap and size.
-        first_number: number of the first track, so that a video's tracks are numbered through.
+        first_number: number of the first track; numbers run on through the shots of a video.
     """
 
     def __init__(self, backend: FaceBackend, rules: TrackingRules, first_number: int = 0) -> None:
@@ -130,44 +137,44 @@ class Tracker:
         self._steps = 0
         self.next_number = first_number
 
-    def step(self, frame: int, image: Frame) -> list[Update]:
-        """Look at one frame and return what became certain, in order of track number."""
-        found = self._follow(frame, image)
+    def step(self, frame: int, image: Frame) -> list[TrackUpdate]:
+        """Process one frame; return the updates in order of track number."""
+        found = self._continue_tracks(frame, image)
         due = self._steps % self._rules.detect_every_frames == 0
         self._steps += 1
         if due or any(track.number not in found for track in self._tracks):
-            detections = self._unexplained(self._backend.detect(image), found)
-            detections = self._recover(frame, image, detections, found)
-            self._start(frame, image, detections, found)
+            detections = self._unassigned(self._backend.detect(image), found)
+            detections = self._reassign_lost(frame, image, detections, found)
+            self._start_tracks(frame, image, detections, found)
         return self._updates(frame, found)
 
-    def finish(self) -> list[Update]:
-        """End every track at the last frame on which its face was seen."""
-        ended = [Update(track.number, (), ended=True) for track in self._tracks]
+    def finish(self) -> list[TrackUpdate]:
+        """End every track at the last frame on which its face was found."""
+        ended = [TrackUpdate(track.number, (), ended=True) for track in self._tracks]
         self._tracks = []
         return ended
 
-    def _follow(self, frame: int, image: Frame) -> dict[int, Observation]:
-        """Let each track look where it was; return what was found, by track number."""
+    def _continue_tracks(self, frame: int, image: Frame) -> dict[int, Observation]:
+        """Place landmarks from those of each track's last frame; return them by track number."""
         found: dict[int, Observation] = {}
         for track in self._tracks:
-            looked = self._backend.landmarks(image, track.last.points)
-            seen = Observation(frame, looked.points, looked.score)
-            if looked.score >= MIN_SCORE and self._plausible(track, seen):
+            landmarks = self._backend.landmarks(image, track.last.points)
+            seen = Observation(frame, landmarks.points, landmarks.score)
+            if landmarks.score >= MIN_SCORE and self._plausible(track, seen):
                 found[track.number] = seen
         self._drop_collapsed(frame, found)
         return found
 
     def _plausible(self, track: _Track, seen: Observation) -> bool:
         box = seen.box
-        if longer_side(box) < SHRUNK * self._rules.min_face_px:
+        if longer_side(box) < MIN_SIZE_SHARE * self._rules.min_face_px:
             return False
         if seen.frame == track.last.frame + 1:
-            return boxes.iou(box, track.box) >= MIN_FOLLOW_IOU
-        return self._surprise(track, seen.frame, box) <= 1.0
+            return boxes.iou(box, track.box) >= MIN_STEP_IOU
+        return self._gated_distance(track, seen.frame, box) <= 1.0
 
-    def _surprise(self, track: _Track, frame: int, box: Box) -> float:
-        """Return distance from the prediction over what the gap allows; > 1 is another face."""
+    def _gated_distance(self, track: _Track, frame: int, box: Box) -> float:
+        """Return the distance from the prediction in gate widths; > 1 is another face."""
         predicted = track.predicted(frame)
         if boxes.size_ratio(predicted, box) > MAX_SIZE_RATIO:
             return float("inf")
@@ -175,45 +182,46 @@ class Tracker:
         return boxes.distance(predicted, box) / (GATE_NEAR + share * (GATE_FAR - GATE_NEAR))
 
     def _drop_collapsed(self, frame: int, found: dict[int, Observation]) -> None:
-        """Where two tracks landed on one face, leave it to the one that was on its way there."""
-        looking = [track for track in self._tracks if track.number in found]
-        for i, older in enumerate(looking):
-            for younger in looking[i + 1 :]:
+        """Where two tracks have collapsed onto one face, keep the one that was predicted there."""
+        continued = [track for track in self._tracks if track.number in found]
+        for i, older in enumerate(continued):
+            for younger in continued[i + 1 :]:
                 pair = [found.get(older.number), found.get(younger.number)]
-                if pair[0] and pair[1] and _same_face(pair[0].box, pair[1].box):
-                    del found[self._intruder(frame, older, younger, pair[0].box, pair[1].box)]
+                if pair[0] and pair[1] and same_face(pair[0].box, pair[1].box):
+                    del found[self._to_drop(frame, older, younger, pair[0].box, pair[1].box)]
 
-    def _intruder(self, frame: int, older: _Track, younger: _Track, a: Box, b: Box) -> int:
-        waits = [track.last.frame < frame - 1 for track in (older, younger)]
-        if waits[0] != waits[1]:
-            return older.number if waits[0] else younger.number
+    def _to_drop(self, frame: int, older: _Track, younger: _Track, a: Box, b: Box) -> int:
+        """Return the number of the track to drop."""
+        was_lost = [track.last.frame < frame - 1 for track in (older, younger)]
+        if was_lost[0] != was_lost[1]:
+            return older.number if was_lost[0] else younger.number
         jumped = boxes.distance(older.predicted(frame), a)
         jumped -= boxes.distance(younger.predicted(frame), b)
-        return older.number if jumped > CLEAR_SURPRISE else younger.number
+        return older.number if jumped > CLEAR_JUMP else younger.number
 
-    def _unexplained(
+    def _unassigned(
         self, detections: list[Detection], found: dict[int, Observation]
     ) -> list[Detection]:
         taken = [seen.box for seen in found.values()]
-        return [d for d in detections if not any(_same_face(d.box, box) for box in taken)]
+        return [d for d in detections if not any(same_face(d.box, box) for box in taken)]
 
-    def _recover(
+    def _reassign_lost(
         self,
         frame: int,
         image: Frame,
         detections: list[Detection],
         found: dict[int, Observation],
     ) -> list[Detection]:
-        """Give detections back to tracks that lost their face; return what is left."""
+        """Assign detections to lost tracks, nearest first; return the remaining ones."""
         lost = [track for track in self._tracks if track.number not in found]
         pairs = sorted(
-            (self._surprise(track, frame, d.box), track.number, index)
+            (self._gated_distance(track, frame, d.box), track.number, index)
             for track in lost
             for index, d in enumerate(detections)
         )
         used: set[int] = set()
-        for surprise, number, index in pairs:
-            if surprise > 1.0 or number in found or index in used:
+        for gated, number, index in pairs:
+            if gated > 1.0 or number in found or index in used:
                 continue
             seen = self._confirm(frame, image, detections[index], found)
             if seen:
@@ -221,7 +229,7 @@ class Tracker:
                 used.add(index)
         return [d for index, d in enumerate(detections) if index not in used]
 
-    def _start(
+    def _start_tracks(
         self,
         frame: int,
         image: Frame,
@@ -238,30 +246,47 @@ class Tracker:
     def _confirm(
         self, frame: int, image: Frame, detection: Detection, found: dict[int, Observation]
     ) -> Observation | None:
-        """Place landmarks on a detection; None if they say no face, or a face already found."""
-        looked: FaceLandmarks = self._backend.landmarks(image, detection)
-        seen = Observation(frame, looked.points, looked.score)
-        if looked.score < MIN_SCORE:
+        """Place landmarks on a detection; None where they find no face, or one already tracked."""
+        landmarks: FaceLandmarks = self._backend.landmarks(image, detection)
+        seen = Observation(frame, landmarks.points, landmarks.score)
+        if landmarks.score < MIN_SCORE:
             return None
-        known = any(_same_face(seen.box, other.box) for other in found.values())
+        known = any(same_face(seen.box, other.box) for other in found.values())
         return None if known else seen
 
-    def _updates(self, frame: int, found: dict[int, Observation]) -> list[Update]:
+    def _updates(self, frame: int, found: dict[int, Observation]) -> list[TrackUpdate]:
         updates = []
         for track in self._tracks:
             seen = found.get(track.number)
             if seen is not None:
-                updates.append(Update(track.number, self._take(track, seen)))
+                updates.append(TrackUpdate(track.number, self._observations(track, seen)))
             elif frame - track.last.frame > self._rules.max_gap_frames:
-                updates.append(Update(track.number, (), ended=True))
+                updates.append(TrackUpdate(track.number, (), ended=True))
         ended = {update.track for update in updates if update.ended}
         self._tracks = [track for track in self._tracks if track.number not in ended]
         return updates
 
-    def _take(self, track: _Track, seen: Observation) -> tuple[Observation, ...]:
+    def _observations(self, track: _Track, seen: Observation) -> tuple[Observation, ...]:
         started_now = track.last is seen
         return (seen,) if started_now else track.accept(seen)
 
 
-def _same_face(a: Box, b: Box) -> bool:
-    return boxes.cover(a, b) > SAME_FACE_COVER
+def track_shots(
+    frames: Iterable[Frame],
+    shots: Sequence[tuple[int, int]],
+    backend: FaceBackend,
+    rules: TrackingRules,
+) -> Iterator[tuple[int, TrackUpdate]]:
+    """Yield (number of the shot, update) of every face, as soon as it is known.
+
+    Args:
+        frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
+        shots: [start, end) in frames; they cover the grid without gap, as `find_shots` gives them.
+    """
+    numbered, first_number = enumerate(frames), 0
+    for scene, (start, end) in enumerate(shots):
+        tracker = Tracker(backend, rules, first_number)
+        for index, image in islice(numbered, end - start):
+            yield from ((scene, update) for update in tracker.step(index, image))
+        yield from ((scene, update) for update in tracker.finish())
+        first_number = tracker.next_number

@@ -49,8 +49,8 @@ class Choice:
             return facts
         return {**facts, "mode": self.mode, "precision": self.precision}
 
-    def signed(self, result: JudgeResult) -> dict[str, Any]:
-        """Return the fields of a row that say what was found, and by whom."""
+    def score_fields(self, result: JudgeResult) -> dict[str, Any]:
+        """Return the fields of a row: the result, and the judge that gave it."""
         return {
             "judge": self.judge,
             "mode": result.mode,

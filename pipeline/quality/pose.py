@@ -12,11 +12,8 @@ Shapes: T = frames, L = landmarks, C = coordinates.
 
 import numpy as np
 
-from pipeline.quality.landmarks import MESH468, Floats, Schema
-
-_FOREHEAD, _CHIN = 10, 152
-_SIDES = (234, 454)
-"""Where the cheeks meet the ears; with the outer eye corners they give the left-right axis."""
+from pipeline.faces.schemas import HeadAxes, LandmarkSchema
+from pipeline.quality.landmarks import Floats
 
 # Proportions of the rigid head in units of the distance between the eye centres, y down from the
 # eye line and z towards the camera from it. Fitted, see docs/quality.md.
@@ -26,9 +23,11 @@ _STEEPEST = 75.0
 """Degrees beyond which the flat formula has no meaning; its answer is limited to them."""
 
 
-def head_pose(points_TLC: Floats, schema: Schema) -> Floats:
+def head_pose(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
     """Return (T, 3): yaw, pitch and roll of every frame, degrees."""
-    return _from_mesh(points_TLC) if schema is MESH468 else _from_ratios(points_TLC, schema)
+    if schema.head_axes is None:
+        return _from_ratios(points_TLC, schema)
+    return _from_axes(points_TLC, schema, schema.head_axes)
 
 
 def steepest(angles_T: Floats) -> float:
@@ -36,11 +35,12 @@ def steepest(angles_T: Floats) -> float:
     return float(np.percentile(np.abs(angles_T), 95))
 
 
-def _from_mesh(points_TLC: Floats) -> Floats:
-    left, right = MESH468.left_eye[0], MESH468.right_eye[1]
-    across_TC = points_TLC[:, right] - points_TLC[:, left]
-    across_TC = across_TC + points_TLC[:, _SIDES[1]] - points_TLC[:, _SIDES[0]]
-    down_TC = points_TLC[:, _CHIN] - points_TLC[:, _FOREHEAD]
+def _from_axes(points_TLC: Floats, schema: LandmarkSchema, axes: HeadAxes) -> Floats:
+    """Solve for the turns from the axes: eye corners and ears across, forehead to chin down."""
+    (left_eye, right_eye), (left_ear, right_ear) = schema.outer_eye_corners, axes.ears
+    across_TC = points_TLC[:, right_eye] - points_TLC[:, left_eye]
+    across_TC = across_TC + points_TLC[:, right_ear] - points_TLC[:, left_ear]
+    down_TC = points_TLC[:, axes.chin] - points_TLC[:, axes.forehead]
     x_TC = _unit(across_TC)
     z_TC = _unit(np.cross(x_TC, down_TC))
     y_TC = np.cross(z_TC, x_TC)
@@ -58,15 +58,15 @@ def _unit(vectors_TC: Floats) -> Floats:
     return unit_TC
 
 
-def _from_ratios(points_TLC: Floats, schema: Schema) -> Floats:
+def _from_ratios(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
     """Solve the flat projection of eyes, nose and mouth for the two turns of the head.
 
     With the eye line as x axis and its middle as origin, a head turned by yaw y then pitch p shows
     the nose at x = out * sin y (in eye distances of a frontal face), and any point at
     height = down * cos p + out * sin p; the ratio of two heights has no unknown scale.
     """
-    left_TC = points_TLC[:, list(schema.left_eye), :2].mean(axis=1)
-    right_TC = points_TLC[:, list(schema.right_eye), :2].mean(axis=1)
+    left_TC = points_TLC[:, list(schema.left_eye_corners), :2].mean(axis=1)
+    right_TC = points_TLC[:, list(schema.right_eye_corners), :2].mean(axis=1)
     along_TC = right_TC - left_TC
     shown_T = np.maximum(np.linalg.norm(along_TC, axis=1), 1.0)
     unit_TC = along_TC / shown_T[:, None]

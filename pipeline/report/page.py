@@ -18,6 +18,7 @@ from pipeline.report.clips import ClipFacts, Tables, failures
 from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
 from pipeline.report.judging import judging
 from pipeline.report.strips import CURVE_HEIGHT, CURVE_WIDTH, OpenArtifact, make_strip, sample
+from pipeline.tables.printable import visible, visible_lines
 from pipeline.weights.files import list_weights
 
 PACKAGES = (
@@ -82,9 +83,13 @@ def render(inputs: Inputs) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("visible", "visible_lines", "duration", "count")
-    environment.filters |= {name: getattr(wording, name) for name in names}
-    environment.filters["number"] = number
+    environment.filters |= {
+        "visible": visible,
+        "visible_lines": visible_lines,
+        "duration": wording.duration,
+        "count": wording.count,
+        "number": number,
+    }
     return environment.get_template("report.html.j2").render(_context(inputs))
 
 

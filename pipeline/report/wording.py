@@ -1,4 +1,4 @@
-"""Words and numbers for people: reason codes, stages, durations, names that may be hostile."""
+"""Words and numbers for people: reason codes, stages, durations."""
 
 REASONS = {
     "duplicate": "same bytes as another file",
@@ -50,23 +50,6 @@ STAGES = {
     "select": "clips decided on",
     "shards": "clips corrected and packed",
 }
-
-
-def visible(text: str, most: int = 2000) -> str:
-    """Return `text` with every unprintable character spelled out, at most `most` long.
-
-    A file name may hold newlines, escape codes or characters that turn the writing direction.
-    """
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-    return shown if len(shown) <= most else shown[:most] + " …"
-
-
-def visible_lines(text: str, most: int = 2000) -> str:
-    """Return the same, but keep line breaks: for messages and tracebacks."""
-    shown = "\n".join(visible(line, most) for line in text.split("\n"))
-    return shown if len(shown) <= most else shown[:most] + " …"
 
 
 def duration(seconds: float) -> str:

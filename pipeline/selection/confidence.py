@@ -1,7 +1,7 @@
-"""How far a judge's answer on one clip can be trusted: its own measure, against its own limit.
+"""A judge's own confidence in its score of one clip, and that judge's threshold.
 
-The landmark judge gives a calibrated probability, the SyncNet judge LSE-C. Neither number means
-anything for the other judge, so they are compared within one judge only.
+The landmark judge gives a calibrated probability, the SyncNet judge LSE-C. The two measures are
+not comparable, so clips are ranked within one judge only.
 """
 
 from dataclasses import dataclass
@@ -11,33 +11,34 @@ from pipeline.tables.rows import SyncScore
 
 
 @dataclass(frozen=True, slots=True)
-class Trust:
-    """What one judge's answer is worth, in the unit of that judge."""
+class JudgeConfidence:
+    """Confidence in one score, in the unit of its judge."""
 
     judge: str
-    quantity: str
+    measure: str
     """`probability`, or `LSE-C`."""
     value: float
-    limit: float
-    """Minimum in force for this judge."""
+    minimum: float
+    """The judge's threshold in params.yaml."""
 
     @property
-    def enough(self) -> bool:
-        """Whether the answer may be relied on."""
-        return self.value >= self.limit
+    def sufficient(self) -> bool:
+        """Whether the value reaches the threshold."""
+        return self.value >= self.minimum
 
     def __str__(self) -> str:
-        return f"{self.judge}: {self.quantity} {self.value:.4g} (min {self.limit:g})"
+        return f"{self.judge}: {self.measure} {self.value:.4g} (min {self.minimum:g})"
 
 
-def trust(score: SyncScore, params: SelectParams) -> Trust:
-    """Weigh a score by the threshold of the judge that gave it."""
+def judge_confidence(score: SyncScore, params: SelectParams) -> JudgeConfidence:
+    """Return a score's confidence with the threshold of the judge that gave it."""
+    value = confidence_value(score)
     if score.judge == "landmark":
-        return Trust("landmark", "probability", value_of(score), params.landmark_min_probability)
-    return Trust(score.judge, "LSE-C", value_of(score), params.syncnet_min_confidence)
+        return JudgeConfidence("landmark", "probability", value, params.landmark_min_probability)
+    return JudgeConfidence(score.judge, "LSE-C", value, params.syncnet_min_confidence)
 
 
-def value_of(score: SyncScore) -> float:
+def confidence_value(score: SyncScore) -> float:
     """Return the number on which the score's judge has its threshold."""
     if score.judge == "landmark":
         assert score.probability is not None, f"{score.clip_id}: landmark without a probability"
@@ -46,6 +47,6 @@ def value_of(score: SyncScore) -> float:
     return score.confidence
 
 
-def surest_first(score: SyncScore) -> tuple[str, float, float, str]:
-    """Sort key: by judge, in it the surest first, of equals the one with the lower clip_id."""
-    return score.judge, -value_of(score), -score.confidence, score.clip_id
+def most_confident_first(score: SyncScore) -> tuple[str, float, float, str]:
+    """Sort key: by judge, then descending confidence; ties by the lower clip_id."""
+    return score.judge, -confidence_value(score), -score.confidence, score.clip_id

@@ -12,14 +12,18 @@ from types import MappingProxyType
 import numpy as np
 
 from pipeline.params.curation import SelectParams
-from pipeline.selection.confidence import Trust, surest_first, trust
-from pipeline.selection.speaking import Voice, losses
+from pipeline.selection.active_speaker import ScoredClip, non_speakers
+from pipeline.selection.confidence import (
+    JudgeConfidence,
+    judge_confidence,
+    most_confident_first,
+)
 from pipeline.tables.rows import Clip, Quality, SyncScore, Video
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One clip with all that was measured of it."""
+    """One clip with everything that was measured on it."""
 
     video: Video
     clip: Clip
@@ -31,18 +35,18 @@ class Candidate:
 
     @property
     def group(self) -> str:
-        """What must not be torn apart by the split."""
+        """All clips of one group are in one split."""
         speaker = self.video.speaker
         return f"speaker:{speaker}" if speaker else f"source:{self.video.video_id}"
 
 
 Check = Callable[[SyncScore, Quality], str]
-"""Returns what is wrong with a clip, in numbers; empty when nothing is."""
+"""Returns which value breaks the threshold; empty when none does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The clip is rejected for `reason` when `check` finds something."""
+    """A clip is rejected for `reason` when `check` returns a text."""
 
     reason: str
     check: Check
@@ -51,12 +55,12 @@ class Rule:
 def rules(
     params: SelectParams, not_speaking: Mapping[str, str] = MappingProxyType({})
 ) -> list[Rule]:
-    """Return the rules in the order in which they blame: picture, sound, then both together.
+    """Return the rules in the order in which they apply: image, sound, then both together.
 
     Args:
-        not_speaking: clip_id -> detail of the clips whose sound is another face's. A rule on the
-            mouth or on the judge's trust would blame a listener for what is none of its faults,
-            so it comes before them.
+        not_speaking: clip_id -> detail of the clips whose sound belongs to another face. This rule
+            precedes those on the mouth and on the judge's confidence, which a listening face would
+            break for the same cause.
     """
     p = params
     return [
@@ -74,7 +78,7 @@ def rules(
         Rule("noisy", _least(lambda q: q.snr_db, p.min_snr_db)),
         Rule("not_speaking", lambda s, q: not_speaking.get(s.clip_id, "")),
         Rule("mouth_still", _least(lambda q: q.mouth_movement, p.min_mouth_movement)),
-        Rule("low_confidence", lambda s, q: _distrust(trust(s, p))),
+        Rule("low_confidence", lambda s, q: _insufficient(judge_confidence(s, p))),
         Rule("drift", lambda s, q: _over(abs(s.drift_frames or 0.0), p.max_drift_frames)),
         Rule("offset_too_large", lambda s, q: _over(abs(s.offset_frames), p.max_offset_frames)),
     ]
@@ -92,8 +96,8 @@ def _over(value: float, high: float) -> str:
     return "" if value <= high else f"{value:.4g} (max {high:g})"
 
 
-def _distrust(found: Trust) -> str:
-    return "" if found.enough else str(found)
+def _insufficient(confidence: JudgeConfidence) -> str:
+    return "" if confidence.sufficient else str(confidence)
 
 
 def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
@@ -102,14 +106,14 @@ def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candid
     Independent of the order of `candidates`.
     """
     ordered = sorted(candidates, key=lambda one: one.clip.clip_id)
-    voices = [Voice(one.clip, one.sync) for one in ordered if one.sync]
-    table = rules(params, losses(voices, params))
+    scored = [ScoredClip(one.clip, one.sync) for one in ordered if one.sync]
+    table = rules(params, non_speakers(scored, params))
     judged = _cap(_drop_near_duplicates(_apply(table, ordered), params), params)
     return sorted(judged, key=lambda one: one.clip.clip_id)
 
 
 def split_of(group: str, params: SelectParams) -> str:
-    """Draw train, val or test for a speaker or a source, by hash: adding data moves nobody."""
+    """Draw train, val or test for a speaker or source by hash: adding data moves no other group."""
     drawn = _unit_hash(f"{params.split_seed}|{group}")
     if drawn < params.val_share:
         return "val"
@@ -132,17 +136,17 @@ def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
 
 
 def _drop_near_duplicates(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
-    """Keep the surest clip of every set whose picture and sound both look the same."""
-    winners = _Winners(len(judged), params.near_duplicate_bits)
+    """Keep the most confident clip of every set whose image and audio hashes both match."""
+    kept = _KeptHashes(len(judged), params.near_duplicate_bits)
     result = []
     for one in sorted(judged, key=_best_first):
-        twin = "" if one.reason else winners.twin_or_add(one)
-        result.append(replace(one, reason="near_duplicate", detail=f"of {twin}") if twin else one)
+        first = "" if one.reason else kept.duplicate_of_or_add(one)
+        result.append(replace(one, reason="near_duplicate", detail=f"of {first}") if first else one)
     return result
 
 
-class _Winners:
-    """The clips kept so far and their hashes, compared all at once."""
+class _KeptHashes:
+    """The hashes of the clips kept so far, compared in one vectorised step."""
 
     def __init__(self, capacity: int, bits: int) -> None:
         self.pictures = np.zeros(capacity, np.uint64)
@@ -150,8 +154,8 @@ class _Winners:
         self.ids: list[str] = []
         self.bits = bits
 
-    def twin_or_add(self, one: Candidate) -> str:
-        """Return the id of a near-duplicate that is kept already, else keep this one."""
+    def duplicate_of_or_add(self, one: Candidate) -> str:
+        """Return the clip_id of a kept near-duplicate, else add this clip and return ''."""
         assert one.quality is not None
         picture = np.uint64(int(one.quality.picture_hash, 16))
         sound = np.uint64(int(one.quality.audio_hash, 16))
@@ -179,8 +183,8 @@ def _cap(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
 
 
 def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str]]:
-    """Sort key: the surest first; what was not scored is rejected already and comes last."""
-    key = surest_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
+    """Sort key: most confident first; unscored clips, rejected already, come last."""
+    key = most_confident_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
     return one.sync is None, key
 
 

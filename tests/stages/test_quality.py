@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError, UnreadableError
+from pipeline.faces.schemas import INSIGHTFACE106, MESH468
 from pipeline.params.curation import QualityParams
-from pipeline.quality.landmarks import INSIGHTFACE106, MESH468
 from pipeline.tables.rows import Quality
 from stages.quality import QualityStage
 from tests.pipeline.quality.synthetic import Recipe, make_clip, texture, track

@@ -13,8 +13,9 @@ from pipeline.params.curation import Params
 from pipeline.report.clips import join_clips, read_tables
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.strips import sample
-from pipeline.report.wording import duration, share, visible
+from pipeline.report.wording import duration, share
 from pipeline.tables.funnel import funnel
+from pipeline.tables.printable import visible
 from stages.report import build_report
 from tests.pipeline.quality.synthetic import moving, write_video
 from tests.stages.fake_run import HOSTILE, write_run

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.faces import alignment, smoothing
 from pipeline.faces.backend import FaceBackend, Frame
-from pipeline.faces.tracking import Observation, Tracker, TrackingRules, Update
+from pipeline.faces.tracking import Observation, Tracker, TrackingRules, TrackUpdate
 
 MAX_BRIDGED_FRAMES = 5
 """Frames in a row that may be painted though the face was not found on them: a blink of the
@@ -97,7 +97,7 @@ class _Shot:
     backend: FaceBackend
     tracks: dict[int, "_Track"] = field(default_factory=dict)
 
-    def add(self, updates: Iterable[Update]) -> None:
+    def add(self, updates: Iterable[TrackUpdate]) -> None:
         for update in updates:
             for one in update.observations:
                 track = self.tracks.setdefault(update.track, _Track(one.frame))

@@ -15,8 +15,9 @@ import torch
 from pipeline.atomic import replacing
 from pipeline.digest import canonical_json, file_sha256
 from pipeline.errors import MediaError, ParamsError, SourceError, WeightsError
-from pipeline.faces.backend import Frame, open_backend, weights_of
-from pipeline.faces.clip_extraction import CuttingRules
+from pipeline.faces.backend import Frame
+from pipeline.faces.open import open_backend, weights_of
+from pipeline.faces.tracking import TrackingRules
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.frames import frames_at_25fps
@@ -261,7 +262,7 @@ def _for_model(options: VideoOptions, bundle: LdmBundle) -> VideoOptions:
 
 def _traces(video: Path, facts: Probe, options: VideoOptions) -> list[FaceTrace]:
     shots, _ = find_shots(video, facts, options.scene_params)
-    rules = CuttingRules.of(options.face_params).tracking
+    rules = TrackingRules.of(options.face_params)
     return trace_faces(frames_at_25fps(video), shots, open_backend(options.face_params), rules)
 
 

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from pipeline.faces.alignment import CANVAS_H, CANVAS_W, FILL
 from pipeline.faces.backend import MIN_SCORE, FaceBackend, Frame
-from pipeline.judge.landmark.points import RIM_POINTS, face_points
+from pipeline.faces.schemas import CONTOUR_POINTS
+from pipeline.judge.landmark.points import face_points
 
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-LEFT_CORNER, RIGHT_CORNER = 0, RIM_POINTS // 2
-"""Of the outer rim, which comes first among the lip points."""
+LEFT_CORNER, RIGHT_CORNER = 0, CONTOUR_POINTS // 2
+"""Of the outer contour, which comes first among the lip points."""
 FACE = np.array([12, 4, 198, 262], np.float32)
 """Where an aligned face lies on the canvas: x0, y0, x1, y1 of its landmarks, on average. Looked for
 instead of detected: the detector misses one face in four that fills its picture."""

@@ -1,6 +1,6 @@
-"""What `lipforge judge` tells: a table for people, JSON for programs, a drawing per face.
+"""The output of `lipforge judge`: a table, JSON, and one plot per face.
 
-File names are hostile: they are spelled out where they do not print, and never become a path.
+File names are untrusted: unprintable characters are spelled out, and no name becomes a path.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import ParamsError
 from pipeline.judge.curve import MAX_OFFSET_FRAMES
-from pipeline.report.wording import visible
+from pipeline.tables.printable import visible
 from pipeline.tables.rows import FPS
 
 MOST_LINES = 1000
-"""A longer table is cut; the JSON is not."""
+"""A longer table is truncated; the JSON is not."""
 Row = Mapping[str, Any]
 
 
-def faces_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, Row]]:
-    """Yield (name of the file, row of `FaceScore`) of every judged face."""
+def scored_faces(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, Row]]:
+    """Yield (name of the file, row of `FaceScore`) of every scored face."""
     for outcome in outcomes:
         for part in outcome.parts:
             if part.status == "kept" and part.row is not None:
@@ -37,11 +37,11 @@ def faces_of(outcomes: Iterable[Outcome]) -> Iterator[tuple[str, Row]]:
 
 
 def as_table(outcomes: Sequence[Outcome]) -> Group:
-    """Lay out one line per face below its file's name, in 80 columns; the judge stands below all.
+    """Lay out one line per face below its file's name, in 80 columns, and the judges at the end.
 
-    SyncNet's confidence and distance bear their papers' names.
+    SyncNet's confidence and distance are headed LSE-C and LSE-D, as in the papers.
     """
-    faces = list(faces_of(outcomes))
+    faces = list(scored_faces(outcomes))
     shown = [(name, _cells(row)) for name, row in faces[:MOST_LINES]]
     judges = sorted({f"{row['judge']}, {row['mode']}" for _, row in faces})
     syncnet = any(row["judge"] == "syncnet" for _, row in faces)
@@ -80,8 +80,8 @@ def _or_dash(value: float | None, form: str) -> str:
 
 
 def summary_lines(outcomes: Sequence[Outcome]) -> list[str]:
-    """Say what became of every file, why some have no score, and the means papers report."""
-    faces = [row for _, row in faces_of(outcomes)]
+    """Return counts by ending and reason, the means that papers report, and the failures."""
+    faces = [row for _, row in scored_faces(outcomes)]
     endings = ", ".join(f"{number} {status}" for status, number in counts(outcomes).items())
     lines = [f"{len(outcomes)} files: {endings}; {len(faces)} faces judged"]
     reasons = Counter(
@@ -107,7 +107,7 @@ def _means(faces: Sequence[Row]) -> str:
 
 
 def as_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return everything the table has, the curve of every face, and what went wrong."""
+    """Return the table's content, the curve of every face, and rejections and failures."""
     return {"files": [_file(outcome) for outcome in outcomes], "counts": counts(outcomes)}
 
 
@@ -131,7 +131,7 @@ def _face(row: Row) -> dict[str, Any]:
 
 
 def require_matplotlib() -> None:
-    """Stop before any work where the drawings cannot be made.
+    """Fail before any work if plots cannot be drawn.
 
     Raises:
         ParamsError: matplotlib is not installed.
@@ -141,22 +141,22 @@ def require_matplotlib() -> None:
 
 
 def plot_name(name: str, row: Row) -> str:
-    """Return a file name that is safe, tells equal names in two folders apart, and is short."""
+    """Return a short, safe file name, distinct for equal names in two folders."""
     stem = re.sub(r"[^A-Za-z0-9_-]+", "_", PurePosixPath(name).stem)[:40] or "video"
     code = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:10]
     return f"{stem}-{code}-face{row['face']}-frame{row['start_frame']}.svg"
 
 
 def write_plots(outcomes: Iterable[Outcome], folder: Path) -> int:
-    """Draw the distance curve of every face as SVG: the same bytes for the same scores.
+    """Plot the distance curve of every face as SVG: the same bytes for the same scores.
 
     Raises:
         StorageError: the folder cannot be written.
     """
-    from matplotlib import rc_context  # half a second to import, and only here of use
+    from matplotlib import rc_context  # takes half a second to import
     from matplotlib.figure import Figure
 
-    faces = list(faces_of(outcomes))
+    faces = list(scored_faces(outcomes))
     with rc_context({"svg.hashsalt": "lipforge", "text.parse_math": False}):
         for name, row in faces:
             figure = Figure(figsize=(6.4, 3.6), layout="constrained")

@@ -1,4 +1,4 @@
-"""`lipforge judge`: which files, which judge, one run, three ways to tell the result."""
+"""`lipforge judge`: lists the files, chooses the judge, runs the stage, writes the results."""
 
 import os
 import sys
@@ -22,12 +22,12 @@ from pipeline.judge.command.output import (
     summary_lines,
     write_plots,
 )
-from pipeline.judge.command.stage import VideoJudge, VideoToJudge
+from pipeline.judge.command.stage import NamedVideo, VideoJudge
 from pipeline.params.curation import SyncParams
 from pipeline.sources import Source, list_sources
 
 LOG_WIDTH = 160
-"""Columns of the table where nobody's terminal sets a width."""
+"""Columns of the table when stdout is no terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class JudgeOptions:
     sync: SyncParams
     min_seconds: float
     cropped: bool = False
-    """The videos are SyncNet's crops already, as its own demo wants them."""
+    """The videos are SyncNet's crops already, as its own demo expects them."""
     json: Path | None = None
     plot: Path | None = None
 
@@ -49,7 +49,7 @@ def sync_params(by: Literal["landmark", "syncnet"], **given: str | None) -> Sync
         given: `weights`, `mode` and `precision`, which only SyncNet has.
 
     Raises:
-        ParamsError: one of them is given for the judge that has no use for it.
+        ParamsError: one of them is given for the landmark judge.
     """
     own: dict[str, Any] = {f"syncnet_{name}": one for name, one in given.items() if one is not None}
     if own and by == "landmark":
@@ -62,31 +62,31 @@ def sync_params(by: Literal["landmark", "syncnet"], **given: str | None) -> Sync
 
 
 def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
-    """Judge every file, print the table, write what was asked for.
+    """Score every file, print the table, write the JSON and the plots.
 
     Returns:
         True when no file failed.
 
     Raises:
-        SourceError: an argument names nothing.
+        SourceError: an argument names no file.
         WeightsError: a model file is absent or altered.
-        ParamsError: drawings are wanted and matplotlib is not there, or options do not fit.
-        StorageError: JSON or drawings cannot be written.
+        ParamsError: plots are requested without matplotlib, or options contradict each other.
+        StorageError: JSON or plots cannot be written.
     """
     if options.plot is not None:
         require_matplotlib()
     if options.cropped and options.sync.judge != "syncnet":
         raise ParamsError("--cropped is for SyncNet's crops: use it with --judge syncnet")
-    videos, choice = videos_of(arguments), choose(options.sync)
+    videos, choice = list_videos(arguments), choose(options.sync)
     if options.cropped and choice.fallback:
         raise WeightsError("--cropped needs SyncNet, and its weights are not available")
     stage = VideoJudge(choice, options.min_seconds, options.cropped)
     outcomes = run_stage(stage, videos)
-    _tell(outcomes, options)
+    _write_results(outcomes, options)
     return not any(one.status in ("failed", "quarantined") for one in outcomes)
 
 
-def _tell(outcomes: Sequence[Outcome], options: JudgeOptions) -> None:
+def _write_results(outcomes: Sequence[Outcome], options: JudgeOptions) -> None:
     console = Console(width=None if sys.stdout.isatty() else LOG_WIDTH)
     console.print(as_table(outcomes))
     for line in summary_lines(outcomes):
@@ -98,29 +98,29 @@ def _tell(outcomes: Sequence[Outcome], options: JudgeOptions) -> None:
         console.print(f"{drawn} drawings in {options.plot}", markup=False, highlight=False)
 
 
-def videos_of(arguments: Iterable[str]) -> list[VideoToJudge]:
-    """List every file behind the arguments once, named as the user would name it.
+def list_videos(arguments: Iterable[str]) -> list[NamedVideo]:
+    """List every file of the arguments once, under the user's name for it.
 
-    A file that several arguments or links lead to has the name under which it was met first. Should
-    two files have one name, which odd characters can do, the later ones are numbered.
+    A file reached by several arguments or links keeps its first name. Where escaped characters give
+    two files one name, the later ones are numbered.
 
     Raises:
         SourceError: an argument names no file, or a list is broken.
     """
     names: set[str] = set()
-    found: dict[str, VideoToJudge] = {}
+    found: dict[str, NamedVideo] = {}
     for argument in arguments:
         for source in _listed(argument):
-            place = _real(source.location)
-            if place not in found:
+            location = _canonical(source.location)
+            if location not in found:
                 name = _unused(_name(argument, source), names)
                 names.add(name)
-                found[place] = VideoToJudge(name, source.location)
+                found[location] = NamedVideo(name, source.location)
     return list(found.values())
 
 
-def _real(location: str) -> str:
-    """Return what is equal for two ways to the same file."""
+def _canonical(location: str) -> str:
+    """Return one spelling for all paths to the same file."""
     local = location.removeprefix("file://")
     return location if "://" in local else os.path.realpath(local)
 
@@ -133,7 +133,7 @@ def _unused(name: str, used: Container[str]) -> str:
 def _listed(argument: str) -> list[Source]:
     try:
         return list_sources(argument)
-    except SourceError as error:  # it speaks of the parameter that other commands take this from
+    except SourceError as error:  # its text names the parameter that other commands read
         raise SourceError(str(error).removeprefix("params.yaml: ingest.source: ")) from error
 
 

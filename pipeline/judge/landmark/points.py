@@ -1,47 +1,29 @@
-"""The points the judge needs, found in either landmark schema.
+"""The points the judge needs, from either landmark schema.
 
-Lip points go once around: 20 on the outer rim, then 20 on the inner one, each from the picture's
-left corner along the lower lip to the right corner and back along the upper lip. So point i of a
-rim and point (10 - i) mod 20 mirror each other.
+Lip points are the 20 of the outer contour, then the 20 of the inner one, in the order of
+`pipeline.faces.schemas.LipContour`.
 
 Shape suffixes: T frames, L landmarks, P = 40 lip points, C coordinates (x, y, z).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-SCHEMAS = ("mesh468", "insightface106")
-"""Values of Clip.landmark_schema that the judge can read."""
-RIM_POINTS = 20
-
-MESH_OUTER = (
-    *(61, 146, 91, 181, 84, 17, 314, 405, 321, 375),
-    *(291, 409, 270, 269, 267, 0, 37, 39, 40, 185),
+from pipeline.faces.schemas import (
+    CONTOUR_POINTS,
+    INSIGHTFACE106,
+    MESH468,
+    SCHEMAS,
+    LandmarkSchema,
 )
-MESH_INNER = (
-    *(78, 95, 88, 178, 87, 14, 317, 402, 318, 324),
-    *(308, 415, 310, 311, 312, 13, 82, 81, 80, 191),
-)
-MESH_LEFT_EYE, MESH_RIGHT_EYE = (33, 133, 159, 145), (263, 362, 386, 374)
-MESH_CHIN = 152
-
-SPARSE_OUTER = (52, 55, 56, 53, 59, 58, 61, 68, 67, 71, 63, 64)
-SPARSE_OUTER_AT = (0, 1.8, 3.4, 5, 6.6, 8.2, 10, 12.6, 14, 15, 16, 17.4)
-SPARSE_INNER = (65, 54, 60, 57, 69, 70, 62, 66)
-SPARSE_INNER_AT = (0, 2.6, 5, 7.4, 10, 12.6, 15, 17.4)
-"""InsightFace's mouth points, and where each lies on the rim of 20 mesh points: fitted by eye on
-two clips for which both backends gave landmarks; 1 to 3 % of the face's height off."""
-SPARSE_LEFT_EYE, SPARSE_RIGHT_EYE = slice(33, 43), slice(87, 97)
-SPARSE_CHIN = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FacePoints:
-    """Lips, eyes and chin. Left and right are the picture's."""
+    """Lips, eyes and chin. Left and right are those of the image."""
 
     lips: NDArray[np.float64]
     """(T, 40, 3)."""
@@ -54,70 +36,64 @@ class FacePoints:
 
 
 def face_points(landmarks_TLC: NDArray[Any]) -> FacePoints:
-    """Pick or interpolate the judge's points.
+    """Select or interpolate the judge's points.
 
     Raises:
         ValueError: not (T, 468, 3) and not (T, 106, 3).
     """
     points = np.asarray(landmarks_TLC, dtype=np.float64)
-    read = _READERS.get(points.shape[1:])
-    if points.ndim != 3 or read is None:
+    schema = _BY_SHAPE.get(points.shape[1:])
+    if points.ndim != 3 or schema is None:
         raise ValueError(f"landmarks of shape {points.shape}, not (T, 468, 3) or (T, 106, 3)")
-    return read(points)
-
-
-def _from_mesh(points_TLC: NDArray[np.float64]) -> FacePoints:
     return FacePoints(
-        lips=points_TLC[:, MESH_OUTER + MESH_INNER],
-        left_eye=points_TLC[:, MESH_LEFT_EYE].mean(axis=1),
-        right_eye=points_TLC[:, MESH_RIGHT_EYE].mean(axis=1),
-        chin=points_TLC[:, MESH_CHIN],
+        lips=_lips(points, schema),
+        left_eye=points[:, schema.left_eye].mean(axis=1),
+        right_eye=points[:, schema.right_eye].mean(axis=1),
+        chin=points[:, schema.chin],
     )
 
 
-def _from_sparse(points_TLC: NDArray[np.float64]) -> FacePoints:
-    """Fill InsightFace's 20 mouth points up to 40, along the rims. Depth stays 0."""
-    outer = _along_rim(points_TLC[:, SPARSE_OUTER], SPARSE_OUTER_AT)
-    inner = _along_rim(points_TLC[:, SPARSE_INNER], SPARSE_INNER_AT)
-    return FacePoints(
-        lips=np.concatenate([outer, inner], axis=1),
-        left_eye=points_TLC[:, SPARSE_LEFT_EYE].mean(axis=1),
-        right_eye=points_TLC[:, SPARSE_RIGHT_EYE].mean(axis=1),
-        chin=points_TLC[:, SPARSE_CHIN],
-    )
+def _lips(points_TLC: NDArray[np.float64], schema: LandmarkSchema) -> NDArray[np.float64]:
+    """Return both contours, (T, 40, 3); those of InsightFace are interpolated, z stays 0."""
+    outer, inner = schema.outer_lip, schema.inner_lip
+    if schema is MESH468:
+        return points_TLC[:, outer.points + inner.points]
+    contours = (_interpolated(points_TLC[:, one.points], one.positions) for one in (outer, inner))
+    return np.concatenate(list(contours), axis=1)
 
 
-def as_sparse(lips_TPC: NDArray[Any]) -> NDArray[Any]:
-    """Return 40 lip points as they would be filled up from InsightFace's 20: for training on both.
+def as_insightface106(lips_TPC: NDArray[Any]) -> NDArray[Any]:
+    """Return 40 lip points as interpolated from InsightFace's 20: for training on both schemas.
 
     Args:
-        lips_TPC: (T, 40, 3), both rims.
+        lips_TPC: (T, 40, 3), both contours.
     """
-    rims = (lips_TPC[:, :RIM_POINTS], lips_TPC[:, RIM_POINTS:])
-    at = (SPARSE_OUTER_AT, SPARSE_INNER_AT)
-    filled = [_along_rim(_read_rim(rim, where), where) for rim, where in zip(rims, at, strict=True)]
-    return np.concatenate(filled, axis=1)
+    contours = (lips_TPC[:, :CONTOUR_POINTS], lips_TPC[:, CONTOUR_POINTS:])
+    positions = (INSIGHTFACE106.outer_lip.positions, INSIGHTFACE106.inner_lip.positions)
+    resampled = [
+        _interpolated(_sampled(contour, at), at)
+        for contour, at in zip(contours, positions, strict=True)
+    ]
+    return np.concatenate(resampled, axis=1)
 
 
-def _read_rim(rim_TPC: NDArray[Any], at: tuple[float, ...]) -> NDArray[Any]:
-    """Return the points at places of a closed rim, by linear interpolation."""
+def _sampled(contour_TPC: NDArray[Any], at: tuple[float, ...]) -> NDArray[Any]:
+    """Return the points at positions of a closed contour, by linear interpolation."""
     low = np.floor(at).astype(int)
     share = (np.asarray(at) - low)[:, None]
-    return np.asarray(rim_TPC[:, low] * (1 - share) + rim_TPC[:, (low + 1) % RIM_POINTS] * share)
+    after = contour_TPC[:, (low + 1) % CONTOUR_POINTS]
+    return np.asarray(contour_TPC[:, low] * (1 - share) + after * share)
 
 
-def _along_rim(points_TPC: NDArray[np.float64], at: tuple[float, ...]) -> NDArray[np.float64]:
-    """Return (T, 20, 3) by linear interpolation around a closed rim of length 20."""
+def _interpolated(points_TPC: NDArray[np.float64], at: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return (T, 20, 3): the whole contour from points at some positions, linearly."""
     weights = np.stack(
         [
-            np.interp(np.arange(RIM_POINTS), at, column, period=RIM_POINTS)
+            np.interp(np.arange(CONTOUR_POINTS), at, column, period=CONTOUR_POINTS)
             for column in np.eye(len(at))
         ]
     )
     return np.asarray(np.einsum("pr,tpc->trc", weights, points_TPC))
 
 
-_READERS: dict[tuple[int, ...], Callable[[NDArray[np.float64]], FacePoints]] = {
-    (468, 3): _from_mesh,
-    (106, 3): _from_sparse,
-}
+_BY_SHAPE = {(schema.num_points, 3): schema for schema in SCHEMAS.values()}

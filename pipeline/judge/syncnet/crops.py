@@ -17,6 +17,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from pipeline.faces.schemas import INSIGHTFACE106, MESH468
+
 CROP_PX = 224
 """Side of the picture that SyncNet looks at."""
 CROP_SCALE = 0.4
@@ -44,8 +46,8 @@ class _Fit:
 
 
 FITS = {
-    "mesh468": _Fit(0.985, 1.114, -0.060),
-    "insightface106": _Fit(1.000, 1.322, -0.174),
+    MESH468.name: _Fit(0.985, 1.114, -0.060),
+    INSIGHTFACE106.name: _Fit(1.000, 1.322, -0.174),
 }
 """Medians against SCRFD-2.5G (trained on WIDER FACE, as S3FD) on 265 and 272 frames of 28 frontal
 clips. The half size that follows is 0.95 ... 1.07 (mesh) and 0.91 ... 1.11 (106 points, which end

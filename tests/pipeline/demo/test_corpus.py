@@ -17,7 +17,7 @@ from pipeline.demo.film_rendering import rehearse
 from pipeline.demo.scenario import Shot
 from pipeline.demo.truth import Face, FileTruth, read_truth
 from pipeline.errors import EmptyFileError, MediaError, NotMediaError
-from pipeline.faces.backend import box_of, longer_side
+from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.litert import LiteRTBackend
 from pipeline.media.audio import decode_audio
 from pipeline.media.frames import frames_at_25fps

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces import boxes
-from pipeline.faces.backend import Box, Detection, FaceLandmarks, Frame, Region, box_of
+from pipeline.faces.backend import Box, Detection, FaceLandmarks, Frame, Region
+from pipeline.faces.boxes import box_of
 
 Path = Callable[[int], Box | None]
 """Frame number -> where the face is, None while it cannot be seen."""

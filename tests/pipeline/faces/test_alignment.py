@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.faces import alignment
-from pipeline.faces.insightface import BROW_LEFT, BROW_RIGHT, NOSE
+from pipeline.faces.schemas import INSIGHTFACE106
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 
@@ -60,7 +60,8 @@ def test_anchor_groups_of_106_points_are_those_of_the_reference(
     matrices: dict[str, NDArray[np.float64]],
 ) -> None:
     points = matrices["landmarks106"]
-    ours = np.stack([points[list(group)].mean(axis=0) for group in (BROW_LEFT, BROW_RIGHT, NOSE)])
+    groups = (INSIGHTFACE106.left_brow, INSIGHTFACE106.right_brow, INSIGHTFACE106.nose)
+    ours = np.stack([points[list(group)].mean(axis=0) for group in groups])
     assert np.array_equal(np.round(ours), matrices["anchors3_from_106"])
 
 

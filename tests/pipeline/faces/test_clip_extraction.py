@@ -10,11 +10,11 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Frame
-from pipeline.faces.clip_extraction import CuttingRules, Segment, cut_faces
+from pipeline.faces.clip_extraction import ExtractionRules, FaceClip, extract_clips
 from pipeline.params.curation import FacesParams
 from tests.pipeline.faces.stub import World, face_at, number_of, picture
 
-RULES = CuttingRules.of(FacesParams())
+RULES = ExtractionRules.of(FacesParams())
 
 
 def frames(count: int, width: int = 32, height: int = 24) -> Iterator[Frame]:
@@ -24,8 +24,8 @@ def frames(count: int, width: int = 32, height: int = 24) -> Iterator[Frame]:
 
 def cut(
     world: World, count: int, shots: list[tuple[int, int]], scratch: Path
-) -> list[tuple[Segment, list[Frame]]]:
-    segments = cut_faces(frames(count), shots, world, RULES, scratch)
+) -> list[tuple[FaceClip, list[Frame]]]:
+    segments = extract_clips(frames(count), shots, world, RULES, scratch)
     return [(segment, list(segment.crops)) for segment in segments]
 
 
@@ -65,7 +65,7 @@ def test_each_crop_is_cut_from_its_own_frame(tmp_path: Path) -> None:
             yield image
 
     world = World([lambda k: None if 100 <= k < 124 else face_at(32, 36, 40)])
-    for segment in cut_faces(images(), [(0, 340)], world, RULES, tmp_path):
+    for segment in extract_clips(images(), [(0, 340)], world, RULES, tmp_path):
         for number, crop in enumerate(segment.crops, segment.start_frame):
             assert abs(int(crop[128, 128, 0]) - grey(number)) <= 1
         hidden = np.arange(segment.start_frame, segment.end_frame)
@@ -103,7 +103,7 @@ def test_only_the_frames_that_are_still_needed_are_kept(tmp_path: Path) -> None:
     world = World(
         [lambda k: face_at(8, 12, 40), lambda k: face_at(90, 12, 40) if k % 60 < 40 else None]
     )
-    lengths = [s.num_frames for s in cut_faces(images(), [(0, 700)], world, RULES, tmp_path)]
+    lengths = [s.num_frames for s in extract_clips(images(), [(0, 700)], world, RULES, tmp_path)]
     assert max(lengths) == 250
     assert most <= RULES.tracking.max_gap_frames + 5 + 3
     assert alive <= 1
@@ -112,7 +112,7 @@ def test_only_the_frames_that_are_still_needed_are_kept(tmp_path: Path) -> None:
 def test_scratch_does_not_grow_with_the_track(tmp_path: Path) -> None:
     largest = 0
     world = World([lambda k: face_at(16, 12, 40)])
-    for _ in cut_faces(frames(800), [(0, 800)], world, RULES, tmp_path):
+    for _ in extract_clips(frames(800), [(0, 800)], world, RULES, tmp_path):
         largest = max(largest, *(path.stat().st_size for path in tmp_path.iterdir()))
     assert largest == (250 + 75) * 256 * 256 * 3
 

@@ -8,8 +8,9 @@ import pytest
 
 from pipeline.errors import WeightsError
 from pipeline.faces import insightface
-from pipeline.faces.backend import Frame, open_backend, weights_of
+from pipeline.faces.backend import Frame
 from pipeline.faces.insightface import InsightFaceBackend, _Patch
+from pipeline.faces.open import open_backend, weights_of
 from pipeline.params.curation import FacesParams
 from pipeline.weights import files as weights
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from pipeline.errors import WeightsError
-from pipeline.faces.backend import Frame, box_of, longer_side, weights_of
+from pipeline.faces.backend import Frame
+from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.litert import LiteRTBackend
+from pipeline.faces.open import weights_of
 from pipeline.params.curation import FacesParams
 from pipeline.weights import files as weights
 

@@ -5,13 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.judge.landmark.points import (
-    MESH_CHIN,
-    MESH_INNER,
-    MESH_LEFT_EYE,
-    MESH_OUTER,
-    MESH_RIGHT_EYE,
-)
+from pipeline.faces.schemas import MESH468
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 MARGIN = 20
@@ -33,11 +27,12 @@ def opening(frames: int, seed: int = 0) -> NDArray[np.float64]:
 def mesh(open_T: NDArray[np.float64]) -> NDArray[np.float32]:
     """A (T, 468, 3) face, 200 px from eyes to chin, still but for the mouth and the chin."""
     points = np.zeros((len(open_T), 468, 3))
-    points[:, MESH_LEFT_EYE] = (-65, -100, 0)
-    points[:, MESH_RIGHT_EYE] = (65, -100, 0)
-    points[:, MESH_CHIN, 1] = 100 + 8 * open_T
+    points[:, MESH468.left_eye] = (-65, -100, 0)
+    points[:, MESH468.right_eye] = (65, -100, 0)
+    points[:, MESH468.chin, 1] = 100 + 8 * open_T
     angle = np.pi - 2 * np.pi * np.arange(20) / 20  # from the left corner along the lower lip
-    for ring, width, height in ((MESH_OUTER, 45, 16), (MESH_INNER, 36, 3)):
+    for contour, width, height in ((MESH468.outer_lip, 45, 16), (MESH468.inner_lip, 36, 3)):
+        ring = contour.points
         tall = height + 16 * open_T[:, None]
         points[:, ring, 0] = (width - 4 * open_T[:, None]) * np.cos(angle)
         points[:, ring, 1] = 35 + tall * np.sin(angle)

@@ -7,7 +7,7 @@ import av
 import numpy as np
 import soundfile
 
-from pipeline.quality.landmarks import INSIGHTFACE106, MESH468, Schema
+from pipeline.faces.schemas import INSIGHTFACE106, MESH468, LandmarkSchema
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, Clip
 
@@ -16,21 +16,21 @@ SCALE = 60.0
 """Pixels per distance between the eye centres."""
 
 
-def head(schema: Schema) -> np.ndarray:
+def head(schema: LandmarkSchema) -> np.ndarray:
     """Return (L, 3) of a frontal head around 0 in eye distances: x right, y down, z away."""
     rng = np.random.default_rng(1)
     turn = rng.uniform(0, 2 * np.pi, schema.num_points)
     radius = np.sqrt(rng.uniform(0, 1, schema.num_points))
     points = np.stack([radius * np.cos(turn), 0.4 + 1.3 * radius * np.sin(turn), 0 * turn], axis=1)
-    (a, b), (c, d) = schema.left_eye, schema.right_eye
+    (a, b), (c, d) = schema.left_eye_corners, schema.right_eye_corners
     points[[a, b, c, d], 0] = [-0.7, -0.3, 0.3, 0.7]
     points[[a, b, c, d], 1:] = 0
     points[list(schema.mouth_corners)] = [(-0.4, 1.12, -0.04), (0.4, 1.12, -0.04)]
-    for upper, lower in schema.lips:
+    for upper, lower in schema.lip_pairs:
         points[[upper, lower]] = [(0, 1.1, 0), (0, 1.14, 0)]
-    if schema is MESH468:
-        points[[10, 152]] = [(0, -1.0, 0.1), (0, 1.8, 0.1)]
-        points[[234, 454]] = [(-1.1, 0.2, 0.8), (1.1, 0.2, 0.8)]
+    if schema.head_axes:
+        points[[schema.head_axes.forehead, schema.chin]] = [(0, -1.0, 0.1), (0, 1.8, 0.1)]
+        points[list(schema.head_axes.ears)] = [(-1.1, 0.2, 0.8), (1.1, 0.2, 0.8)]
     points[schema.nose_tip] = (0, 0.47, -0.716)
     return points
 
@@ -44,11 +44,13 @@ def turned(points: np.ndarray, yaw: float = 0, pitch: float = 0, roll: float = 0
     return points @ (np.array(about_z) @ about_y @ about_x).T
 
 
-def track(schema: Schema, num_frames: int, opening: float = 0.0, **angles: float) -> np.ndarray:
+def track(
+    schema: LandmarkSchema, num_frames: int, opening: float = 0.0, **angles: float
+) -> np.ndarray:
     """Return (T, L, 3) source px: the head at one place, lips opening at 4 Hz by `opening`."""
     frames = np.repeat(head(schema)[None], num_frames, axis=0)
     wave = opening * np.sin(2 * np.pi * 4 * np.arange(num_frames) / FPS)
-    for _, lower in schema.lips:
+    for _, lower in schema.lip_pairs:
         frames[:, lower, 1] += wave
     frames = np.stack([turned(frame, **angles) for frame in frames]) * SCALE + (128, 100, 0)
     if schema is INSIGHTFACE106:
@@ -95,7 +97,7 @@ def write_video(path: Path, luma: np.ndarray, crf: int = 14) -> Path:
 class Recipe:
     """What to make a clip from; every part has a plain default."""
 
-    schema: Schema = MESH468
+    schema: LandmarkSchema = MESH468
     num_frames: int = 50
     luma: np.ndarray | None = None
     points: np.ndarray | None = None
@@ -123,7 +125,7 @@ def make_clip(folder: Path, name: str = "clip", recipe: Recipe | None = None) ->
     return files_of(folder, name, made.schema, count)
 
 
-def files_of(folder: Path, name: str, schema: Schema, count: int) -> ClipFiles:
+def files_of(folder: Path, name: str, schema: LandmarkSchema, count: int) -> ClipFiles:
     """Return the item for files that lie in `folder`."""
     clip = Clip(
         clip_id=name,

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.errors import DecodeError
-from pipeline.quality.landmarks import INSIGHTFACE106, MESH468, checked, jitter, mouth_movement
+from pipeline.faces.schemas import INSIGHTFACE106, MESH468
+from pipeline.quality.landmarks import jitter, mouth_movement
 from tests.pipeline.quality.synthetic import SCALE, track
 
 MEASURED = np.zeros(50, bool)
@@ -41,10 +41,3 @@ def test_interpolated_frames_neither_flatter_nor_disturb():
     everything = np.ones(50, bool)
     assert jitter(points, everything, MESH468) == 0
     assert mouth_movement(points, everything, MESH468) == 0
-
-
-def test_landmarks_of_another_shape_or_with_a_hole_are_refused():
-    with pytest.raises(DecodeError, match=r"\(T, L, 3\)"):
-        checked(np.zeros((5, 106, 3), np.float32), MESH468)
-    with pytest.raises(DecodeError, match="not finite"):
-        checked(np.full((5, 468, 3), np.nan, np.float32), MESH468)

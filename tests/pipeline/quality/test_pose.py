@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.quality.landmarks import INSIGHTFACE106, MESH468
+from pipeline.faces.schemas import INSIGHTFACE106, MESH468
 from pipeline.quality.pose import head_pose, steepest
 from tests.pipeline.quality.synthetic import track
 

@@ -155,7 +155,7 @@ def test_a_clip_that_was_not_scored_is_rejected_and_not_lost():
     assert decide([replace(candidate(), quality=None)], PARAMS)[0].reason == "no_quality"
 
 
-def test_of_near_duplicates_the_surest_stays():
+def test_of_near_duplicates_the_most_confident_stays():
     twins = [
         candidate("a", picture_hash="f" * 16, probability=0.92, confidence=0.6),
         candidate("b", picture_hash="f" * 15 + "e", probability=0.99, confidence=0.4),

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from pipeline.faces import alignment
-from pipeline.faces.clip_extraction import CuttingRules, cut_faces
+from pipeline.faces.clip_extraction import ExtractionRules, extract_clips
 from pipeline.faces.tracking import TrackingRules
 from tests.pipeline.faces.stub import World, face_at, picture
 from trainers.dubbing.face_tracks import trace_faces
 
-RULES = CuttingRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256)
+RULES = ExtractionRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256)
 
 
 def walker(frame):
@@ -21,7 +21,7 @@ def frames(count=60):
 
 
 def test_faces_are_aligned_as_in_the_clips_of_the_curation(tmp_path):
-    (clip,) = cut_faces(frames(), [(0, 60)], World([walker]), RULES, tmp_path)
+    (clip,) = extract_clips(frames(), [(0, 60)], World([walker]), RULES, tmp_path)
     (trace,) = trace_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
     squares = [alignment.to_square(m, 256) for m in trace.matrices(RULES.sigma_frames, 256)]
     assert trace.start_frame == clip.start_frame

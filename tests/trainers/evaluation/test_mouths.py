@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.errors import WeightsError
 from pipeline.faces.litert import LiteRTBackend
-from pipeline.judge.landmark.points import MESH_INNER, MESH_OUTER
+from pipeline.faces.schemas import MESH468
 from trainers.evaluation.mouths import as_canvas, bridged, face_landmarks, mouth_distance, seen
 
 
@@ -15,8 +15,9 @@ def lips():
     """Landmarks of 4 frames whose mouths are 40 pixels wide."""
     points = np.zeros((4, 468, 3), np.float32)
     turn = np.linspace(np.pi, 3 * np.pi, 20, endpoint=False)
-    rim = np.stack([20 * np.cos(turn), -8 * np.sin(turn), 0 * turn], axis=1)
-    points[:, MESH_OUTER], points[:, MESH_INNER] = rim, rim / 2
+    contour = np.stack([20 * np.cos(turn), -8 * np.sin(turn), 0 * turn], axis=1)
+    points[:, MESH468.outer_lip.points] = contour
+    points[:, MESH468.inner_lip.points] = contour / 2
     return points + 100
 
 
@@ -32,7 +33,7 @@ def test_where_the_mouth_is_does_not_count(lips):
 def test_a_mouth_opened_by_some_pixels_is_so_far_away(lips):
     """Half the lip points move 6 pixels down; both mouths on one centre: each point 3 pixels."""
     opened = lips.copy()
-    lower = [*MESH_OUTER[:10], *MESH_INNER[:10]]
+    lower = [*MESH468.outer_lip.points[:10], *MESH468.inner_lip.points[:10]]
     opened[:, lower, 1] += 6
     found = mouth_distance(lips, opened)
     assert found.px == pytest.approx(3, abs=1e-4)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+from pipeline.faces.schemas import CONTOUR_POINTS
 from pipeline.judge.landmark.features import (
     NUM_MELS,
     STEPS_PER_FRAME,
@@ -22,14 +23,14 @@ from pipeline.judge.landmark.features import (
     mouth_shape,
     normalised,
 )
-from pipeline.judge.landmark.points import RIM_POINTS, as_sparse
+from pipeline.judge.landmark.points import as_insightface106
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 Floats = NDArray[np.float32]
-_RING = (10 - np.arange(RIM_POINTS)) % RIM_POINTS
+_RING = (10 - np.arange(CONTOUR_POINTS)) % CONTOUR_POINTS
 WOBBLE_FRAMES = 15
 """Time between two random poses of the head: 0.6 s."""
-MIRRORED_POINTS = np.concatenate([_RING, _RING + RIM_POINTS])
+MIRRORED_POINTS = np.concatenate([_RING, _RING + CONTOUR_POINTS])
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +161,7 @@ class Chunks:
         points = points @ (_rotation(rng, how.max_turn_deg) * stretch[:, None]).T
         flat = rng.random() < how.flatten_share
         if rng.random() < how.sparse_share:
-            points, flat = as_sparse(points), True
+            points, flat = as_insightface106(points), True
         points = points + rng.normal(0, how.point_noise, points.shape) * rng.random() ** 2
         points[..., 2] *= float(not flat)
         drop = shape_TV[:, -1:] * (1 + rng.uniform(-1, 1) * how.max_stretch)

@@ -25,7 +25,7 @@ VOICE = slice(12, 32)
 BRIGHT = slice(22, 32)
 """Its upper half: correlates a little better with the opening."""
 LOWER, UPPER = slice(3, 8), slice(13, 18)
-"""Places on a rim of 20 lip points, see pipeline/judge/landmark/points.py."""
+"""Positions on a contour of 20 lip points, see pipeline/faces/schemas.py."""
 LAG_FRAMES = 0.21
 """By this the correlation of the GRID clips peaks too early (mean of those on which it is clear).
 GRID was recorded in a laboratory with picture and sound on one clock: it defines offset 0."""

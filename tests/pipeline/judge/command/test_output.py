@@ -12,7 +12,7 @@ from rich.console import Console
 
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ParamsError
-from pipeline.judge.command import output as judge_report
+from pipeline.judge.command import output
 from pipeline.judge.command.output import (
     as_json,
     as_table,
@@ -184,7 +184,7 @@ def test_json_holds_all_that_the_table_has_and_the_curve() -> None:
 def test_a_table_too_long_to_read_says_how_much_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(judge_report, "MOST_LINES", 2)
+    monkeypatch.setattr(output, "MOST_LINES", 2)
     text = shown([judged("x.mp4", *(face(number) for number in range(5)))])
     assert "3 more faces: see --json" in text
 

@@ -17,8 +17,8 @@ from pipeline.engine.command import item_key
 from pipeline.engine.stage import Reject
 from pipeline.errors import ParamsError, SourceError, WeightsError
 from pipeline.judge.choice import Choice, choose
-from pipeline.judge.command.run import sync_params, videos_of
-from pipeline.judge.command.stage import VideoJudge, VideoToJudge
+from pipeline.judge.command.run import list_videos, sync_params
+from pipeline.judge.command.stage import NamedVideo, VideoJudge
 from pipeline.judge.syncnet.crops import as_crop
 from pipeline.judge.syncnet.judge import SyncNetJudge
 from pipeline.judge.syncnet.network import SyncNet
@@ -127,11 +127,11 @@ def test_files_folders_and_patterns_are_named_as_the_user_does_and_each_once(
 ) -> None:
     good = "videos/sub/good $1.mp4"
     for arguments in ([good], ["videos/sub"], ["videos/**/good*.mp4"], ["./videos/sub/", good]):
-        assert [one.name for one in videos_of(arguments)] == [good], arguments
-    assert videos_of([good])[0].location == str(folder / "sub" / "good $1.mp4")
-    (absolute,) = videos_of([str(folder / "sub")])
+        assert [one.name for one in list_videos(arguments)] == [good], arguments
+    assert list_videos([good])[0].location == str(folder / "sub" / "good $1.mp4")
+    (absolute,) = list_videos([str(folder / "sub")])
     assert absolute.name == str(folder / "sub" / "good $1.mp4")
-    (remote,) = videos_of([f"file://{folder}/sub"])
+    (remote,) = list_videos([f"file://{folder}/sub"])
     assert remote.name == remote.location
 
 
@@ -141,7 +141,7 @@ def test_a_file_is_judged_once_whatever_way_leads_to_it(folder: Path) -> None:
     Path("list.jsonl").write_text(json.dumps({"uri": f"./{good}"}))
     ways = [good, str(folder / "sub"), "videos/../videos/sub", "link.mp4", "list.jsonl"]
     ways.append(f"file://{folder}/sub")
-    assert [one.name for one in videos_of(ways)] == [good]
+    assert [one.name for one in list_videos(ways)] == [good]
 
 
 def test_equal_names_of_two_lists_are_two_files_with_two_names(workspace: Path) -> None:
@@ -149,7 +149,7 @@ def test_equal_names_of_two_lists_are_two_files_with_two_names(workspace: Path) 
         Path(name).mkdir()
         Path(name, "clip.avi").touch()
         Path(name, "list.jsonl").write_text('{"uri": "clip.avi"}')
-    found = videos_of(["a/list.jsonl", "b/list.jsonl"])
+    found = list_videos(["a/list.jsonl", "b/list.jsonl"])
     assert [(one.name, one.location) for one in found] == [
         (f"{name}/clip.avi", str(workspace / name / "clip.avi")) for name in "ab"
     ]
@@ -159,9 +159,9 @@ def test_names_that_only_look_equal_are_numbered(workspace: Path) -> None:
     """A name that is no UTF-8 is shown in another spelling, which another file may really have."""
     odd = os.fsdecode(b"\xff.mp4")
     Path(odd).touch()
-    (only,) = videos_of([odd])
+    (only,) = list_videos([odd])
     Path(only.name).touch()
-    found = videos_of(["."])
+    found = list_videos(["."])
     assert sorted(one.name for one in found) == [only.name, f"{only.name} (2)"]
     assert len({one.location for one in found}) == 2
 
@@ -196,14 +196,14 @@ def test_a_file_has_a_quarter_of_an_hour_to_half_a_day(workspace: Path) -> None:
     for megabytes in (0, 1, 100, 100_000):
         with Path("x.mp4").open("wb") as sparse:
             sparse.truncate(megabytes * 1_000_000)
-        deadlines.append(stage.deadline_s(VideoToJudge("x", "x.mp4")))
+        deadlines.append(stage.deadline_s(NamedVideo("x", "x.mp4")))
     assert deadlines == [900, 900, 6000, 43_200]
-    assert stage.deadline_s(VideoToJudge("x", "https://a.host/x.mp4")) == 43_200
+    assert stage.deadline_s(NamedVideo("x", "https://a.host/x.mp4")) == 43_200
 
 
 def test_an_argument_that_names_nothing_stops_before_any_work(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"^'videos/none\.mp4' does not exist"):
-        videos_of(["videos", "videos/none.mp4"])
+        list_videos(["videos", "videos/none.mp4"])
 
 
 def test_syncnet_is_shown_the_crops_of_the_whole_track(
@@ -214,7 +214,7 @@ def test_syncnet_is_shown_the_crops_of_the_whole_track(
     stage = VideoJudge(Choice("syncnet", "reference", "float32", "5a" * 32), 2.0)
     stage.setup()
     film = folder / "sub" / "good $1.mp4"
-    (row,) = stage.process(VideoToJudge("good", str(film)), tmp_path)
+    (row,) = stage.process(NamedVideo("good", str(film)), tmp_path)
     assert (row.judge, row.mode, row.offset_frames) == ("syncnet", "reference", 2)
     assert len(fake.crops) == row.end_frame - row.start_frame
     assert {crop.shape for crop in fake.crops} == {(224, 224, 3)}
@@ -233,7 +233,7 @@ def test_a_cropped_video_is_shown_to_syncnet_as_it_is(
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 4 * 16_000)).astype(np.float32)
     shot = textured_shot(100, 1, (64, 64))
     film = write_video(Path("square.mp4"), shot, frame_times(25, 4), Sound(noise))
-    (row,) = stage.process(VideoToJudge("good", str(film)), tmp_path)
+    (row,) = stage.process(NamedVideo("good", str(film)), tmp_path)
     assert (row.face, row.start_frame, row.end_frame) == (0, 0, 100)
     frames = list(frames_at_25fps(film))
     wanted = cv2.resize(frames[60][..., ::-1], (224, 224), interpolation=cv2.INTER_LINEAR)
@@ -249,7 +249,7 @@ def test_a_picture_that_is_not_square_is_no_crop(
     stage = VideoJudge(Choice("syncnet", "reference", "float32", "5a" * 32), 2.0, cropped=True)
     stage.setup()
     film = folder / "sub" / "good $1.mp4"
-    rejected = stage.process(VideoToJudge("good", str(film)), tmp_path)
+    rejected = stage.process(NamedVideo("good", str(film)), tmp_path)
     assert isinstance(rejected, Reject)
     assert rejected.reason == "not_a_crop"
     assert "320 x 240 px" in rejected.detail
@@ -262,7 +262,7 @@ def test_the_cache_key_follows_the_file_the_judge_and_the_shortest_track(folder:
     film = folder / "sub" / "good $1.mp4"
     landmark = choose(SyncParams())
     syncnet = Choice("syncnet", "reference", "float32", "5a" * 32)
-    item, other = VideoToJudge("a.mp4", str(film)), VideoToJudge("b.mp4", str(film))
+    item, other = NamedVideo("a.mp4", str(film)), NamedVideo("b.mp4", str(film))
     stages = [VideoJudge(landmark, 2.0), VideoJudge(landmark, 3.0), VideoJudge(syncnet, 2.0)]
     stages.append(VideoJudge(syncnet, 2.0, cropped=True))
     assert len({item_key(stage, item) for stage in stages}) == 4

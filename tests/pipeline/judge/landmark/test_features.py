@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from pipeline.faces.schemas import INSIGHTFACE106
 from pipeline.judge.landmark.features import centred, log_mel, mouth_shape, normalised
-from pipeline.judge.landmark.points import SPARSE_CHIN, face_points
+from pipeline.judge.landmark.points import face_points
 from tests.pipeline.judge.talking import mesh, opening, speech
 
 
@@ -71,26 +72,21 @@ def test_hiss_is_not_blown_up_to_the_size_of_speech() -> None:
 def test_sparse_landmarks_give_the_same_mouth() -> None:
     face = mesh(np.linspace(0, 1, 20))
     points = face_points(face)
-    rims = (points.lips[:, :20], points.lips[:, 20:])
+    lips = (points.lips[:, :20], points.lips[:, 20:])
     sparse = np.zeros((20, 106, 3))
-    for ids, places, rim in _sparse_layout(rims):
-        low = np.floor(places).astype(int)
-        share = (places - low)[None, :, None]
-        sparse[:, ids] = rim[:, low] * (1 - share) + rim[:, (low + 1) % 20] * share
+    layout = (INSIGHTFACE106.outer_lip, INSIGHTFACE106.inner_lip)
+    for contour, mesh_TPC in zip(layout, lips, strict=True):
+        positions = np.asarray(contour.positions)
+        low = np.floor(positions).astype(int)
+        share = (positions - low)[None, :, None]
+        between = mesh_TPC[:, low] * (1 - share) + mesh_TPC[:, (low + 1) % 20] * share
+        sparse[:, contour.points] = between
     sparse[:, 33:43] = points.left_eye[:, None]
     sparse[:, 87:97] = points.right_eye[:, None]
-    sparse[:, SPARSE_CHIN] = points.chin
+    sparse[:, INSIGHTFACE106.chin] = points.chin
     assert face_points(sparse).lips == pytest.approx(points.lips, abs=4)  # of 200 px
     both = np.corrcoef(centred(mouth_shape(sparse)).ravel(), centred(mouth_shape(face)).ravel())
     assert both[0, 1] > 0.98
-
-
-def _sparse_layout(rims):  # type: ignore[no-untyped-def]
-    from pipeline.judge.landmark import points
-
-    outer = (list(points.SPARSE_OUTER), np.asarray(points.SPARSE_OUTER_AT), rims[0])
-    inner = (list(points.SPARSE_INNER), np.asarray(points.SPARSE_INNER_AT), rims[1])
-    return outer, inner
 
 
 @pytest.mark.parametrize("shape", [(10, 68, 3), (468, 3), (10, 468, 2)])

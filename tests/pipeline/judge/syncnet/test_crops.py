@@ -116,7 +116,7 @@ def test_an_unknown_schema_has_no_detector_s_box() -> None:
 
 
 def test_the_detector_s_box_is_met_on_real_faces(shared) -> None:
-    from pipeline.faces.backend import box_of
+    from pipeline.faces.boxes import box_of
     from pipeline.faces.insightface import InsightFaceBackend
     from pipeline.media.frames import frames_at_25fps
 

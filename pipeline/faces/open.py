@@ -1,0 +1,39 @@
+"""Loads the face backend that params.yaml names, or the digests of its networks.
+
+A backend is imported only when it is chosen: each needs a runtime that the other does not.
+"""
+
+from collections.abc import Mapping
+
+from pipeline.faces.backend import FaceBackend
+from pipeline.params.curation import FacesParams
+
+
+def open_backend(params: FacesParams) -> FaceBackend:
+    """Load the backend that `params.backend` names.
+
+    Raises:
+        WeightsError: a model file is absent or altered.
+    """
+    if params.backend == "litert":
+        from pipeline.faces.litert import LiteRTBackend
+
+        return LiteRTBackend()
+    from pipeline.faces.insightface import InsightFaceBackend
+
+    return InsightFaceBackend(params.insightface_name, params.insightface_root)
+
+
+def weights_of(params: FacesParams) -> Mapping[str, str]:
+    """Return file name -> SHA-256 of a backend's networks without loading them.
+
+    Raises:
+        WeightsError: a model file is absent or altered.
+    """
+    if params.backend == "litert":
+        from pipeline.faces.litert import installed_weights
+
+        return installed_weights()
+    from pipeline.faces.insightface import pack_sha256
+
+    return pack_sha256(params.insightface_name, params.insightface_root)

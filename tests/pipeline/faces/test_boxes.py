@@ -1,0 +1,25 @@
+"""Geometry of face boxes."""
+
+import numpy as np
+import pytest
+
+from pipeline.faces import boxes
+
+
+def test_the_box_of_landmarks_is_their_extent() -> None:
+    points = np.array([[3.0, 9.0, -5.0], [1.0, 4.0, 0.0], [2.0, 11.0, 9.0]])
+    assert boxes.box_of(points) == (1.0, 4.0, 3.0, 11.0)
+    assert boxes.longer_side((1.0, 4.0, 3.0, 11.0)) == 7.0
+
+
+def test_iou_and_cover_of_a_box_inside_another() -> None:
+    outer, inner = (0.0, 0.0, 10.0, 10.0), (0.0, 0.0, 5.0, 5.0)
+    assert boxes.iou(outer, inner) == pytest.approx(0.25)
+    assert boxes.cover(outer, inner) == pytest.approx(1.0)
+    assert boxes.iou(outer, (20.0, 0.0, 30.0, 10.0)) == 0
+
+
+def test_boxes_show_one_face_when_they_share_more_than_half_of_the_smaller() -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    assert boxes.same_face(box, (4.0, 0.0, 24.0, 20.0))
+    assert not boxes.same_face(box, (6.0, 0.0, 26.0, 20.0))
