@@ -1,6 +1,10 @@
-"""Files that appear under their name only when whole: temporary name, then rename."""
+"""Files that appear under their name only when whole: a temporary name beside it, then a rename."""
 
+import glob
 import json
+import os
+import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -8,24 +12,57 @@ from typing import Any
 
 from pipeline.errors import StorageError
 
+ABANDONED_S = 86_400.0
+"""A temporary file untouched for so long belongs to a process that was killed."""
+MAX_STEM_BYTES = 150
+"""Bytes of the file's name in the temporary one: file systems allow 255 in all."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the name to write to; it becomes `path` when the block ends without an error.
 
+    Any number of writers may replace one file at once: each has a name of its own, and the last to
+    end wins. Bytes reach the disk before the name does.
+
     Raises:
         StorageError: the disk is full or not writable; nothing is left under either name.
     """
-    part = path.with_name(path.name + ".part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        part.replace(path)
+        with whole_file(path) as part:
+            yield part
     except OSError as error:
         raise StorageError(f"{path}: cannot be written: {error}") from error
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Do as `replacing`, and let an OSError through as it is: for copies, where reading may fail.
+
+    Raises:
+        OSError: of the block, or because the folder is full or not writable.
+    """
+    stem = path.name.encode()[:MAX_STEM_BYTES].decode(errors="ignore")
+    part = path.with_name(f"{stem}.{uuid.uuid4().hex[:12]}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(path.parent, stem)
+        yield part
+        _sync(part)
+        part.replace(path)
     finally:
         with suppress(OSError):  # as when the parent is a file: the error above says so
             part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write bytes, at once.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    with replacing(path) as part:
+        part.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,3 +82,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         StorageError: the disk is full or not writable.
     """
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
+
+
+def _remove_abandoned(folder: Path, stem: str) -> None:
+    for old in folder.glob(f"{glob.escape(stem)}.????????????.part"):
+        with suppress(OSError):  # another process was faster
+            if time.time() - old.stat().st_mtime > ABANDONED_S:
+                old.unlink()
+
+
+def _sync(part: Path) -> None:
+    with part.open("rb") as stream:
+        os.fsync(stream.fileno())

@@ -18,12 +18,13 @@ from typing import Any, Protocol
 
 import fsspec
 
+from pipeline.atomic import ABANDONED_S, whole_file
 from pipeline.digest import canonical_json, digest
 from pipeline.errors import StorageError
+from pipeline.params.environment import environment
 
 META = "meta.json"
 DEFAULT_ROOT = ".cache/items"
-ABANDONED_S = 86_400.0
 
 
 class Cache(Protocol):
@@ -176,10 +177,8 @@ class RemoteCache:
         """Fetch the file once per machine."""
         local = self.place(key, name)
         if not local.exists():
-            local.parent.mkdir(parents=True, exist_ok=True)
-            part = local.with_name(f"{name}.{uuid.uuid4().hex}.part")
-            self.fs.get_file(self._remote(key, name), str(part))
-            part.replace(local)
+            with whole_file(local) as part:
+                self.fs.get_file(self._remote(key, name), str(part))
         return local
 
     def forget(self, key: str) -> None:
@@ -203,7 +202,7 @@ class RemoteCache:
 
 def open_cache(root: str | None = None) -> Cache:
     """Open the cache at `root`, else at $LIPFORGE_CACHE, else at .cache/items."""
-    where = root or os.environ.get("LIPFORGE_CACHE") or DEFAULT_ROOT
+    where = root or environment().cache or DEFAULT_ROOT
     return RemoteCache(where) if "://" in where else LocalCache(Path(where))
 
 

@@ -20,10 +20,10 @@ from pipeline.errors import (
     DISK_ERRORS,
     LipforgeError,
     ManifestError,
-    ParamsError,
     TooManyFailuresError,
 )
 from pipeline.params.curation import Params
+from pipeline.params.environment import environment
 
 DATA = Path("data")
 """Where every stage writes its table: `data/<stage>/<table>.parquet`."""
@@ -31,11 +31,8 @@ DATA = Path("data")
 
 def runner_from_environment() -> Runner:
     """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
-    name = os.environ.get("LIPFORGE_RUNNER", "ray")
-    if name == "serial":
+    if environment().runner == "serial":
         return SerialRunner()
-    if name != "ray":
-        raise ParamsError(f"LIPFORGE_RUNNER={name}: must be `ray` or `serial`")
     from pipeline.engine.ray_runner import RayRunner  # starting Ray costs seconds: only when wanted
 
     return RayRunner()
@@ -148,7 +145,7 @@ def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
 
 
 def _look_up(work: Sequence[Work], cache: Cache) -> tuple[list[Outcome], list[Work]]:
-    retry = os.environ.get("LIPFORGE_RETRY_QUARANTINED") == "1"
+    retry = environment().retry_quarantined
     found, missing = [], []
     for one in work:
         stored = cache.lookup(one.key)

@@ -9,11 +9,12 @@ import ray
 from ray.exceptions import RayError
 
 from pipeline.errors import ClusterError, ParamsError
-from pipeline.params.environment import count_from_environment
+from pipeline.params.environment import environment, forwarded
 
 NOT_SHIPPED = (
     *(
         ".venv",
+        ".venv-latest",
         ".git",
         ".dvc",
         ".cache/items",
@@ -39,7 +40,7 @@ def connect() -> None:
         return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    address = os.environ.get("LIPFORGE_RAY_ADDRESS")
+    address = environment().ray_address
     options = _cluster_options(address) if address else _local_options()
     try:
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
@@ -48,19 +49,10 @@ def connect() -> None:
         raise ClusterError(f"{where}: cannot be reached or started: {error}") from error
 
 
-def workers_from_environment() -> int | None:
-    """Return LIPFORGE_WORKERS, or None where it is not set.
-
-    Raises:
-        ParamsError: it is no whole number of at least 1.
-    """
-    return count_from_environment("LIPFORGE_WORKERS")
-
-
 def _local_options() -> dict[str, Any]:
     return {
         "address": "local",  # not a cluster that happens to run on this machine
-        "num_cpus": workers_from_environment() or os.cpu_count() or 1,
+        "num_cpus": environment().workers or os.cpu_count() or 1,
         "include_dashboard": False,
         "object_store_memory": 128 * 2**20,
     }
@@ -72,15 +64,13 @@ def _cluster_options(address: str) -> dict[str, Any]:
     Raises:
         ParamsError: LIPFORGE_CACHE is not set.
     """
-    if not os.environ.get("LIPFORGE_CACHE"):
+    if not environment().cache:
         fix = "set it to a folder that all workers mount, or to a URL such as s3://bucket/lipforge"
         raise ParamsError(f"LIPFORGE_RAY_ADDRESS needs LIPFORGE_CACHE: {fix}")
     os.environ["RAY_RUNTIME_ENV_IGNORE_GITIGNORE"] = "1"  # .cache/weights is ignored by git
-    names = ("LIPFORGE_CACHE", "LIPFORGE_GPU")
-    forward = {name: os.environ[name] for name in names if name in os.environ}
     project = {
         "working_dir": str(Path.cwd()),
         "excludes": list(NOT_SHIPPED),
-        "env_vars": {**forward, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
+        "env_vars": {**forwarded("cache", "gpu"), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
     }
     return {"address": address, "runtime_env": project}

@@ -24,10 +24,11 @@ from ray.exceptions import (
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.ray_connection import connect, workers_from_environment
+from pipeline.engine.ray_connection import connect
 from pipeline.engine.runner import perform
 from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, LipforgeError
+from pipeline.params.environment import environment
 
 MAX_CRASHES = 2
 """An item that killed its worker this often is quarantined."""
@@ -86,7 +87,7 @@ class RayRunner:
     def _capacity(self, stage: Stage[Any, Any]) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         seats = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
-        return min(seats, workers_from_environment() or seats)
+        return min(seats, environment().workers or seats)
 
 
 class _Dispatch:

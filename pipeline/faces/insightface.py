@@ -37,6 +37,7 @@ from pipeline.faces.backend import (
 )
 from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.schemas import INSIGHTFACE106
+from pipeline.params.environment import environment
 
 MIN_DETECTION_SCORE = 0.5
 DETECT_PX = (640, 640)
@@ -186,7 +187,7 @@ def _providers() -> tuple[list[str], list[dict[str, str]]]:
     CUDA_VISIBLE_DEVICES (Ray sets it per worker) is obeyed by CUDA itself: index 0 is then the
     first device of that list.
     """
-    wanted = os.environ.get("LIPFORGE_GPU", "0")
+    wanted = environment().gpu
     hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "all") in {"", "-1"}
     cuda = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
     if wanted == "cpu" or hidden or not cuda:

@@ -3,7 +3,6 @@
 Decided once, in the driver, before any work: every row of a run has the same judge.
 """
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import judge as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
+from pipeline.params.environment import environment
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
@@ -129,7 +129,7 @@ def torch_device() -> str:
     """
     import torch
 
-    wanted = os.environ.get("LIPFORGE_GPU", "0")
+    wanted = environment().gpu
     if wanted == "cpu" or not torch.cuda.is_available():
         return "cpu"
     return f"cuda:{wanted}"

@@ -1,19 +1,105 @@
-"""Settings that change no result: read from environment variables."""
+"""Every environment variable of ours, as one settings class. None of them changes a result.
 
-import os
+`environment()` reads them when it is called. docs/running.md explains them; a test holds that
+table against this class.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.errors import ParamsError
 
+PREFIX = "LIPFORGE_"
+LOGS = ("tensorboard", "dvclive")
+SPEED = ("channels_last", "compile")
 
-def count_from_environment(name: str) -> int | None:
-    """Return a variable as a number, or None where it is not set.
+
+def _count(text: object) -> object:
+    if isinstance(text, str) and not (text.isdecimal() and int(text) >= 1):
+        raise ValueError(f"={text}: must be a whole number of at least 1")
+    return text
+
+
+def _runner(text: object) -> object:
+    if text not in ("ray", "serial"):
+        raise ValueError(f"={text}: must be `ray` or `serial`")
+    return text
+
+
+def _names_of(known: tuple[str, ...]) -> BeforeValidator:
+    def split(text: object) -> object:
+        names = [name for name in str(text).split(",") if name]
+        if wrong := sorted(set(names) - set(known)):
+            raise ValueError(f": {wrong[0]!r}: must be of {', '.join(known)}")
+        return names
+
+    return BeforeValidator(split)
+
+
+Count = Annotated[int, BeforeValidator(_count)]
+
+
+class Environment(BaseSettings):
+    """The variables, without their prefix `LIPFORGE_`; one that is empty counts as not set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        validate_default=False,
+        extra="ignore",
+        frozen=True,
+    )
+
+    ray_address: str = ""
+    """The Ray cluster; empty: this machine."""
+    cache: str = ""
+    """Folder or URL of the item cache; empty: `.cache/items`."""
+    workers: Count | None = None
+    """Most workers at a time; None: all CPUs."""
+    runner: Annotated[Literal["ray", "serial"], BeforeValidator(_runner)] = "ray"
+    retry_quarantined: Annotated[bool, BeforeValidator(lambda text: text == "1")] = False
+    """`1`: process quarantined items again."""
+    weights: Path | None = None
+    """Folder of the fetched model files; None: `.cache/weights`."""
+    gpu: str = "0"
+    """CUDA index, or `cpu`."""
+    training: Path | None = None
+    """Folder of checkpoints and logs; None: `.cache/training`."""
+    train_processes: Count | None = None
+    """Processes that train together; None: one per GPU."""
+    train_logs: Annotated[tuple[str, ...], NoDecode, _names_of(LOGS)] = ()
+    train_speed: Annotated[tuple[str, ...], NoDecode, _names_of(SPEED)] = ()
+    loader_workers: Count | None = None
+    """Threads that decode ahead in each training process; None: one thread reads ahead."""
+
+
+def environment() -> Environment:
+    """Read the variables.
 
     Raises:
-        ParamsError: it is no whole number of at least 1.
+        ParamsError: one of them has an impossible value; says which and what is possible.
     """
-    text = os.environ.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ParamsError(f"{name}={text}: must be a whole number of at least 1")
-    return int(text)
+    try:
+        return Environment()
+    except ValidationError as error:
+        first = error.errors()[0]
+        text = first["msg"].removeprefix("Value error, ")
+        raise ParamsError(f"{variable(str(first['loc'][0]))}{text}") from error
+
+
+def variable(field: str) -> str:
+    """Return the name of a field's variable."""
+    return f"{PREFIX}{field.upper()}"
+
+
+def forwarded(*fields: str) -> dict[str, str]:
+    """Return the variables of these fields that are set, for processes on other machines."""
+    found = environment()
+    return {variable(name): str(getattr(found, name)) for name in fields if _is_set(found, name)}
+
+
+def _is_set(found: Environment, field: str) -> bool:
+    return field in found.model_fields_set

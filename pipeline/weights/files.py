@@ -13,7 +13,6 @@ import hashlib
 import http.client
 import importlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from pipeline.atomic import write_bytes
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError, WeightsUnavailableError
-from pipeline.weights.first_use import check_or_trust, trusted_sha256, write_whole
+from pipeline.params.environment import environment
+from pipeline.weights.first_use import check_or_trust, trusted_sha256
 
 LOCK = Path(__file__).with_name("weights.lock.json")
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ class Wheel:
 
 def weights_dir() -> Path:
     """Return the folder of fetched files: $LIPFORGE_WEIGHTS, else `.cache/weights`."""
-    return Path(os.environ.get("LIPFORGE_WEIGHTS") or ROOT / ".cache" / "weights")
+    return environment().weights or ROOT / ".cache" / "weights"
 
 
 def list_weights() -> list[Weight]:
@@ -205,7 +206,7 @@ def _trust(entry: Weight) -> None:
         return
     content = _http_get(entry)
     _pin(entry, content, entry.location)
-    write_whole(path, content)
+    write_bytes(path, content)
 
 
 def _pin(entry: Weight, content: bytes, where: str) -> None:
@@ -284,4 +285,4 @@ def _check(name: str, content: bytes, sha256: str) -> None:
 
 def _store(entry: Weight, content: bytes) -> None:
     _check(entry.name, content, entry.sha256)
-    write_whole(_place(entry), content)
+    write_bytes(_place(entry), content)

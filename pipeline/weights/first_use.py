@@ -6,13 +6,12 @@ are used on every machine, and a change at the official home is noticed.
 """
 
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.errors import StorageError, WeightsError
+from pipeline.atomic import write_bytes
+from pipeline.errors import WeightsError
 
 TRUSTED = Path(__file__).resolve().parents[2] / "trusted.lock.json"
 
@@ -45,29 +44,11 @@ def check_or_trust(name: str, sha256: str, where: str) -> None:
             f"or stored; delete the file if it is damaged, or accept the new bytes on purpose by "
             f"removing {name!r} from {TRUSTED}; then run `lipforge weights fetch {name}`"
         )
-    write_whole(TRUSTED, _text({**_record(), name: sha256}))
+    write_bytes(TRUSTED, _text({**_record(), name: sha256}))
     sys.stderr.write(
         f"{name}: trusted at first use, SHA-256 {sha256}, from {where}\n"
         f"{name}: recorded in {TRUSTED}; commit that file; other bytes will be refused\n"
     )
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that appears only when whole, whoever else writes it at the same time.
-
-    Raises:
-        StorageError: the folder is full or not writable.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".part-", delete=False) as part:
-            part.write(content)
-            part.flush()
-            os.fsync(part.fileno())
-        Path(part.name).chmod(0o644)
-        Path(part.name).replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error}") from error
 
 
 def _record() -> Mapping[str, str]:

@@ -1,8 +1,10 @@
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from pipeline.atomic import replacing, write_text
+from pipeline.atomic import replacing, whole_file, write_bytes, write_text
 from pipeline.errors import StorageError
 
 
@@ -25,3 +27,48 @@ def test_a_folder_that_is_a_file_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(StorageError, match="cannot be written"):
         write_text(tmp_path / "file" / "a.txt", "y")
+
+
+def test_two_writers_of_one_file_do_not_disturb_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with replacing(path) as one, replacing(path) as two:
+        assert one != two
+        one.write_text("one", encoding="utf-8")
+        two.write_text("two, longer", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "one"  # the last to end
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_many_threads_that_write_one_file_leave_one_whole_content(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    contents = [f"{number}" * 10_000 for number in range(8)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda text: write_text(path, text), contents))
+    assert path.read_text(encoding="utf-8") in contents
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_writer_left_goes_a_day_later(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.txt", tmp_path / "b.txt"
+    old, young, foreign = (
+        folder.with_name(f"{folder.name}.{token * 12}.part")
+        for folder, token in ((path, "0"), (path, "1"), (other, "2"))
+    )
+    for part in (old, young, foreign):
+        part.write_text("half", encoding="utf-8")
+    for part in (old, foreign):
+        os.utime(part, (0, 0))
+    write_text(path, "whole")
+    assert sorted(tmp_path.iterdir()) == [path, young, foreign]
+
+
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 127)
+    write_bytes(path, b"x")
+    assert path.read_bytes() == b"x"
+
+
+def test_a_copy_that_cannot_be_read_keeps_its_own_error(tmp_path: Path) -> None:
+    with pytest.raises(ConnectionResetError), whole_file(tmp_path / "a"):
+        raise ConnectionResetError
+    assert list(tmp_path.iterdir()) == []

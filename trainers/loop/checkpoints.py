@@ -5,7 +5,6 @@ folder. A file holds tensors, numbers and text only (`torch.load(weights_only=Tr
 """
 
 import logging
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from pipeline.atomic import replacing
 from pipeline.digest import digest
 from pipeline.errors import CheckpointError
+from pipeline.params.environment import environment
 
 KEPT = 2
 FORMAT = 1
@@ -32,7 +32,7 @@ def training_folder(stage: str, facts: Mapping[str, Any]) -> Path:
     Args:
         facts: all that decides the weights, as plain JSON: params, hash of the data, version.
     """
-    root = Path(os.environ.get("LIPFORGE_TRAINING", ".cache/training"))
+    root = environment().training or Path(".cache/training")
     return (root / stage / digest(dict(facts))[:16]).absolute()
 
 
@@ -89,8 +89,6 @@ def _steps(folder: Path) -> list[Path]:
 def _write(path: Path, content: Mapping[str, Any]) -> None:
     with replacing(path) as part, part.open("wb") as stream:
         torch.save(dict(content), stream)
-        stream.flush()
-        os.fsync(stream.fileno())  # the name must not reach the disk before the bytes
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,20 +3,15 @@
 None of it changes a weight: see docs/running.md.
 """
 
-import os
 from pathlib import Path
 
 import torch
 
 from pipeline.engine.command import DATA
-from pipeline.errors import ParamsError
-from pipeline.params.environment import count_from_environment
+from pipeline.params.environment import environment
 from trainers.data.index import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.loop.fit import RunOptions
-
-LOGS = ("tensorboard", "dvclive")
-SPEED = ("channels_last", "compile")
 
 
 def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
@@ -29,8 +24,9 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
     Raises:
         ParamsError: another name.
     """
-    folders = {name: folder / name for name in _named("LIPFORGE_TRAIN_LOGS", LOGS)}
-    speed = _named("LIPFORGE_TRAIN_SPEED", SPEED)
+    wanted = environment()
+    folders = {name: folder / name for name in wanted.train_logs}
+    speed = wanted.train_speed
     return RunOptions(
         stop_file=stop_file,
         tensorboard=folders.get("tensorboard"),
@@ -49,20 +45,13 @@ def fix_cpu_threads(device: torch.device, threads: int) -> None:
         torch.set_num_threads(threads)
 
 
-def _named(variable: str, known: tuple[str, ...]) -> list[str]:
-    wanted = [name for name in os.environ.get(variable, "").split(",") if name]
-    if wrong := sorted(set(wanted) - set(known)):
-        raise ParamsError(f"{variable}: {wrong[0]!r}: must be of {', '.join(known)}")
-    return wanted
-
-
 def loader_workers() -> int:
     """Return LIPFORGE_LOADER_WORKERS: threads that decode ahead per process; 0 if not set.
 
     Raises:
         ParamsError: it is no whole number of at least 1.
     """
-    return count_from_environment("LIPFORGE_LOADER_WORKERS") or 0
+    return environment().loader_workers or 0
 
 
 def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:

@@ -21,7 +21,7 @@ import torch
 
 from pipeline.atomic import write_json, write_text
 from pipeline.errors import ClusterError, LipforgeError, ParamsError, StorageError
-from pipeline.params.environment import count_from_environment
+from pipeline.params.environment import environment
 from trainers.errors import ShardReadError
 from trainers.processes.stop import StopRequest, TrainingStopped
 from trainers.processes.world import World, joined
@@ -49,24 +49,15 @@ def launch(train: Train, config: Mapping[str, Any], folder: Path) -> Any:
         LipforgeError: what `train` raised.
     """
     by_torchrun = "RANK" in os.environ and "WORLD_SIZE" in os.environ
-    address = os.environ.get("LIPFORGE_RAY_ADDRESS")
-    processes = processes_from_environment()
+    settings = environment()
+    address, processes = settings.ray_address, settings.train_processes
     if by_torchrun or (not address and (processes or torch.cuda.device_count()) <= 1):
         with joined() as world:
             return train(config, world, None)
-    if address and not os.environ.get("LIPFORGE_TRAINING"):
+    if address and settings.training is None:
         fix = "set it to a folder that all workers mount"
         raise ParamsError(f"LIPFORGE_RAY_ADDRESS needs LIPFORGE_TRAINING: {fix}")
     return _by_ray(train, config, folder.absolute(), processes)
-
-
-def processes_from_environment() -> int | None:
-    """Return LIPFORGE_TRAIN_PROCESSES, or None where it is not set.
-
-    Raises:
-        ParamsError: it is no whole number of at least 1.
-    """
-    return count_from_environment("LIPFORGE_TRAIN_PROCESSES")
 
 
 def _by_ray(train: Train, config: Mapping[str, Any], folder: Path, processes: int | None) -> Any:

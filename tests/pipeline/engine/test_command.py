@@ -11,11 +11,12 @@ import pytest
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.command import check_failures, counts, execute, item_key, run_stage
 from pipeline.engine.manifest import write_table
-from pipeline.engine.ray_connection import connect, workers_from_environment
+from pipeline.engine.ray_connection import connect
 from pipeline.engine.ray_runner import RayRunner
 from pipeline.engine.runner import SerialRunner
 from pipeline.errors import ManifestError, ParamsError, StorageError, TooManyFailuresError
 from pipeline.params.curation import Params
+from pipeline.params.environment import environment
 from tests.conftest import ROOT
 from tests.doubles import BadWeights, Deadly, Half, Halve, NeedsArtifact, Unreadable
 
@@ -145,7 +146,7 @@ def test_a_file_that_is_gone_from_the_cache_stops_the_run_and_blames_no_item(cac
 def test_an_impossible_number_of_workers_is_refused(cache, monkeypatch, number):
     monkeypatch.setenv("LIPFORGE_WORKERS", number)
     with pytest.raises(ParamsError, match="whole number of at least 1"):
-        workers_from_environment()
+        environment()
 
 
 def test_a_cluster_without_a_shared_cache_is_refused(monkeypatch):

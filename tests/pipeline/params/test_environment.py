@@ -1,0 +1,77 @@
+import re
+
+import pytest
+
+from pipeline.errors import ParamsError
+from pipeline.params.environment import Environment, environment, forwarded, variable
+from tests.conftest import ROOT
+from tests.source_tree import modules
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch):
+    for field in Environment.model_fields:
+        monkeypatch.delenv(variable(field), raising=False)
+
+
+def test_the_page_about_running_lists_exactly_these_variables():
+    page = (ROOT / "docs" / "running.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(LIPFORGE_\w+)` \|", page, re.MULTILINE)
+    assert sorted(rows) == sorted(variable(field) for field in Environment.model_fields)
+    assert len(rows) == len(set(rows))
+
+
+def test_no_other_module_reads_a_variable_of_ours():
+    for path in modules().values():
+        if path.as_posix() != "pipeline/params/environment.py":
+            text = (ROOT / path).read_text(encoding="utf-8")
+            assert not re.search(r"(environ|getenv)[^\n]*LIPFORGE_", text), path
+
+
+def test_nothing_set_is_one_machine_with_ray_and_the_folders_of_the_project():
+    found = environment()
+    assert (found.runner, found.ray_address, found.cache, found.gpu) == ("ray", "", "", "0")
+    assert (found.workers, found.weights, found.training) == (None, None, None)
+    assert found.retry_quarantined is False
+
+
+def test_values_are_read_when_asked_and_empty_counts_as_not_set(monkeypatch):
+    monkeypatch.setenv("LIPFORGE_WORKERS", "3")
+    monkeypatch.setenv("LIPFORGE_TRAIN_LOGS", "dvclive,tensorboard")
+    assert (environment().workers, environment().train_logs) == (3, ("dvclive", "tensorboard"))
+    monkeypatch.setenv("LIPFORGE_WORKERS", "")
+    assert environment().workers is None
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("1", True), ("0", False), ("yes", False)])
+def test_only_1_retries_what_is_quarantined(monkeypatch, text, wanted):
+    monkeypatch.setenv("LIPFORGE_RETRY_QUARANTINED", text)
+    assert environment().retry_quarantined is wanted
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("WORKERS", "0", "LIPFORGE_WORKERS=0: must be a whole number of at least 1"),
+        ("TRAIN_PROCESSES", "1.5", "LIPFORGE_TRAIN_PROCESSES=1.5: must be a whole number"),
+        ("LOADER_WORKERS", "٣x", "LIPFORGE_LOADER_WORKERS=٣x: must be a whole number"),
+        ("RUNNER", "slurm", "LIPFORGE_RUNNER=slurm: must be `ray` or `serial`"),
+        ("TRAIN_LOGS", "wandb", "LIPFORGE_TRAIN_LOGS: 'wandb': must be of tensorboard, dvclive"),
+    ],
+)
+def test_an_impossible_value_names_the_variable_and_what_is_possible(
+    monkeypatch, name, text, message
+):
+    monkeypatch.setenv(f"LIPFORGE_{name}", text)
+    with pytest.raises(ParamsError, match=re.escape(message)):
+        environment()
+
+
+def test_workers_on_other_machines_get_only_what_is_set(monkeypatch):
+    assert forwarded("cache", "gpu") == {}
+    monkeypatch.setenv("LIPFORGE_GPU", "cpu")
+    monkeypatch.setenv("LIPFORGE_CACHE", "s3://bucket/lipforge")
+    assert forwarded("cache", "gpu") == {
+        "LIPFORGE_CACHE": "s3://bucket/lipforge",
+        "LIPFORGE_GPU": "cpu",
+    }
