@@ -18,7 +18,8 @@ import av
 import yaml
 
 from pipeline.engine.manifest import read_table
-from pipeline.tables.funnel import funnel, table_path
+from pipeline.tables.funnel import funnel
+from pipeline.tables.run_tables import RunTables, table_path
 
 ROOT = Path(__file__).parents[1]
 STAGES = ("ingest", "scenes", "faces", "sync", "quality", "select", "shards", "report")
@@ -67,7 +68,7 @@ def run_line(source: Path, folder: Path) -> None:
     before = spent_s()
     bare_decode([source / row["uri"] for row in rows])
     decode = spent_s() - before
-    kept = funnel(folder / "data")["stages"][-1]["seconds_kept"]
+    kept = funnel(RunTables(folder / "data"))["stages"][-1]["seconds_kept"]
     print(f"{seconds:.0f} s of video in {len(rows)} files, {kept:.0f} s in the shards")
     print(f"line {total / seconds:.3f}, bare decode {decode / seconds:.3f} CPU-s per video second")
     print(f"ratio line / bare decode {total / decode:.1f}")

@@ -20,8 +20,9 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_table
 from pipeline.errors import ManifestError, TruthError, WeightsError
 from pipeline.params.curation import load_params
-from pipeline.tables.funnel import TABLES, funnel, table_path
+from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
+from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from pipeline.weights import files as weight_files
 
 DEMO = Path("data/demo")
@@ -134,7 +135,7 @@ def judge(
 @app.command()
 def status() -> None:
     """Print what became of every input, stage by stage."""
-    content = funnel(DATA)
+    content = funnel(RunTables(DATA))
     if not content["stages"]:
         raise ManifestError("no tables yet: run `dvc repro`")
     table = Table(title=f"{content['sources']} inputs")

@@ -13,8 +13,8 @@ from pipeline.errors import NotMediaError, UnreadableError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
 from pipeline.sources import Source, fingerprint, list_sources, local_copy
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Video
+from pipeline.tables.run_tables import table_path
 
 TABLE = table_path(DATA, "ingest")
 VIDEO_SUFFIXES = {

@@ -9,10 +9,11 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.judge.landmark.judge import load_calibration
 from pipeline.params.curation import Params, load_params
-from pipeline.report.clips import join_clips, read_tables
+from pipeline.report.film_strips import OpenArtifact
 from pipeline.report.page import Inputs, render
-from pipeline.report.strips import OpenArtifact
+from pipeline.report.reported_clips import reported_clips
 from pipeline.tables.funnel import funnel
+from pipeline.tables.run_tables import RunTables
 
 REPORTS = Path("reports")
 PAGE = "report.html"
@@ -27,17 +28,17 @@ def build_report(
 ) -> Path:
     """Write `report.html` below `reports` from the tables below `data` and return its path.
 
-    `measured` is what thresholds of the landmark judge cost. Stages that have not run are left
-    out. Same tables, params and clips: same bytes.
+    `measured`: precision and recall of the landmark judge over its threshold. Stages that have not
+    run are left out. Same tables, params and clips: same bytes.
 
     Raises:
         StorageError: the page cannot be written.
     """
-    tables = read_tables(data)
+    tables = RunTables(data)
     inputs = Inputs(
         tables=tables,
-        clips=join_clips(tables),
-        funnel=funnel(data),
+        clips=reported_clips(tables),
+        funnel=funnel(tables),
         params=params,
         open_artifact=open_artifact or open_cache().artifact_path,
         measured=measured,

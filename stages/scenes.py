@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.media.shots import find_shots
 from pipeline.params.curation import ScenesParams, load_params
 from pipeline.sources import local_copy, locations
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Scene, Video
+from pipeline.tables.run_tables import RunTables, table_path
 
 TABLE = table_path(DATA, "scenes")
 
@@ -69,7 +68,7 @@ class Scenes(Stage[VideoFile, Scene]):
 def main() -> None:
     """`python -m stages.scenes`, called by dvc.yaml."""
     params = load_params()
-    videos = read_rows(table_path(DATA, "ingest"), Video)
+    videos = RunTables(DATA).rows("ingest", Video)
     where = locations(params.ingest.source, [video.uri for video in videos])
     items = [VideoFile(video, where[video.uri]) for video in videos]
     execute(Scenes(params.scenes), items, TABLE, Scene, params)

@@ -7,27 +7,22 @@ from pathlib import Path
 
 from pipeline.atomic import write_json, write_text
 from pipeline.engine.command import DATA, run_main
-from pipeline.engine.manifest import read_rows, write_table
+from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.confidence import confidence_value
 from pipeline.selection.rules import Candidate, decide, split_of
-from pipeline.tables.funnel import funnel, table_path
-from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
+from pipeline.tables.funnel import funnel
+from pipeline.tables.rows import Selected, SyncScore
+from pipeline.tables.run_tables import RunTables, measured_clips, table_path
 
 REPORTS = Path("reports")
 UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "quality", "select")
 
 
-def candidates(data: Path) -> list[Candidate]:
-    """Join the tables: one candidate per clip, whether or not it was scored."""
-    videos = {one.video_id: one for one in read_rows(table_path(data, "ingest"), Video)}
-    sync = {one.clip_id: one for one in read_rows(table_path(data, "sync"), SyncScore)}
-    quality = {one.clip_id: one for one in read_rows(table_path(data, "quality"), Quality)}
-    return [
-        Candidate(videos[c.video_id], c, sync.get(c.clip_id), quality.get(c.clip_id))
-        for c in read_rows(table_path(data, "faces"), Clip)
-    ]
+def candidates(tables: RunTables) -> list[Candidate]:
+    """Return one candidate per clip, whether or not it was scored."""
+    return [Candidate(one.video, one.clip, one.sync, one.quality) for one in measured_clips(tables)]
 
 
 def outcome(one: Candidate, params: SelectParams) -> Outcome:
@@ -77,11 +72,12 @@ def _of_judge(judge: str, scores: Sequence[tuple[SyncScore, bool]]) -> list[tupl
 
 def select(data: Path, reports: Path, params: SelectParams) -> None:
     """Write data/select/select.parquet, reports/funnel.json and the histograms."""
-    judged = decide(candidates(data), params)
+    tables = RunTables(data)
+    judged = decide(candidates(tables), params)
     outcomes = [outcome(one, params) for one in judged]
     write_table(table_path(data, "select"), outcomes, Selected)
     write_plots(judged, reports)
-    write_json(reports / "funnel.json", funnel(data, UP_TO_HERE))
+    write_json(reports / "funnel.json", funnel(tables, UP_TO_HERE))
 
 
 def main() -> None:

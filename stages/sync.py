@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.manifest import read_rows
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError
 from pipeline.faces.schemas import SCHEMAS
@@ -24,15 +23,15 @@ from pipeline.media.excerpt import frames_between
 from pipeline.params.curation import load_params
 from pipeline.sources import local_copy, locations
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import FPS, Clip, SyncScore, Video
+from pipeline.tables.run_tables import RunTables, table_path
 
 TABLE = table_path(DATA, "sync")
 
 
 @dataclass(frozen=True, slots=True)
 class ClipToJudge:
-    """A clip and, for a judge that looks at pictures, the video it was cut from."""
+    """A clip and, for a judge that reads pictures, the video it was taken from."""
 
     files: ClipFiles
     video: Video | None = None
@@ -43,8 +42,8 @@ class ClipToJudge:
 class Sync(Stage[ClipToJudge, SyncScore]):
     """Scores every clip with one judge.
 
-    `landmark` reads what `faces` stored. `syncnet` decodes the clip's stretch of the video once
-    more, because SyncNet's crop shows more of the face than the clip does.
+    `landmark` reads the stored landmarks. `syncnet` decodes the clip's frames of the video again,
+    because SyncNet's crop shows more of the face than the clip does.
     """
 
     name: ClassVar[str] = "sync"
@@ -115,7 +114,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
         return [_row(clip.clip_id, self.choice, result)]
 
     def _score_pictures(self, item: ClipToJudge, audio: NDArray[np.float32]) -> JudgeResult:
-        assert item.video is not None, "main() names the video where the judge needs it"
+        assert item.video is not None, "clips_to_judge() adds the video where the judge needs it"
         clip = item.files.clip
         arrays = read_arrays(item.files.landmarks, ("boxes",))
         boxes = detector_boxes(arrays["boxes"], clip.landmark_schema)
@@ -133,13 +132,15 @@ def _row(clip_id: str, choice: Choice, result: JudgeResult) -> SyncScore:
     )
 
 
-def clips_to_judge(choice: Choice, data: Path, cache: Cache, source: str) -> list[ClipToJudge]:
-    """List the clips; only a judge that looks at pictures is told where their videos are."""
-    files = [ClipFiles.of(clip, cache) for clip in read_rows(table_path(data, "faces"), Clip)]
+def clips_to_judge(
+    choice: Choice, tables: RunTables, cache: Cache, source: str
+) -> list[ClipToJudge]:
+    """List the clips; only a judge that reads pictures gets the location of their videos."""
+    files = [ClipFiles.of(clip, cache) for clip in tables.rows("faces", Clip)]
     without = [replace(one, video=None) for one in files]  # the aligned picture is not read
     if choice.judge == "landmark":
         return [ClipToJudge(one) for one in without]
-    videos = {one.video_id: one for one in read_rows(table_path(data, "ingest"), Video)}
+    videos = {one.video_id: one for one in tables.rows("ingest", Video)}
     needed = [videos[video_id] for video_id in sorted({one.clip.video_id for one in files})]
     where = locations(source, [video.uri for video in needed])
     return [
@@ -152,7 +153,7 @@ def main() -> None:
     """`python -m stages.sync`, called by dvc.yaml."""
     params = load_params()
     choice = choose(params.sync)
-    items = clips_to_judge(choice, DATA, open_cache(), params.ingest.source)
+    items = clips_to_judge(choice, RunTables(DATA), open_cache(), params.ingest.source)
     execute(Sync(choice), items, TABLE, SyncScore, params)
 
 

@@ -12,7 +12,8 @@ import pytest
 from pipeline.digest import file_sha256
 from pipeline.engine.manifest import read_table
 from pipeline.shards.tar import read_shards
-from pipeline.tables.funnel import TABLES, funnel, table_path
+from pipeline.tables.funnel import funnel
+from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
@@ -105,7 +106,7 @@ def first_run(videos, tmp_path_factory) -> Workspace:
 
 
 def test_every_input_is_kept_rejected_or_failed_and_the_counts_add_up(first_run):
-    content = funnel(first_run.folder / "data")
+    content = funnel(RunTables(first_run.folder / "data"))
     assert content["sources"] == 6
     for stage in content["stages"]:
         endings = [stage[name] for name in ("kept", "rejected", "failed", "quarantined")]
@@ -151,7 +152,7 @@ def test_a_second_repro_computes_nothing_and_a_new_threshold_decodes_nothing(fir
     assert {k: v for k, v in after.items() if k != "shards"} == {
         k: v for k, v in before.items() if k != "shards"
     }
-    assert funnel(first_run.folder / "data")["stages"][5]["kept"] == 0
+    assert funnel(RunTables(first_run.folder / "data"))["stages"][5]["kept"] == 0
     first_run.set_params({"min_face_px: 5000": "min_face_px: 64"})
     first_run.run("dvc", "repro", *CURATION)
     assert first_run.hashes() == tables

@@ -10,12 +10,11 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.demo.matching import Match, Row, Tables, match_clips
+from pipeline.demo.matching import Match, match_clips
 from pipeline.demo.truth import FileTruth, read_truth
 from pipeline.engine.cache import Cache, open_cache
-from pipeline.engine.manifest import read_table
-from pipeline.tables.funnel import table_path
-from pipeline.tables.rows import FPS
+from pipeline.tables.rows import FPS, Video
+from pipeline.tables.run_tables import Record, RunTables
 
 CUT_TOLERANCE_FRAMES = 1
 OFFSET_TOLERANCE_FRAMES = 1
@@ -41,9 +40,8 @@ def compare(truth: Path, data: Path, cache: Cache | None = None) -> dict[str, An
         ManifestError: no truth, or no table of `ingest`.
     """
     files = {one.uri: one for one in read_truth(truth)}
-    read_table(table_path(data, "ingest"))  # says so if nothing ran yet
-    tables = Tables.read(data)
-    uris = {row["video_id"]: row["item_id"] for row in tables.kept("ingest")}
+    tables = RunTables(data)
+    uris = {one.video_id: one.uri for one in tables.rows("ingest", Video)}
     known = {video_id: uri for video_id, uri in uris.items() if uri in files}
     matches = match_clips(tables, known, files, cache or open_cache())
     wrong: list[str] = []
@@ -60,7 +58,7 @@ def compare(truth: Path, data: Path, cache: Cache | None = None) -> dict[str, An
 
 
 def _cuts(
-    tables: Tables, known: Mapping[str, str], files: Mapping[str, FileTruth], wrong: list[str]
+    tables: RunTables, known: Mapping[str, str], files: Mapping[str, FileTruth], wrong: list[str]
 ) -> dict[str, Any]:
     found: dict[str, list[int]] = {uri: [] for uri in known.values()}
     for row in tables.kept("scenes"):
@@ -110,7 +108,7 @@ def _faces(
 
 
 def _kept(
-    tables: Tables,
+    tables: RunTables,
     matches: Sequence[Match],
     known: Mapping[str, str],
     files: Mapping[str, FileTruth],
@@ -118,8 +116,8 @@ def _kept(
 ) -> dict[str, Any]:
     """Kept means: a sample in a shard. Recall counts true faces, precision counts clips."""
     samples = {row["clip_id"] for row in tables.kept("shards")}
-    ends = tables.by_clip("shards") | {
-        clip_id: row for clip_id, row in tables.by_clip("select").items() if row["reason"]
+    ends = _by_clip(tables, "shards") | {
+        clip_id: row for clip_id, row in _by_clip(tables, "select").items() if row["reason"]
     }
     wanted = {(u, f) for u in known.values() for f in files[u].faces if f.should_be_kept}
     reached, right = set(), 0
@@ -144,9 +142,9 @@ def _kept(
     }
 
 
-def _offsets(tables: Tables, matches: Sequence[Match], wrong: list[str]) -> dict[str, Any]:
+def _offsets(tables: RunTables, matches: Sequence[Match], wrong: list[str]) -> dict[str, Any]:
     """Errors of the judge on every clip of a face that should be kept, selected or not."""
-    scores = tables.by_clip("sync")
+    scores = _by_clip(tables, "sync")
     errors = []
     for one in matches:
         score = scores.get(one.clip["clip_id"])
@@ -165,13 +163,13 @@ def _offsets(tables: Tables, matches: Sequence[Match], wrong: list[str]) -> dict
     }
 
 
-def _speakers(tables: Tables, matches: Sequence[Match], wrong: list[str]) -> dict[str, Any]:
+def _speakers(tables: RunTables, matches: Sequence[Match], wrong: list[str]) -> dict[str, Any]:
     """Tell, for every shot in which faces share one sound, whether `select` found who speaks.
 
     Right is: every clip of the others is rejected for `not_speaking`, none of the speaker's is.
     Shots of which only one face gave a clip do not count: there was nothing to tell apart.
     """
-    decided = tables.by_clip("select")
+    decided = _by_clip(tables, "select")
     shots: dict[tuple[str, int], list[Match]] = defaultdict(list)
     for one in matches:
         if one.face:
@@ -189,13 +187,13 @@ def _speakers(tables: Tables, matches: Sequence[Match], wrong: list[str]) -> dic
     return {"speaker_found": _share(right, len(shared)), "speaker_shots": len(shared)}
 
 
-def _told_apart(one: Match, decided: Mapping[str, Row]) -> bool:
+def _told_apart(one: Match, decided: Mapping[str, Record]) -> bool:
     speaks = bool(one.face and one.face.speech_matches)
     reason = decided.get(one.clip["clip_id"], {}).get("reason")
     return (reason == "not_speaking") != speaks
 
 
-def _said_of(one: Match, decided: Mapping[str, Row]) -> str:
+def _said_of(one: Match, decided: Mapping[str, Record]) -> str:
     who = "the speaker" if one.face and one.face.speech_matches else "a listener"
     row = decided.get(one.clip["clip_id"], {})
     ending = f"rejected for {row['reason']}" if row.get("reason") else "taken for the speaker"
@@ -203,7 +201,7 @@ def _said_of(one: Match, decided: Mapping[str, Row]) -> str:
 
 
 def _endings(
-    tables: Tables,
+    tables: RunTables,
     files: Mapping[str, FileTruth],
     known: Mapping[str, str],
     wrong: list[str],
@@ -214,7 +212,7 @@ def _endings(
     for uri, one in sorted(files.items()):
         for stage, expected in one.endings.items():
             item = uri if stage == "ingest" else names.get(uri, "")
-            rows = [row for row in tables.rows[stage] if row["item_id"] == item]
+            rows = [row for row in tables.records(stage) if row["item_id"] == item]
             checked += 1
             if _ended(rows, expected):
                 right += 1
@@ -223,7 +221,7 @@ def _endings(
     return {"endings_right": _share(right, checked), "endings_checked": checked}
 
 
-def _ended(rows: Sequence[Row], expected: Row) -> bool:
+def _ended(rows: Sequence[Record], expected: Record) -> bool:
     if expected["status"] == "kept":
         return any(row["status"] == "kept" for row in rows)
     reasons = set(expected["reasons"])
@@ -233,12 +231,12 @@ def _ended(rows: Sequence[Row], expected: Row) -> bool:
     )
 
 
-def _said(rows: Sequence[Row]) -> str:
+def _said(rows: Sequence[Record]) -> str:
     counts = Counter(f"{row['status']} {row['reason']}".strip() for row in rows)
     return ", ".join(sorted(counts)) or "no row"
 
 
-def _expected(expected: Row) -> str:
+def _expected(expected: Record) -> str:
     return f"{expected['status']} {' or '.join(expected['reasons'])}".strip()
 
 
@@ -246,6 +244,11 @@ def _rates(name: str, hits: int, found: int, true: int) -> dict[str, Any]:
     precision, recall = _share(hits, found), _share(hits, true)
     rates = {"precision": precision, "recall": recall, "f1": _f1(precision, recall), "true": true}
     return {f"{name}_{key}": value for key, value in rates.items()}
+
+
+def _by_clip(tables: RunTables, stage: str) -> dict[str, Record]:
+    """Return the rows of a stage that name a clip, kept or not, by clip_id."""
+    return {row["clip_id"]: row for row in tables.records(stage) if row["clip_id"]}
 
 
 def _share(part: int, whole: int) -> float:

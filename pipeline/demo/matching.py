@@ -7,41 +7,17 @@ clip's time is taken, and with several faces none.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.demo.truth import Face, FileTruth
 from pipeline.engine.cache import Cache
-from pipeline.engine.manifest import read_table
+from pipeline.faces.boxes import iou
 from pipeline.media.clip_reader import read_arrays
-from pipeline.tables.funnel import TABLES, table_path
+from pipeline.tables.run_tables import Record, RunTables
 
 MIN_IOU = 0.5
-Row = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """The tables of one run, as rows; a stage that did not run has none."""
-
-    rows: Mapping[str, Sequence[Row]]
-
-    @classmethod
-    def read(cls, data: Path) -> "Tables":
-        """Read what is below the data folder."""
-        paths = {stage: table_path(data, stage) for stage in TABLES}
-        return cls({s: read_table(path) if path.exists() else [] for s, path in paths.items()})
-
-    def kept(self, stage: str) -> list[Row]:
-        """Return the kept rows of a stage."""
-        return [row for row in self.rows[stage] if row["status"] == "kept"]
-
-    def by_clip(self, stage: str) -> dict[str, Row]:
-        """Return the rows of a stage that are about a clip, kept or not, by clip_id."""
-        return {row["clip_id"]: row for row in self.rows[stage] if row["clip_id"]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +25,12 @@ class Match:
     """A clip and the true face it shows, if it shows one."""
 
     uri: str
-    clip: Row
+    clip: Record
     face: Face | None
 
 
 def match_clips(
-    tables: Tables, known: Mapping[str, str], files: Mapping[str, FileTruth], cache: Cache
+    tables: RunTables, known: Mapping[str, str], files: Mapping[str, FileTruth], cache: Cache
 ) -> list[Match]:
     """Return one Match per kept clip of a video in `known` (video_id -> uri)."""
     rows = [row for row in tables.kept("faces") if row["video_id"] in known]
@@ -65,7 +41,7 @@ def match_clips(
     ]
 
 
-def _face_of(clip: Row, faces: Sequence[Face], cache: Cache) -> Face | None:
+def _face_of(clip: Record, faces: Sequence[Face], cache: Cache) -> Face | None:
     together = [face for face in faces if _overlap(clip, face) > clip["num_frames"] / 2]
     boxes = _boxes(clip, cache)
     if boxes is None:
@@ -75,12 +51,12 @@ def _face_of(clip: Row, faces: Sequence[Face], cache: Cache) -> Face | None:
     return together[-best[1]] if best[0] > MIN_IOU else None
 
 
-def _overlap(clip: Row, face: Face) -> int:
+def _overlap(clip: Record, face: Face) -> int:
     first = max(clip["start_frame"], face.start_frame)
     return int(min(clip["end_frame"], face.end_frame) - first)
 
 
-def _boxes(clip: Row, cache: Cache) -> NDArray[np.float64] | None:
+def _boxes(clip: Record, cache: Cache) -> NDArray[np.float64] | None:
     """Return (T, 4), one box per frame of the clip; None when the cache does not have them."""
     path = cache.artifact_path(clip["artifact"], f"{clip['clip_id']}.npz")
     if not path.exists():
@@ -88,21 +64,12 @@ def _boxes(clip: Row, cache: Cache) -> NDArray[np.float64] | None:
     return np.asarray(read_arrays(path, ("boxes",))["boxes"], np.float64)
 
 
-def _mean_iou(clip: Row, boxes: NDArray[np.float64], face: Face) -> float:
+def _mean_iou(clip: Record, boxes: NDArray[np.float64], face: Face) -> float:
     """Return the mean IoU over the frames that have a true box."""
-    inside = [
-        (frame - clip["start_frame"], box)
-        for frame, box in zip(face.frames, face.boxes, strict=True)
-        if clip["start_frame"] <= frame < clip["end_frame"]
+    true = dict(zip(face.frames, face.boxes, strict=True))
+    overlaps = [
+        iou((box[0], box[1], box[2], box[3]), true[frame])
+        for frame, box in enumerate(boxes.tolist(), start=clip["start_frame"])
+        if frame in true
     ]
-    if not inside:
-        return 0.0
-    found = boxes[[index for index, _ in inside]]
-    return float(_iou(found, np.array([box for _, box in inside])).mean())
-
-
-def _iou(one: NDArray[np.float64], two: NDArray[np.float64]) -> NDArray[np.float64]:
-    low, high = np.maximum(one[:, :2], two[:, :2]), np.minimum(one[:, 2:], two[:, 2:])
-    both = np.prod(np.clip(high - low, 0, None), axis=1)
-    areas = sum(np.prod(box[:, 2:] - box[:, :2], axis=1) for box in (one, two))
-    return np.asarray(both / np.maximum(areas - both, 1e-9))
+    return float(np.mean(overlaps)) if overlaps else 0.0

@@ -7,7 +7,7 @@ content gives equal bytes.
 
 import types
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
@@ -75,8 +75,16 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     Raises:
         ManifestError: the table does not exist or its columns are not those of `row_type`.
     """
+    return typed_rows(read_table(path), row_type, path)
+
+
+def typed_rows(records: Sequence[Mapping[str, Any]], row_type: type[Row], path: Path) -> list[Row]:
+    """Return the kept records of a table as objects of `row_type`; `path` is for the message.
+
+    Raises:
+        ManifestError: the columns are not those of `row_type`.
+    """
     names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
-    records = read_table(path)
     expected = {*_ENVELOPE, *names}
     if records and set(records[0]) != expected:
         raise ManifestError(f"{path}: columns {sorted(records[0])}, expected {sorted(expected)}")

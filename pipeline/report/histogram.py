@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.params.curation import SelectParams
-from pipeline.report.clips import ClipFacts
+from pipeline.report.reported_clips import ReportedClip
 
 WIDTH, HEIGHT = 320, 120
 """Units of the drawing area, without labels."""
@@ -101,7 +101,7 @@ def measures(select: SelectParams) -> list[Measure]:
     ]
 
 
-def histogram(measure: Measure, clips: Sequence[ClipFacts]) -> Histogram:
+def histogram(measure: Measure, clips: Sequence[ReportedClip]) -> Histogram:
     """Count and place the bars. Clips that were not measured are named in the summary."""
     pairs = [
         (value, c.ending == "accepted")

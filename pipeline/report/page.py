@@ -14,11 +14,18 @@ from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params
 from pipeline.quality import speech
 from pipeline.report import wording
-from pipeline.report.clips import ClipFacts, Tables, failures
+from pipeline.report.film_strips import (
+    CURVE_HEIGHT,
+    CURVE_WIDTH,
+    OpenArtifact,
+    choose_clips,
+    make_strip,
+)
 from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
-from pipeline.report.judging import judging
-from pipeline.report.strips import CURVE_HEIGHT, CURVE_WIDTH, OpenArtifact, make_strip, sample
+from pipeline.report.judge_section import judge_section
+from pipeline.report.reported_clips import ReportedClip, failures
 from pipeline.tables.printable import visible, visible_lines
+from pipeline.tables.run_tables import RunTables
 from pipeline.weights.files import list_weights
 
 PACKAGES = (
@@ -65,8 +72,8 @@ SCORES = (
 class Inputs:
     """All that the page is made from."""
 
-    tables: Tables
-    clips: Sequence[ClipFacts]
+    tables: RunTables
+    clips: Sequence[ReportedClip]
     funnel: Mapping[str, Any]
     params: Params
     open_artifact: OpenArtifact
@@ -99,7 +106,9 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "totals": _totals(inputs),
         "funnel": [_funnel_line(line) for line in inputs.funnel["stages"]],
         "reasons": _reasons(inputs.funnel["stages"]),
-        "judging": judging(inputs.tables, inputs.clips, inputs.params.select, inputs.measured),
+        "judging": judge_section(
+            inputs.tables, inputs.clips, inputs.params.select, inputs.measured
+        ),
         "histograms": _histograms(inputs),
         "drawing": {"width": WIDTH, "height": HEIGHT},
         "curve": {"width": CURVE_WIDTH, "height": CURVE_HEIGHT},
@@ -170,32 +179,32 @@ def _strips(inputs: Inputs) -> list[dict[str, Any]]:
         clips = [
             clip for clip in inputs.clips if (clip.ending == "accepted") == (ending == "accepted")
         ]
-        chosen = sample(clips, by, limit)
+        chosen = choose_clips(clips, by, limit)
         strips = [make_strip(clip, inputs.open_artifact) for clip in chosen]
         found.append({"ending": ending, "title": title, "of": len(clips), "strips": strips})
     return found
 
 
-def _rest_title(clips: Iterable[ClipFacts]) -> str:
+def _rest_title(clips: Iterable[ReportedClip]) -> str:
     undecided = any(clip.ending == "undecided" for clip in clips)
     return "Rejected and undecided clips" if undecided else "Rejected clips"
 
 
 def _sources(inputs: Inputs) -> dict[str, Any]:
     """Return one entry per file in the order of their names, up to a limit."""
-    by_video: dict[str, list[ClipFacts]] = defaultdict(list)
+    by_video: dict[str, list[ReportedClip]] = defaultdict(list)
     for clip in inputs.clips:
         by_video[clip.video_id].append(clip)
     shots = Counter(row["video_id"] for row in inputs.tables.kept("scenes"))
     stopped = _stopped(inputs.tables)
-    rows = sorted(inputs.tables.rows["ingest"], key=lambda row: str(row["item_id"]))
+    rows = sorted(inputs.tables.records("ingest"), key=lambda row: str(row["item_id"]))
     entries = [_source(row, by_video, shots, stopped) for row in rows[:MOST_SOURCES]]
     return {"sources": entries, "num_sources": len(rows)}
 
 
 def _source(
     row: Mapping[str, Any],
-    by_video: Mapping[str, Sequence[ClipFacts]],
+    by_video: Mapping[str, Sequence[ReportedClip]],
     shots: Mapping[str, int],
     stopped: Mapping[str, str],
 ) -> dict[str, Any]:
@@ -212,12 +221,12 @@ def _source(
     }
 
 
-def _stopped(tables: Tables) -> dict[str, str]:
+def _stopped(tables: RunTables) -> dict[str, str]:
     """Return video_id -> reason for videos that gave no row at all in scenes or faces."""
     found: dict[str, str] = {}
     for stage in ("scenes", "faces"):
         going_on = {row["item_id"] for row in tables.kept(stage)}
-        for row in tables.rows[stage]:
+        for row in tables.records(stage):
             if row["item_id"] not in going_on:
                 found.setdefault(row["item_id"], row["reason"])
     return found

@@ -1,4 +1,4 @@
-"""What a threshold on the probability costs: precision and recall, as the points of a drawing."""
+"""Precision, recall and kept share over a threshold on the probability, as SVG coordinates."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlotLine:
     """One measure over the thresholds."""
 
     name: str
@@ -20,12 +20,12 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Plot:
-    """A drawing with its words."""
+class ThresholdPlot:
+    """The curves of one clip length, with ticks and a summary in words."""
 
     seconds: int
     """Length of the clips that were measured."""
-    lines: tuple[Line, ...]
+    lines: tuple[PlotLine, ...]
     ticks: tuple[Mark, ...]
     default: Mark
     limit: Mark | None
@@ -33,8 +33,10 @@ class Plot:
     summary: str
 
 
-def plots(measured: Sequence[CurvePoint], default: float, limit: float) -> tuple[Plot, ...]:
-    """Place the curves, one drawing per length of clips, the shortest first.
+def threshold_plots(
+    measured: Sequence[CurvePoint], default: float, limit: float
+) -> tuple[ThresholdPlot, ...]:
+    """Return one plot per clip length, the shortest first.
 
     Args:
         measured: of any lengths and in any order, as the judge's file holds them.
@@ -45,15 +47,17 @@ def plots(measured: Sequence[CurvePoint], default: float, limit: float) -> tuple
     return tuple(_plot(seconds, measured, default, limit) for seconds in lengths)
 
 
-def _plot(seconds: int, measured: Sequence[CurvePoint], default: float, limit: float) -> Plot:
+def _plot(
+    seconds: int, measured: Sequence[CurvePoint], default: float, limit: float
+) -> ThresholdPlot:
     own = [point for point in measured if point.seconds == seconds]
     points = sorted(own, key=lambda point: point.threshold)
-    return Plot(
+    return ThresholdPlot(
         seconds=seconds,
         lines=(
-            Line("precision", _line([(one.threshold, one.precision) for one in points])),
-            Line("recall", _line([(one.threshold, one.recall) for one in points])),
-            Line("share", _line([(one.threshold, one.kept_share) for one in points])),
+            PlotLine("precision", _line([(one.threshold, one.precision) for one in points])),
+            PlotLine("recall", _line([(one.threshold, one.recall) for one in points])),
+            PlotLine("share", _line([(one.threshold, one.kept_share) for one in points])),
         ),
         ticks=tuple(_mark(value) for value in _TICKS),
         default=_mark(default),
@@ -71,7 +75,7 @@ def _mark(threshold: float) -> Mark:
 
 
 def _summary(points: Sequence[CurvePoint], limit: float) -> str:
-    """Tell the point of the threshold in force: the first that is not below it."""
+    """Describe the first measured point at or above the threshold in force."""
     here = bisect_left([point.threshold for point in points], limit)
     if here == len(points):
         return f"No clip was measured at {number(limit)} or more"

@@ -9,25 +9,24 @@ from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """What remains of a clip once sound and picture lie right: both streams, equally long."""
+class CommonInterval:
+    """The frames of video and audio that remain after the correction: equally long, in sync."""
 
     first_video_frame: int
     first_audio_frame: int
     num_frames: int
 
     def audio(self, samples: NDArray[np.int16]) -> NDArray[np.int16]:
-        """Return the sound that belongs to the remaining frames."""
+        """Return the samples of the remaining audio frames."""
         start = self.first_audio_frame * SAMPLES_PER_FRAME
         return samples[start : start + self.num_frames * SAMPLES_PER_FRAME]
 
 
-def common_interval(num_frames: int, offset_frames: int) -> Cut:
+def common_interval(num_frames: int, offset_frames: int) -> CommonInterval:
     """Return the interval that both streams share once the offset is taken out.
 
-    Video frame j belongs to sound that was recorded `offset_frames` earlier in the stream: a
-    positive offset (audio early) delays the sound, so the picture loses its first frames and the
-    sound its last.
+    Video frame j belongs to the audio `offset_frames` earlier in the stream: a positive offset
+    (audio early) delays the audio, so the video loses its first frames and the audio its last.
 
     Raises:
         ValueError: the offset is longer than the clip.
@@ -35,4 +34,4 @@ def common_interval(num_frames: int, offset_frames: int) -> Cut:
     if abs(offset_frames) >= num_frames:
         raise ValueError(f"offset {offset_frames} of a clip of {num_frames} frames")
     first = max(offset_frames, 0)
-    return Cut(first, first - offset_frames, num_frames - abs(offset_frames))
+    return CommonInterval(first, first - offset_frames, num_frames - abs(offset_frames))

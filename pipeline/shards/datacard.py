@@ -2,17 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.engine.manifest import read_table
+from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
+from pipeline.tables.run_tables import RunTables
 
 
-def datacard(funnel: Mapping[str, Any], index: Path, videos: Path) -> str:
+def datacard(tables: RunTables, index: Path) -> str:
     """Return the card as Markdown: contents, funnel, sources, licences, schema, how to load."""
     environment = Environment(
         loader=PackageLoader("pipeline.shards", ""),
@@ -22,13 +21,13 @@ def datacard(funnel: Mapping[str, Any], index: Path, videos: Path) -> str:
         lstrip_blocks=True,
     )
     environment.filters["cell"] = cell
-    rows = [row for row in read_table(videos) if row["status"] == "kept"]
+    rows, counts = tables.kept("ingest"), funnel(tables)
     return environment.get_template("datacard.md.j2").render(
         index=json.loads(index.read_text(encoding="utf-8")),
-        stages=funnel["stages"],
-        sources=funnel["sources"],
-        judges=funnel["judges"],
-        notes=fallback_notes(funnel["judges"]),
+        stages=counts["stages"],
+        sources=counts["sources"],
+        judges=counts["judges"],
+        notes=fallback_notes(counts["judges"]),
         licences=sorted(Counter(row["licence"] or "not stated" for row in rows).items()),
         languages=sorted(Counter(row["language"] or "not stated" for row in rows).items()),
         videos=sorted(rows, key=lambda row: row["uri"]),

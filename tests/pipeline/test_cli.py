@@ -10,7 +10,7 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ManifestError, ParamsError, WeightsError
-from pipeline.tables.funnel import TABLES, table_path
+from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
 from tests.doubles import Half
 

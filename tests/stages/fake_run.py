@@ -10,8 +10,8 @@ import numpy as np
 
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Clip, Quality, Sample, Scene, Selected, SyncScore, Video
+from pipeline.tables.run_tables import table_path
 
 HOSTILE = (
     "<script>document.title='owned'</script>.mp4",

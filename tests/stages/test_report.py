@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from pipeline.params.curation import Params
-from pipeline.report.clips import join_clips, read_tables
+from pipeline.report.film_strips import choose_clips
 from pipeline.report.histogram import histogram, measures
-from pipeline.report.strips import sample
+from pipeline.report.reported_clips import reported_clips
 from pipeline.report.wording import duration, share
 from pipeline.tables.funnel import funnel
 from pipeline.tables.printable import visible
+from pipeline.tables.run_tables import RunTables
 from stages.report import build_report
 from tests.pipeline.quality.synthetic import moving, write_video
 from tests.stages.fake_run import HOSTILE, write_run
@@ -89,7 +90,7 @@ def browse(chromium: str, profile: Path, *arguments: str) -> str:
 
 def test_the_browser_shows_the_funnel_and_its_numbers_add_up(run, dom):
     shown = Page(dom).by_id
-    for line in funnel(run[0])["stages"]:
+    for line in funnel(RunTables(run[0]))["stages"]:
         numbers = [int(n) for n in re.findall(r"(?<= )\d+(?= )", shown[f"stage-{line['stage']}"])]
         total, *endings = numbers[:5]
         assert (total, sum(endings)) == (line["in"], line["in"])
@@ -100,7 +101,7 @@ def test_the_tiles_of_the_page_add_up_to_the_clips(run, dom):
     shown = Page(dom).by_id
     value = {n: int(shown[f"total-{n}"].split()[0]) for n in ("clips", "accepted", "rejected")}
     assert value["accepted"] + value["rejected"] == value["clips"] == 3 * len(HOSTILE)
-    assert value["accepted"] == len(read_tables(run[0]).kept("shards"))
+    assert value["accepted"] == len(RunTables(run[0]).kept("shards"))
 
 
 def test_hostile_file_names_are_shown_as_text_and_never_run(run, dom):
@@ -203,16 +204,16 @@ def test_ten_thousand_clips_stay_under_five_megabytes(tmp_path, videos):
 
 
 def test_the_strips_of_the_rejected_cover_all_reasons_before_any_repeats(run):
-    clips = [c for c in join_clips(read_tables(run[0])) if c.ending == "rejected"]
+    clips = [c for c in reported_clips(RunTables(run[0])) if c.ending == "rejected"]
     reasons = {clip.reason for clip in clips}
-    chosen = sample(clips, lambda clip: clip.reason, len(reasons))
+    chosen = choose_clips(clips, lambda clip: clip.reason, len(reasons))
     assert {clip.reason for clip in chosen} == reasons
-    assert chosen == sample(reversed(clips), lambda clip: clip.reason, len(reasons))
-    assert sample(clips, lambda clip: clip.reason, 0) == []
+    assert chosen == choose_clips(reversed(clips), lambda clip: clip.reason, len(reasons))
+    assert choose_clips(clips, lambda clip: clip.reason, 0) == []
 
 
 def test_the_bars_of_a_histogram_hold_every_measured_clip(run):
-    clips = join_clips(read_tables(run[0]))
+    clips = reported_clips(RunTables(run[0]))
     for measure in measures(Params().select):
         drawn = histogram(measure, clips)
         measured = [clip for clip in clips if clip.value(measure.column) is not None]
@@ -222,7 +223,7 @@ def test_the_bars_of_a_histogram_hold_every_measured_clip(run):
 
 def test_a_clip_that_shards_refused_is_rejected_although_select_kept_it(run):
     (refused,) = [
-        clip for clip in join_clips(read_tables(run[0])) if clip.reason == "offset_not_fixed"
+        clip for clip in reported_clips(RunTables(run[0])) if clip.reason == "offset_not_fixed"
     ]
     assert refused.ending == "rejected"
     assert refused.detail == "re-scored at +4"

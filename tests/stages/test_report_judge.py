@@ -9,12 +9,13 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params, SelectParams
-from pipeline.report.clips import Tables, join_clips, read_tables
 from pipeline.report.histogram import WIDTH
-from pipeline.report.judging import Judging, judging
-from pipeline.report.threshold_cost import plots
+from pipeline.report.judge_section import JudgeSection, judge_section
+from pipeline.report.reported_clips import reported_clips
+from pipeline.report.threshold_cost import threshold_plots
 from pipeline.shards.datacard import datacard
-from pipeline.tables.funnel import funnel, table_path
+from pipeline.tables.funnel import funnel
+from pipeline.tables.run_tables import RunTables
 from stages.report import build_report
 from tests.stages.fake_run import HOSTILE, write_run
 from tests.stages.test_report import Page
@@ -49,13 +50,13 @@ def page_of(folder: Path, params: Params | None = None, **score: object) -> Page
     return Page(path.read_text(encoding="utf-8"))
 
 
-def section(folder: Path) -> Judging:
-    tables = read_tables(folder / "data")
-    return judging(tables, join_clips(tables), SelectParams(), POINTS)
+def section(folder: Path) -> JudgeSection:
+    tables = RunTables(folder / "data")
+    return judge_section(tables, reported_clips(tables), SelectParams(), POINTS)
 
 
 def test_the_curves_go_through_the_measured_points() -> None:
-    (drawn,) = plots(POINTS[::-1], 0.9, 0.9)
+    (drawn,) = threshold_plots(POINTS[::-1], 0.9, 0.9)
     lines = {line.name: line.points for line in drawn.lines}
     assert lines["precision"] == "0.0,24.0 160.0,12.0 320.0,0.0"
     assert lines["recall"] == "0.0,0.0 160.0,30.0 320.0,90.0"
@@ -64,13 +65,13 @@ def test_the_curves_go_through_the_measured_points() -> None:
 
 def test_each_length_of_clips_has_its_own_drawing_the_shortest_first() -> None:
     points = [*POINTS, point(0.5, 0.7, 0.5, 0.5, seconds=2), point(0.5, 1, 1, 0.5, seconds=10)]
-    assert [one.seconds for one in plots(points, 0.9, 0.9)] == [2, 4, 10]
-    assert plots(points, 0.9, 0.9)[1] == plots(POINTS, 0.9, 0.9)[0]
-    assert plots([], 0.9, 0.9) == ()
+    assert [one.seconds for one in threshold_plots(points, 0.9, 0.9)] == [2, 4, 10]
+    assert threshold_plots(points, 0.9, 0.9)[1] == threshold_plots(POINTS, 0.9, 0.9)[0]
+    assert threshold_plots([], 0.9, 0.9) == ()
 
 
 def test_the_default_is_marked_and_another_limit_beside_it() -> None:
-    (same,), (other,) = plots(POINTS, 0.9, 0.9), plots(POINTS, 0.9, 0.5)
+    (same,), (other,) = threshold_plots(POINTS, 0.9, 0.9), threshold_plots(POINTS, 0.9, 0.5)
     assert (same.default.x, same.limit) == (0.9 * WIDTH, None)
     assert other.limit is not None
     assert (other.default.x, other.limit.x, other.limit.label) == (0.9 * WIDTH, 0.5 * WIDTH, "0.5")
@@ -85,11 +86,11 @@ def test_the_default_is_marked_and_another_limit_beside_it() -> None:
     ],
 )
 def test_the_words_tell_what_the_threshold_in_force_costs(limit: float, words: str) -> None:
-    assert plots(POINTS, 0.9, limit)[0].summary == words
+    assert threshold_plots(POINTS, 0.9, limit)[0].summary == words
 
 
 def test_a_threshold_above_every_measured_one_is_said_to_be_unmeasured() -> None:
-    (drawn,) = plots(POINTS[:2], 0.9, 0.9)
+    (drawn,) = threshold_plots(POINTS[:2], 0.9, 0.9)
     assert drawn.summary == "No clip was measured at 0.9 or more"
 
 
@@ -120,10 +121,10 @@ def test_syncnet_is_shown_by_lse_c_with_its_own_threshold_and_without_the_curve(
 
 def test_of_two_judges_in_one_table_each_is_drawn_with_its_own_clips(tmp_path: Path) -> None:
     write_run(tmp_path / "data", clips_each=2)
-    tables = read_tables(tmp_path / "data")
-    scores = [{**row, **(SYNCNET if i < 5 else {})} for i, row in enumerate(tables.rows["sync"])]
-    mixed = Tables({**tables.rows, "sync": scores})
-    landmark, syncnet = judging(mixed, join_clips(mixed), SelectParams(), POINTS).judges
+    tables = RunTables(tmp_path / "data")
+    scores = [{**row, **(SYNCNET if i < 5 else {})} for i, row in enumerate(tables.records("sync"))]
+    mixed = RunTables(tmp_path / "data", {"sync": scores})
+    landmark, syncnet = judge_section(mixed, reported_clips(mixed), SelectParams(), POINTS).judges
     drawn = [sum(b.accepted + b.rejected for b in j.trust.bars) for j in (landmark, syncnet)]
     assert drawn == [7, 5]
     assert [one.measure.column for one in (landmark.trust, syncnet.trust)] == [
@@ -146,7 +147,7 @@ def test_a_fallback_stands_in_the_head_of_the_page_with_its_reason_as_text(tmp_p
 def test_the_card_names_the_judge_and_a_fallback(tmp_path: Path) -> None:
     write_run(tmp_path, clips_each=2, **FELL_BACK)
     (tmp_path / "index.json").write_text('{"splits": {}}')
-    card = datacard(funnel(tmp_path), tmp_path / "index.json", table_path(tmp_path, "ingest"))
+    card = datacard(RunTables(tmp_path), tmp_path / "index.json")
     assert f"| landmark | masked | {2 * len(HOSTILE)} |" in card
     assert re.search(r"\*\*12 clips scored by the judge landmark and not .*&lt;no network>", card)
 
@@ -165,7 +166,7 @@ def test_status_says_that_another_judge_was_used(
 
 def test_the_counts_of_the_judges_say_who_scored_how_many(tmp_path: Path) -> None:
     write_run(tmp_path, clips_each=1)
-    assert funnel(tmp_path)["judges"] == [
+    assert funnel(RunTables(tmp_path))["judges"] == [
         {"judge": "landmark", "mode": "masked", "fallback": "", "clips": len(HOSTILE)}
     ]
-    assert funnel(tmp_path, ("ingest",))["judges"] == []
+    assert funnel(RunTables(tmp_path), ("ingest",))["judges"] == []

@@ -11,8 +11,8 @@ import pytest
 from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.selection.rules import Candidate
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, Video
+from pipeline.tables.run_tables import table_path
 from stages.select import select
 from tests.pipeline.selection.test_rules import PARAMS, candidate
 

@@ -19,6 +19,8 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params.curation import ShardsParams
 from pipeline.shards.correction import common_interval
+from pipeline.shards.packing import pack
+from pipeline.shards.sample import SelectedClip, write_streams
 from pipeline.shards.tar import (
     MEMBERS,
     PackedSample,
@@ -29,7 +31,7 @@ from pipeline.shards.tar import (
 )
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
-from stages.shards import SelectedClip, Shards, pack, write_streams
+from stages.shards import Shards
 from tests.media import beep_flash, measure_av_error_s
 from tests.pipeline.selection.test_rules import GOOD, candidate
 
@@ -81,7 +83,7 @@ def test_beep_and_flash_meet_in_the_shard_whatever_the_offset_was(tmp_path, offs
 
 
 class SaysFive:
-    """A landmark judge that finds five frames left, more or less probably."""
+    """A landmark judge that measures an offset of five frames with a given probability."""
 
     def __init__(self, probability: float) -> None:
         self.probability = probability

@@ -17,8 +17,8 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params.curation import SyncParams
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Clip, SyncScore, Video
+from pipeline.tables.run_tables import RunTables, table_path
 from stages.sync import ClipToJudge, Sync, clips_to_judge
 from tests.media import frame_times, textured_shot, write_video
 from tests.pipeline.judge.syncnet.fake_syncnet import FakeSyncNet
@@ -219,9 +219,9 @@ def test_only_syncnet_is_told_where_the_videos_are(
         outcome = Outcome("x", "kept", (part,), "key")
         write_table(table_path(tmp_path / "data", stage), [outcome], type(one))
     cache = LocalCache(tmp_path / "cache")
-    (plain,) = clips_to_judge(choose(SyncParams()), tmp_path / "data", cache, "nowhere")
+    (plain,) = clips_to_judge(choose(SyncParams()), RunTables(tmp_path / "data"), cache, "nowhere")
     assert (plain.video, plain.location, plain.files.video) == (None, "", None)
-    (told,) = clips_to_judge(SYNCNET, tmp_path / "data", cache, str(path.parent))
+    (told,) = clips_to_judge(SYNCNET, RunTables(tmp_path / "data"), cache, str(path.parent))
     assert told.location == str(path)
     assert told.video is not None
     assert told.video.num_frames == 80

@@ -17,8 +17,8 @@ from pipeline.engine.cache import LocalCache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ManifestError
-from pipeline.tables.funnel import table_path
 from pipeline.tables.rows import Clip, Sample, Scene, Selected, SyncScore, Video
+from pipeline.tables.run_tables import table_path
 
 KEPT = {"status": "kept", "reasons": []}
 LEFT, RIGHT = (10.0, 10.0, 90.0, 110.0), (210.0, 10.0, 290.0, 110.0)

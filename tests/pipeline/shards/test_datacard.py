@@ -5,8 +5,8 @@ import pytest
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.shards.datacard import cell, datacard
-from pipeline.tables.funnel import funnel, table_path
 from pipeline.tables.rows import Video
+from pipeline.tables.run_tables import RunTables, table_path
 from tests.pipeline.selection.test_rules import candidate
 
 
@@ -30,7 +30,7 @@ def test_the_card_counts_the_inputs_and_names_the_licences(tmp_path):
     write_table(table_path(tmp_path, "ingest"), outcomes, Video)
     index = {"splits": {"train": {"shards": 1, "samples": 2, "seconds": 9.0, "bytes": 7}}}
     (tmp_path / "index.json").write_text(json.dumps(index))
-    card = datacard(funnel(tmp_path), tmp_path / "index.json", table_path(tmp_path, "ingest"))
+    card = datacard(RunTables(tmp_path), tmp_path / "index.json")
     assert "What became of 2 inputs" in card
     assert "| ingest | 2 | 1 | 0 | 1 | 0 | 1 | empty\\_file 1; " in card
     assert "| CC0-1.0 | 1 |" in card

@@ -12,7 +12,7 @@ import av
 import cv2
 
 from pipeline.media.clip_reader import spread_frames, stored_frames
-from pipeline.report.clips import ClipFacts
+from pipeline.report.reported_clips import ReportedClip
 from pipeline.tables.rows import FPS
 
 FRAMES = 8
@@ -26,7 +26,7 @@ OpenArtifact = Callable[[str, str], Path]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class StripFrame:
     """One frame of a strip."""
 
     uri: str
@@ -37,7 +37,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Curve:
+class DistanceCurve:
     """A distance curve as SVG coordinates."""
 
     points: str
@@ -53,31 +53,31 @@ class Curve:
 class Strip:
     """A clip as it is shown."""
 
-    facts: ClipFacts
-    pictures: tuple[Picture, ...]
+    facts: ReportedClip
+    pictures: tuple[StripFrame, ...]
     problem: str
     """Why there are no pictures; empty when there are."""
-    curve: Curve | None
+    curve: DistanceCurve | None
 
 
-def sample(
-    clips: Iterable[ClipFacts], by: Callable[[ClipFacts], str], count: int
-) -> list[ClipFacts]:
+def choose_clips(
+    clips: Iterable[ReportedClip], by: Callable[[ReportedClip], str], count: int
+) -> list[ReportedClip]:
     """Return up to `count` clips: one of each group in turn, in the order of a hash of the id.
 
-    The hash spreads the choice over a source's length without any chance in it.
+    The hash spreads the choice over a source's length without random numbers.
     """
-    groups: dict[str, list[ClipFacts]] = defaultdict(list)
+    groups: dict[str, list[ReportedClip]] = defaultdict(list)
     for clip in sorted(clips, key=lambda c: hashlib.sha256(c.clip_id.encode()).digest()):
         groups[by(clip)].append(clip)
     turns = zip_longest(*(groups[name] for name in sorted(groups)))
     return [clip for turn in turns for clip in turn if clip is not None][:count]
 
 
-def make_strip(facts: ClipFacts, open_artifact: OpenArtifact) -> Strip:
+def make_strip(facts: ReportedClip, open_artifact: OpenArtifact) -> Strip:
     """Decode a clip for the page. A clip whose file is gone is shown without pictures."""
     problem = ""
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[StripFrame, ...] = ()
     try:
         path = open_artifact(facts.clip["artifact"], f"{facts.clip_id}.mp4")
         pictures = _pictures(path, int(facts.clip["num_frames"]))
@@ -86,12 +86,12 @@ def make_strip(facts: ClipFacts, open_artifact: OpenArtifact) -> Strip:
     return Strip(facts, pictures, problem, _curve(facts))
 
 
-def _pictures(path: Path, num_frames: int) -> tuple[Picture, ...]:
+def _pictures(path: Path, num_frames: int) -> tuple[StripFrame, ...]:
     wanted = spread_frames(num_frames, FRAMES)
     found = []
     for index, frame in enumerate(stored_frames(path)):
         if index in wanted:
-            found.append(Picture(_data_uri(frame), index / FPS))
+            found.append(StripFrame(_data_uri(frame), index / FPS))
         if index == wanted[-1]:
             break
     return tuple(found)
@@ -106,7 +106,7 @@ def _data_uri(frame: av.VideoFrame) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 
 
-def _curve(facts: ClipFacts) -> Curve | None:
+def _curve(facts: ReportedClip) -> DistanceCurve | None:
     values: Sequence[float] = facts.sync["curve"] if facts.sync else ()
     if len(values) < 2:
         return None
@@ -116,7 +116,7 @@ def _curve(facts: ClipFacts) -> Curve | None:
     ys = [round(CURVE_HEIGHT - (value - low) / span * CURVE_HEIGHT, 1) for value in values]
     best = values.index(low)
     offset = best - last // 2
-    return Curve(
+    return DistanceCurve(
         points=" ".join(f"{x},{y}" for x, y in zip(xs, ys, strict=True)),
         zero_x=round(CURVE_WIDTH / 2, 1),
         lowest_x=xs[best],

@@ -1,16 +1,13 @@
-"""The tables joined by clip: what was measured, and what became of it in the end."""
+"""Every clip with its measurements and its final status, joined from the tables; failed items."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pipeline.engine.manifest import read_table
 from pipeline.engine.outcome import STATUSES
-from pipeline.tables.funnel import TABLES, table_path
 from pipeline.tables.rows import FPS
+from pipeline.tables.run_tables import TABLES, Record, RunTables
 
-Record = Mapping[str, Any]
 Ending = Literal["accepted", "rejected", "undecided"]
 
 NOT_SELECTED = "not_selected"
@@ -18,27 +15,8 @@ NOT_SELECTED = "not_selected"
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
-    """Every row of every table, by stage; a stage that has not run has no rows."""
-
-    rows: Mapping[str, Sequence[Record]]
-
-    def kept(self, stage: str) -> list[Record]:
-        """Return the kept rows of a stage."""
-        return [row for row in self.rows[stage] if row["status"] == "kept"]
-
-    def uris(self) -> dict[str, str]:
-        """Return video_id -> uri, the first file of each content."""
-        found: dict[str, str] = {}
-        for row in self.rows["ingest"]:
-            if row.get("video_id"):
-                found.setdefault(row["video_id"], row["uri"])
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class ClipFacts:
-    """One clip with everything known of it; a measurement that is missing is None."""
+class ReportedClip:
+    """One clip with all its table rows; a measurement that is missing is None."""
 
     clip_id: str
     video_id: str
@@ -66,23 +44,18 @@ class ClipFacts:
         return None
 
 
-def read_tables(data: Path) -> Tables:
-    """Read `data/<stage>/<table>.parquet` of every stage that has run."""
-    paths = {stage: table_path(data, stage) for stage in TABLES}
-    return Tables({s: read_table(path) if path.exists() else [] for s, path in paths.items()})
-
-
-def join_clips(tables: Tables) -> list[ClipFacts]:
+def reported_clips(tables: RunTables) -> list[ReportedClip]:
     """Return every clip that `faces` made, sorted by source and place in it."""
-    uris = tables.uris()
-    by_id = {stage: _by_clip(tables, stage) for stage in ("sync", "quality", "select", "shards")}
+    uris = _uris(tables)
+    stages = ("sync", "quality", "select", "shards")
+    by_id = {s: {row["item_id"]: row for row in tables.records(s)} for s in stages}
     clips = [_join(row, uris, by_id) for row in tables.kept("faces")]
     return sorted(clips, key=lambda c: (c.uri, c.clip["start_frame"], c.clip_id))
 
 
-def failures(tables: Tables) -> list[dict[str, str]]:
+def failures(tables: RunTables) -> list[dict[str, str]]:
     """Return every failed or quarantined item: stage, item (its source where known), error."""
-    uris = tables.uris()
+    uris = _uris(tables)
     uris |= {row["clip_id"]: uris.get(row["video_id"], "") for row in tables.kept("faces")}
     return [
         {
@@ -94,22 +67,27 @@ def failures(tables: Tables) -> list[dict[str, str]]:
             "detail": row["detail"],
         }
         for stage in TABLES
-        for row in tables.rows[stage]
+        for row in tables.records(stage)
         if row["status"] in STATUSES[2:]
     ]
 
 
-def _by_clip(tables: Tables, stage: str) -> dict[str, Record]:
-    return {row["item_id"]: row for row in tables.rows[stage]}
+def _uris(tables: RunTables) -> dict[str, str]:
+    """Return video_id -> uri, the first file of each content."""
+    found: dict[str, str] = {}
+    for row in tables.records("ingest"):
+        if row.get("video_id"):
+            found.setdefault(row["video_id"], row["uri"])
+    return found
 
 
 def _join(
     row: Record, uris: Mapping[str, str], by_id: Mapping[str, Mapping[str, Record]]
-) -> ClipFacts:
+) -> ReportedClip:
     clip_id = row["clip_id"]
     selected, packed = by_id["select"].get(clip_id), by_id["shards"].get(clip_id)
     ending, last = _ending(selected, packed)
-    return ClipFacts(
+    return ReportedClip(
         clip_id=clip_id,
         video_id=row["video_id"],
         uri=uris.get(row["video_id"], row["video_id"]),
@@ -124,7 +102,7 @@ def _join(
 
 
 def _ending(selected: Record | None, packed: Record | None) -> tuple[Ending, Record | None]:
-    """Return the ending and the row that decided it: `shards` has the last word."""
+    """Return the ending and the row that decided it: `shards` overrides `select`."""
     if selected is None:
         return "undecided", None
     if selected["status"] != "kept":

@@ -1,70 +1,71 @@
-"""The section on the judge: who scored, how sure it was, and what its threshold costs."""
+"""The section on the judge: which judge scored, its confidence, what its threshold costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import SelectParams
-from pipeline.report.clips import ClipFacts, Tables
 from pipeline.report.histogram import Histogram, Measure, histogram
-from pipeline.report.threshold_cost import Plot, plots
+from pipeline.report.reported_clips import ReportedClip
+from pipeline.report.threshold_cost import ThresholdPlot, threshold_plots
 from pipeline.tables.judges_used import fallback_notes, judges_used
+from pipeline.tables.run_tables import RunTables
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeFacts:
+class JudgeSummary:
     """One judge's part of the section."""
 
     name: str
     modes: tuple[str, ...]
     clips: int
     trust: Histogram
-    curves: tuple[Plot, ...]
+    curves: tuple[ThresholdPlot, ...]
     calibrated: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Judging:
+class JudgeSection:
     """The whole section."""
 
-    judges: tuple[JudgeFacts, ...]
+    judges: tuple[JudgeSummary, ...]
     warnings: tuple[str, ...]
     """Fallbacks: another judge than the one asked for."""
 
 
-def judging(
-    tables: Tables,
-    clips: Sequence[ClipFacts],
+def judge_section(
+    tables: RunTables,
+    clips: Sequence[ReportedClip],
     select: SelectParams,
     measured: Sequence[CurvePoint],
-) -> Judging:
-    """Collect what the tables say of the judges.
+) -> JudgeSection:
+    """Collect the clips, modes and confidences of each judge.
 
     Args:
-        measured: what thresholds of the landmark judge cost.
+        measured: precision and recall of the landmark judge over its threshold.
     """
-    used = judges_used(tables.rows["sync"])
+    used = judges_used(tables.records("sync"))
     names = sorted({one["judge"] for one in used})
     found = []
     for name in names:
         modes = tuple(sorted({one["mode"] for one in used if one["judge"] == name}))
         own = [clip for clip in clips if clip.sync and clip.sync["judge"] == name]
         found.append(_judge(name, modes, own, select, measured))
-    return Judging(tuple(found), tuple(fallback_notes(used)))
+    return JudgeSection(tuple(found), tuple(fallback_notes(used)))
 
 
 def _judge(
     name: str,
     modes: tuple[str, ...],
-    clips: Sequence[ClipFacts],
+    clips: Sequence[ReportedClip],
     select: SelectParams,
     measured: Sequence[CurvePoint],
-) -> JudgeFacts:
+) -> JudgeSummary:
     calibrated = name == "landmark"
     default, limit = SelectParams().landmark_min_probability, select.landmark_min_probability
-    curves = plots(measured, default, limit) if calibrated else ()
+    curves = threshold_plots(measured, default, limit) if calibrated else ()
     drawn = histogram(_measure(name, select), clips)
-    return JudgeFacts(name, modes, len(clips), drawn, curves, calibrated)
+    return JudgeSummary(name, modes, len(clips), drawn, curves, calibrated)
 
 
 def _measure(judge: str, select: SelectParams) -> Measure:

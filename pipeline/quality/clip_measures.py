@@ -1,0 +1,86 @@
+"""All measurements of one clip: landmarks, picture and sound, by the name of their column."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.faces.schemas import schema_named
+from pipeline.media.clip_reader import read_arrays, read_audio
+from pipeline.quality import hashes, landmarks, picture, pose, speech
+from pipeline.tables.clip_files import ClipFiles
+
+_ARRAYS = ("landmarks", "matrices", "scores", "interpolated")
+
+
+def measure_clip(
+    item: ClipFiles, detector: speech.SpeechDetector, vad_threshold: float
+) -> dict[str, Any]:
+    """Return the measured columns of `Quality`.
+
+    Args:
+        vad_threshold: speech probability from which a window starts to be speech.
+
+    Raises:
+        UnreadableError: the storage refuses to give the landmarks or the sound.
+        DecodeError: one of the three files does not decode or does not fit the others.
+    """
+    arrays = _checked_arrays(item)
+    return {
+        **_measure_landmarks(item, arrays),
+        **_measure_picture(item, arrays),
+        **_measure_audio(read_audio(item.audio), detector, vad_threshold),
+    }
+
+
+def _checked_arrays(item: ClipFiles) -> Mapping[str, Any]:
+    schema = schema_named(item.clip.landmark_schema)
+    arrays = read_arrays(item.landmarks, _ARRAYS)
+    return {
+        "landmarks": schema.checked(arrays["landmarks"]),
+        "matrices": arrays["matrices"].astype(np.float64),
+        "scores": arrays["scores"].astype(np.float64),
+        "interpolated": arrays["interpolated"].astype(np.bool_),
+    }
+
+
+def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    schema = schema_named(item.clip.landmark_schema)
+    points_TLC, interpolated_T = arrays["landmarks"], arrays["interpolated"]
+    angles_T3 = pose.head_pose(points_TLC, schema)
+    return {
+        "yaw_deg": pose.steepest(angles_T3[:, 0]),
+        "pitch_deg": pose.steepest(angles_T3[:, 1]),
+        "roll_deg": pose.steepest(angles_T3[:, 2]),
+        "jitter": landmarks.jitter(points_TLC, interpolated_T, schema),
+        "mouth_movement": landmarks.mouth_movement(points_TLC, interpolated_T, schema),
+        "landmark_score": float(np.where(interpolated_T, 0.0, arrays["scores"]).mean()),
+    }
+
+
+def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    assert item.video is not None, "quality is given the aligned video"
+    crop_px, matrices_T23 = item.clip.crop_px, arrays["matrices"]
+    pictures = picture.read_pictures(item.video, len(matrices_T23))
+    masks = picture.face_masks(arrays["landmarks"], matrices_T23, list(pictures.sampled), crop_px)
+    light = picture.exposure(pictures, masks)
+    return {
+        "sharpness": picture.sharpness(pictures, masks),
+        "luma_mean": light.luma_mean,
+        "clipped_share": light.clipped_share,
+        "frozen_share": picture.frozen_share(pictures, matrices_T23, crop_px),
+        "picture_hash": hashes.picture_hash(pictures.small),
+    }
+
+
+def _measure_audio(
+    audio_N: npt.NDArray[np.float32], detector: speech.SpeechDetector, vad_threshold: float
+) -> dict[str, Any]:
+    probabilities_W = detector.probabilities(audio_N)
+    speech_W = speech.speech_windows(probabilities_W, vad_threshold)
+    return {
+        "speech_share": float(speech_W.mean()),
+        "snr_db": speech.snr_db(audio_N, speech_W),
+        "audio_hash": hashes.audio_hash(audio_N),
+    }

@@ -1,0 +1,138 @@
+"""Making one sample of a selected clip: offset corrected, members written, read back, re-scored."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.digest import canonical_json
+from pipeline.errors import DecodeError
+from pipeline.media.clip_reader import read_arrays, read_audio_int16
+from pipeline.media.encode import trim_clip
+from pipeline.media.flac import write_flac
+from pipeline.shards.correction import CommonInterval, common_interval
+from pipeline.shards.tar import MEMBERS, TrainingSample, decode_sample
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import (
+    FPS,
+    SAMPLE_RATE_HZ,
+    SAMPLES_PER_FRAME,
+    Clip,
+    Quality,
+    Selected,
+    SyncScore,
+    Video,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedClip:
+    """A clip that `select` kept, with its table rows and its three files."""
+
+    selected: Selected
+    video: Video
+    clip: Clip
+    sync: SyncScore
+    quality: Quality
+    files: ClipFiles
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescored:
+    """A sync judge's score of a sample after the correction, as `SyncScore` but for the curve."""
+
+    judge: str
+    mode: str
+    offset_frames: int
+    offset_subframe: float
+    confidence: float
+    min_distance: float
+    probability: float | None
+    """Not stored in the sample."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the sample's JSON holds of it."""
+        return {name: value for name, value in asdict(self).items() if name != "probability"}
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenSample:
+    """One sample as it was written, and the score of what was read back."""
+
+    num_frames: int
+    rescored: Rescored
+
+
+def write_sample(
+    item: SelectedClip, folder: Path, rescore: Callable[[TrainingSample], Rescored]
+) -> WrittenSample:
+    """Write `<clip_id>.flac/.json/.mp4/.npz` into a folder, with the offset corrected.
+
+    The streams are read back with the reader that training uses and given to `rescore`; the JSON
+    holds the result.
+
+    Raises:
+        MediaError: a file of the clip cannot be read, or the members differ in length.
+        StorageError: the folder cannot be written.
+    """
+    interval = common_interval(item.clip.num_frames, item.selected.offset_frames)
+    write_streams(item, interval, folder)
+    sample = _read_back(item.clip.clip_id, folder)
+    rescored = rescore(sample)
+    facts = {
+        **sample_facts(item),
+        "num_frames": interval.num_frames,
+        "rescored": rescored.facts(),
+    }
+    _member(item, folder, "json").write_text(canonical_json(facts), encoding="utf-8")
+    return WrittenSample(interval.num_frames, rescored)
+
+
+def sample_facts(item: SelectedClip) -> dict[str, Any]:
+    """Return the sample's JSON without what correcting and re-scoring add."""
+    clip, sync = asdict(item.clip), asdict(item.sync)
+    del clip["artifact"], sync["artifact"]
+    return {
+        "clip_id": item.clip.clip_id,
+        "fps": FPS,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "licence": item.video.licence,
+        "split": item.selected.split,
+        "group": item.selected.group,
+        "offset_applied_frames": item.selected.offset_frames,
+        "video": asdict(item.video),
+        "clip": clip,
+        "sync": sync,
+        "quality": asdict(item.quality),
+    }
+
+
+def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) -> None:
+    """Write mp4, flac and npz of the common interval, and an empty JSON object."""
+    assert item.files.video is not None, "shards is given the aligned video"
+    first, count = interval.first_video_frame, interval.num_frames
+    trim_clip(item.files.video, _member(item, folder, "mp4"), first, count)
+    audio = interval.audio(read_audio_int16(item.files.audio))
+    write_flac(_member(item, folder, "flac"), audio, SAMPLE_RATE_HZ)
+    arrays = read_arrays(item.files.landmarks)
+    trimmed: dict[str, Any] = {name: arrays[name][first : first + count] for name in sorted(arrays)}
+    np.savez_compressed(_member(item, folder, "npz"), **trimmed)
+    _member(item, folder, "json").write_text("{}", encoding="utf-8")
+
+
+def _read_back(clip_id: str, folder: Path) -> TrainingSample:
+    members = {suffix: (folder / f"{clip_id}.{suffix}").read_bytes() for suffix in MEMBERS}
+    sample = decode_sample({"__key__": clip_id, **members})
+    frames, landmarks = len(sample.frames), len(sample.landmarks)
+    audio_frames = len(sample.audio) / SAMPLES_PER_FRAME
+    if not frames == landmarks == audio_frames:
+        raise DecodeError(
+            f"{clip_id}: {frames} frames, {landmarks} landmarks, {audio_frames} audio frames"
+        )
+    return sample
+
+
+def _member(item: SelectedClip, folder: Path, suffix: str) -> Path:
+    return folder / f"{item.clip.clip_id}.{suffix}"
