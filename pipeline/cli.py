@@ -1,6 +1,5 @@
 """The `lipforge` command."""
 
-import runpy
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -13,23 +12,22 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.atomic import write_json
-from pipeline.demo.compare import TARGETS, compare, render_table
+from pipeline.demo.compare import TARGETS, render_table
+from pipeline.demo.corpus_in_use import DEMO, render, render_in_use, write_comparison
 from pipeline.engine.cache import collect_garbage, open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_table
-from pipeline.errors import ManifestError, TruthError, WeightsError
+from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
 from pipeline.params.curation import load_params
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from pipeline.weights import files as weight_files
 
-DEMO = Path("data/demo")
 FEATURES = DATA / "features" / "clips.parquet"
 """The trainers' only table of cached items."""
-COMMANDS = "lipforge.commands"
-"""Group of entry points (pyproject.toml)."""
+COMMANDS, STAGES = "lipforge.commands", "lipforge.stages"
+"""Groups of entry points (pyproject.toml): this package imports none of them."""
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -43,7 +41,7 @@ console = Console()
 
 
 class StageName(StrEnum):
-    """What `lipforge run` can run."""
+    """What `lipforge run` can run: entry points of the group `lipforge.stages`."""
 
     INGEST = "ingest"
     SCENES = "scenes"
@@ -63,14 +61,7 @@ def demo(
     ] = False,
 ) -> None:
     """Render the demo corpus: talking faces with ground truth, and faults."""
-    params = load_params()
-    if if_source and not Path(params.ingest.source).is_relative_to(out):
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "not-used.txt").write_text("ingest.source is another folder\n", encoding="utf-8")
-        return
-    from pipeline.demo.corpus import render_corpus  # needs the extra `demo`
-
-    render_corpus(out, params.demo.seed, params.demo.videos)
+    (render_in_use if if_source else render)(load_params(), out)
 
 
 @app.command()
@@ -80,13 +71,9 @@ def truth(
     strict: Annotated[bool, typer.Option(help="Exit with 1 when a target is missed.")] = False,
 ) -> None:
     """Compare the curation with the demo corpus' ground truth."""
-    source = Path(load_params().ingest.source)
-    answers = DEMO / "truth.json"
-    if not source.is_relative_to(DEMO) or not answers.exists():
-        write_json(out, {"compared": False, "why": "ingest.source is not the demo corpus"})
+    metrics = write_comparison(load_params(), DATA, out)
+    if metrics is None:
         return
-    metrics = compare(answers, DATA)
-    write_json(out, {"compared": True, **metrics})
     if not quiet:
         console.print(render_table(metrics))
     missed = [name for name, target in TARGETS.items() if metrics[name] < target]
@@ -97,7 +84,11 @@ def truth(
 @app.command()
 def run(stage: StageName) -> None:
     """Run one stage as `dvc repro` would, on what the stages before it left."""
-    runpy.run_module(f"stages.{stage.value}", run_name="__main__", alter_sys=True)
+    for one in entry_points(group=STAGES, name=stage.value):
+        one.load()()
+        return
+    fix = "run `pip install -e .` in the project's folder"
+    raise LipforgeError(f"stage {stage.value}: not installed as an entry point of {STAGES}; {fix}")
 
 
 @app.command()

@@ -23,6 +23,12 @@ import fsspec
 from pipeline.digest import digest
 from pipeline.errors import DISK_ERRORS, SourceError, StorageError, UnreadableError
 
+VIDEO_SUFFIXES = frozenset(
+    {".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv"}
+    | {".mov", ".mp4", ".mpeg", ".mpg", ".mts", ".mxf", ".ogv", ".rm", ".rmvb", ".ts", ".vob"}
+    | {".webm", ".wmv"}
+)
+"""A file with one of these that no demuxer opens has failed; any other is rejected as no video."""
 LIST_FIELDS = ("licence", "speaker", "language", "url")
 """Columns of a list besides `uri`; others are refused, so that a misspelt one is seen."""
 
@@ -37,6 +43,11 @@ class Source:
     speaker: str = ""
     language: str = ""
     url: str = ""
+
+
+def has_video_suffix(name: str) -> bool:
+    """Return whether a file's name says that it is a video."""
+    return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def list_sources(source: str) -> list[Source]:

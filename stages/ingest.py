@@ -12,38 +12,11 @@ from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import NotMediaError, UnreadableError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
-from pipeline.sources import Source, fingerprint, list_sources, local_copy
+from pipeline.sources import Source, fingerprint, has_video_suffix, list_sources, local_copy
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import table_path
 
 TABLE = table_path(DATA, "ingest")
-VIDEO_SUFFIXES = {
-    ".3gp",
-    ".asf",
-    ".avi",
-    ".divx",
-    ".dv",
-    ".f4v",
-    ".flv",
-    ".m2ts",
-    ".m4v",
-    ".mjpeg",
-    ".mkv",
-    ".mov",
-    ".mp4",
-    ".mpeg",
-    ".mpg",
-    ".mts",
-    ".mxf",
-    ".ogv",
-    ".rm",
-    ".rmvb",
-    ".ts",
-    ".vob",
-    ".webm",
-    ".wmv",
-}
-"""Names that claim to be video. Such a file that nothing opens has failed; another is no video."""
 NO_VIDEO = ("image2", "tty", "_pipe", "gif")
 """Demuxers that make a picture of what is none: stills, and text drawn on a terminal."""
 BYTES_PER_SECOND = 5e6
@@ -78,7 +51,7 @@ class Ingest(Stage[Source, Video]):
             try:
                 found = probe(path)
             except NotMediaError:
-                if Path(item.uri).suffix.lower() in VIDEO_SUFFIXES:
+                if has_video_suffix(item.uri):
                     raise
                 return Reject("not_media", "no demuxer opens it, and its name claims nothing else")
             return _decide(_video(item, video_id, path.stat().st_size, found))

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from typer.testing import CliRunner
@@ -9,7 +10,7 @@ from pipeline.cli import StageName, app
 from pipeline.engine.cache import open_cache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.errors import ManifestError, ParamsError, WeightsError
+from pipeline.errors import LipforgeError, ManifestError, ParamsError, WeightsError
 from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
 from tests.doubles import Half
@@ -90,3 +91,31 @@ def test_a_misuse_is_a_message_and_exit_code_2(words):
 
 def test_every_stage_can_be_run_by_name():
     assert {stage.value for stage in StageName} == {*TABLES, "report"}
+
+
+def test_every_declared_entry_point_is_there_and_every_stage_is_declared():
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]
+    assert list(declared["lipforge.stages"]) == [name.value for name in StageName]
+    for group in declared.values():
+        for target in group.values():
+            module, _, function = target.partition(":")
+            text = (ROOT / f"{module.replace('.', '/')}.py").read_text()
+            assert f"def {function}(" in text, target
+
+
+def test_run_calls_the_stage_that_its_entry_point_names(monkeypatch):
+    called = []
+
+    class Point:
+        def load(self):
+            return lambda: called.append("ingest")
+
+    monkeypatch.setattr("pipeline.cli.entry_points", lambda group, name: [Point()])
+    call("run", "ingest")
+    assert called == ["ingest"]
+
+
+def test_a_stage_that_is_not_installed_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("pipeline.cli.entry_points", lambda group, name: [])
+    with pytest.raises(LipforgeError, match=r"stage ingest: not installed .*pip install"):
+        call("run", "ingest")

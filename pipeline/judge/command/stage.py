@@ -7,7 +7,7 @@ track, nothing is encoded and no threshold is applied.
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
@@ -29,7 +29,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import Probe, probe
 from pipeline.media.shots import find_shots
 from pipeline.params.curation import FacesParams, ScenesParams
-from pipeline.sources import fingerprint, local_copy
+from pipeline.sources import fingerprint, has_video_suffix, local_copy
 from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
 
 PIECE_FRAMES = 120 * FPS
@@ -39,11 +39,6 @@ DEADLINE_S_PER_MB = 60.0
 SHORTEST_DEADLINE_S, LONGEST_DEADLINE_S = 15 * 60.0, 12 * 3600.0
 UNKNOWN_BYTES = 1e9
 """Assumed size of a remote file."""
-VIDEO_SUFFIXES = frozenset(
-    {".3gp", ".asf", ".avi", ".f4v", ".flv", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg"}
-    | {".mpg", ".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
-)
-"""A file with one of these that no demuxer opens has failed; any other is rejected as no video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +92,7 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
 
     def identity(self, item: NamedVideo) -> Mapping[str, Any]:
         """Return size and time of the file: an unchanged file is not read again."""
-        return {"file": fingerprint(item.location), "named_video": _has_video_suffix(item)}
+        return {"file": fingerprint(item.location), "named_video": has_video_suffix(item.name)}
 
     def cache_params(self) -> Mapping[str, Any]:
         """Return the judge, its mode, the shortest track and whether the videos are crops."""
@@ -134,7 +129,7 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
             try:
                 facts = probe(path)
             except (NotMediaError, EmptyFileError):
-                if _has_video_suffix(item):
+                if has_video_suffix(item.name):
                     raise
                 return Reject("not_media", "no demuxer opens it, and its name claims no video")
             if unfit := self._unfit(facts):
@@ -197,10 +192,6 @@ def _full_frame_track(facts: Probe) -> LandmarkTrack:
     """Return the full frame of the full video as one face."""
     boxes = np.tile(np.array([0, 0, facts.width, facts.height], np.float32), (facts.num_frames, 1))
     return LandmarkTrack(0, 0, 0, np.zeros((facts.num_frames, 0, 3), np.float32), boxes)
-
-
-def _has_video_suffix(item: NamedVideo) -> bool:
-    return PurePosixPath(item.name).suffix.lower() in VIDEO_SUFFIXES
 
 
 def _face_score(track: LandmarkTrack, choice: Choice, result: JudgeResult) -> FaceScore:
