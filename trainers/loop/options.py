@@ -1,4 +1,4 @@
-"""What the environment says about a training run, and where curated shards lie.
+"""What the environment says about a training run.
 
 None of it changes a weight: see docs/running.md.
 """
@@ -8,11 +8,8 @@ from pathlib import Path
 
 import torch
 
-from pipeline.engine.command import DATA
 from pipeline.errors import ParamsError
 from pipeline.params.environment import count_from_environment
-from trainers.data.index import shard_urls
-from trainers.errors import TrainingDataError
 from trainers.loop.fit import RunOptions
 
 LOGS = ("tensorboard", "dvclive")
@@ -63,17 +60,3 @@ def loader_workers() -> int:
         ParamsError: it is no whole number of at least 1.
     """
     return count_from_environment("LIPFORGE_LOADER_WORKERS") or 0
-
-
-def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
-    """Return the tars of one split of the curated shards.
-
-    Raises:
-        TrainingDataError: the split is empty; says what to do.
-    """
-    folder = shards / split
-    if not any(folder.glob("*.tar")):
-        fix = "run `dvc repro shards`; if it has run, no clip fell into this split"
-        share = "" if split == "train" else f": more speakers or a higher select.{split}_share help"
-        raise TrainingDataError(f"{folder}: no .tar; {fix}{share}")
-    return shard_urls(folder)
