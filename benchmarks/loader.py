@@ -23,9 +23,10 @@ import numpy as np
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import flac_bytes
 from pipeline.shards.tar import PackedSample, write_shard
-from trainers.data.index import ShardIndex, index_shards, shard_urls
+from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
+from trainers.data.shard_urls import shard_urls
 from trainers.data.windows import WindowItem
 
 FRAMES = 16

@@ -236,9 +236,10 @@ def variants(base: Options) -> list[Options]:
 
 def windows_per_second(name: str, shards: str, batch: int, workers: int) -> float:
     """Return what the loader alone delivers: windows of the network's frames and size."""
-    from trainers.data.index import index_shards, shard_urls
+    from trainers.data.index import index_shards
     from trainers.data.loader import Loader, LoaderConfig
     from trainers.data.order import OrderConfig
+    from trainers.data.shard_urls import shard_urls
     from trainers.data.windows import WindowItem
 
     frames, size = _window(name)

@@ -18,6 +18,7 @@ from pipeline.engine.cache import collect_garbage, open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_table
 from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
+from pipeline.judge.syncnet.weights import VALIDATORS
 from pipeline.params.curation import load_params
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
@@ -185,7 +186,7 @@ def weights_fetch(
     name: Annotated[str, typer.Argument(help="One file; else all but those on demand.")] = "",
 ) -> None:
     """Get what is absent or altered, and check it."""
-    weight_files.fetch([name] if name else None)
+    weight_files.fetch([name] if name else None, VALIDATORS)
     console.print(f"weights are complete in {weight_files.weights_dir()}", soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 LipforgeError
 `- TrainingDataError         the shards cannot be trained from    stop
    |- ShardReadError         a shard does not give its bytes      stop; a resume goes on
+   |  `- ShardNotFoundError  there is no such file                stop
    `- TooManyBadSamplesError more samples are broken than allowed stop; lists every key
 
 Each takes one message, so that a worker process of torch can hand it on under its own name.
@@ -21,6 +22,10 @@ class TrainingDataError(LipforgeError):
 
 class ShardReadError(TrainingDataError):
     """A shard cannot be read at all: the storage's fault, not the sample's."""
+
+
+class ShardNotFoundError(ShardReadError):
+    """There is no file at the URL."""
 
 
 class TooManyBadSamplesError(TrainingDataError):

@@ -22,6 +22,7 @@ from pipeline.judge.choice import choose, torch_device
 from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams
 from trainers.data.index import ShardIndex, index_shards
+from trainers.data.shard_urls import split_urls
 from trainers.dubbing.generate import DubOptions, dub_faces
 from trainers.errors import TrainingDataError
 from trainers.evaluation.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
@@ -32,7 +33,7 @@ from trainers.evaluation.sample_videos import write_samples
 from trainers.evaluation.summary import for_json, summary, table
 from trainers.evaluation.synchrony import SyncJudge
 from trainers.frozen.public_files import file_sha256
-from trainers.loop.options import fix_cpu_threads, split_urls
+from trainers.loop.options import fix_cpu_threads
 from trainers.systems.latentsync.bundle import load_bundle
 from trainers.systems.stable_syncnet.files import load_safetensors, read_metadata
 from trainers.systems.stable_syncnet.network import StableSyncNet

@@ -11,10 +11,9 @@ from pathlib import Path
 from pipeline.atomic import write_json
 from pipeline.engine.command import DATA, run_main
 from pipeline.params.curation import Params, load_params
+from trainers.sidecar.layout import INDEX, NONE
 
 OUT = DATA / "features"
-INDEX = "index.json"
-NONE = "none"
 
 
 def run(params: Params, shards: Path = DATA / "shards", out: Path = OUT) -> None:

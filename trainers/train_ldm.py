@@ -18,11 +18,12 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
-from trainers.features import NONE
+from trainers.data.shard_urls import split_urls
 from trainers.loop.curves import write_curves
-from trainers.loop.options import fix_cpu_threads, loader_workers, run_options, split_urls
+from trainers.loop.options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
+from trainers.sidecar.layout import NONE
 from trainers.sidecar.reader import prepare_whisper
 from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train

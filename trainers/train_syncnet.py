@@ -16,8 +16,9 @@ from pipeline.atomic import replacing, write_json
 from pipeline.engine.command import run_main
 from pipeline.params.curation import load_params
 from pipeline.params.training import SyncnetProfile
+from trainers.data.shard_urls import split_urls
 from trainers.loop.curves import write_curves
-from trainers.loop.options import fix_cpu_threads, loader_workers, run_options, split_urls
+from trainers.loop.options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet.files import save_checkpoint, save_safetensors

@@ -6,19 +6,18 @@ member of it), from a URL (`http`), or lies in this repository (`bundled`: `loca
 from the repository's root). Whatever the way, only the SHA-256 in the lock decides. A file whose
 home publishes no digest (`http-first-trust`) is fetched only on demand; the digest of its first
 fetch decides from then on (pipeline/weights/first_use.py). Before that its bytes must be
-what they claim to be: the entry names a `validator`, imported only then, because it may need torch.
+what they claim to be: who fetches such a file gives a validator, by name (`Validators`).
 """
 
 import hashlib
 import http.client
-import importlib
 import json
 import subprocess
 import sys
 import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,6 +35,10 @@ FIX = "run `lipforge weights fetch`"
 HTTP_TIMEOUT_S = 60.0
 MAX_DOWNLOAD_BYTES = 256 * 2**20
 """For files whose entry gives no size; an answer without an end must not fill the memory."""
+
+Validators = Mapping[str, Callable[[bytes], object]]
+"""Name of a file -> what raises WeightsError, without a path, where bytes are no such file."""
+NO_VALIDATORS: Validators = {}
 
 Status = Literal["ok", "absent", "altered", "not fetched", "untrusted"]
 """On demand only: `not fetched` is no fault; `untrusted` is here without a digest on record."""
@@ -59,9 +62,6 @@ class Weight:
     """Fetched only by name: large, or not needed by the data line."""
     size_bytes: int = 0
     """http: the file's size, for one above MAX_DOWNLOAD_BYTES."""
-    validator: str = ""
-    """http-first-trust: `module:function` that takes the bytes and raises WeightsError, without a
-    path, where they are not such a file."""
 
     @property
     def by_name_only(self) -> bool:
@@ -128,11 +128,14 @@ def verify() -> dict[str, Status]:
     return {entry.name: _status(entry) for entry in list_weights()}
 
 
-def fetch(names: Iterable[str] | None = None) -> list[Path]:
+def fetch(names: Iterable[str] | None = None, validators: Validators = NO_VALIDATORS) -> list[Path]:
     """Get what is absent or altered (by default all files but those on demand), return the paths.
 
     Each file appears under its name only when whole and checked (temporary name, then rename), so
     any number of processes may fetch at once.
+
+    Args:
+        validators: for files of kind `http-first-trust`; without one such a file is refused.
 
     Raises:
         WeightsUnavailableError: a download did not come.
@@ -151,7 +154,7 @@ def fetch(names: Iterable[str] | None = None) -> list[Path]:
         if entry.kind == "http":
             _store(entry, _http_get(entry))
         elif entry.kind == "http-first-trust":
-            _trust(entry)
+            _trust(entry, validators)
     return [path_of(entry.name) for entry in entries]
 
 
@@ -198,30 +201,31 @@ def _status(entry: Weight) -> Status:
     return "ok" if found == locked else "altered"
 
 
-def _trust(entry: Weight) -> None:
+def _trust(entry: Weight, validators: Validators) -> None:
     """Take the file that is here, else the one at its home; either must be the trusted one."""
     path = _place(entry)
     if path.exists():
-        _pin(entry, path.read_bytes(), str(path))
+        _pin(entry, path.read_bytes(), str(path), validators)
         return
     content = _http_get(entry)
-    _pin(entry, content, entry.location)
+    _pin(entry, content, entry.location, validators)
     write_bytes(path, content)
 
 
-def _pin(entry: Weight, content: bytes, where: str) -> None:
+def _pin(entry: Weight, content: bytes, where: str, validators: Validators) -> None:
     if not trusted_sha256(entry.name):
-        _validate(entry, content, where)
+        _validate(entry, content, where, validators)
     check_or_trust(entry.name, hashlib.sha256(content).hexdigest(), where)
 
 
-def _validate(entry: Weight, content: bytes, where: str) -> None:
+def _validate(entry: Weight, content: bytes, where: str, validators: Validators) -> None:
     """Refuse a log-in page of a network, say, before its digest is taken for the file's."""
-    module, _, function = entry.validator.partition(":")
-    if not function:
-        raise WeightsError(f"{LOCK}: {entry.name} names no `validator`; restore it with git")
+    if entry.name not in validators:
+        raise WeightsError(
+            f"{entry.name}: nothing here can check that a file is one, so none is trusted"
+        )
     try:
-        getattr(importlib.import_module(module), function)(content)
+        validators[entry.name](content)
     except WeightsError as error:
         fix = f"delete {where}" if "://" not in where else "try from another network"
         raise WeightsError(

@@ -13,7 +13,8 @@ from pipeline.params.curation import Params
 from pipeline.params.training import EvaluateParams
 from tests.trainers.data.made_shards import write_shards
 from trainers import evaluate as stage
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
+from trainers.data.shard_urls import shard_urls
 from trainers.evaluation.summary import for_json
 from trainers.systems.latentsync.bundle import save_bundle
 from trainers.systems.latentsync.unet import LatentSyncUNet

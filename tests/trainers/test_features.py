@@ -24,10 +24,12 @@ from pipeline.shards.tar import write_shard
 from tests.conftest import ROOT
 from tests.trainers.data.made_shards import ramp, write_sample
 from trainers import features
-from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.index import index_shards, read_members, shard_urls
+from trainers.data.clip import DecodedClip
+from trainers.data.index import index_shards
+from trainers.data.indexed_clips import decode_indexed
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
+from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity
@@ -85,10 +87,7 @@ def shards(workspace, made_samples):
 def clips_of(shards):
     index = index_shards(shard_urls(shards))
     for number in range(len(index)):
-        url = index.urls[index.shard_of[number]]
-        members = read_members(url, index.spans[number])
-        frames = int(index.num_frames[number])
-        yield decode_clip(str(index.clip_ids[number]), Path(url).name, members, frames, None)
+        yield decode_indexed(index, number)
 
 
 def digests(folder):

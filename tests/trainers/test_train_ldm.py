@@ -5,7 +5,7 @@ import pytest
 from pipeline.errors import ParamsError
 from pipeline.params.training import LdmProfile, TrainLdmParams
 from tests.trainers.data.made_shards import write_shards
-from trainers.data.index import shard_urls
+from trainers.data.shard_urls import shard_urls
 from trainers.systems.latentsync.bundle import UNET_FILE
 from trainers.systems.latentsync.training import LdmShards, run_folder
 from trainers.train_ldm import MODEL, with_start

@@ -8,7 +8,7 @@ range read, so that each clip is read by the one worker that shows it, and no by
 import hashlib
 import json
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ from typing import Any
 import fsspec
 import numpy as np
 from numpy.typing import NDArray
-from webdataset.shardlists import expand_urls
 
 from pipeline.atomic import write_text
-from trainers.errors import ShardReadError, TrainingDataError
+from trainers.data.range_reads import read_indexed
+from trainers.errors import ShardReadError
 
 MEMBERS = ("mp4", "flac")
 """What training reads of a sample; its JSON is read here."""
@@ -66,9 +66,17 @@ class ShardIndex:
         """Number of clips of each shard."""
         return [int(n) for n in np.bincount(self.shard_of, minlength=len(self.urls))]
 
+    def url(self, clip: int) -> str:
+        """Return the URL of a clip's shard."""
+        return str(self.urls[self.shard_of[clip]])
+
+    def shard_name(self, clip: int) -> str:
+        """Return `shard.tar`, without its folder."""
+        return _name(self.url(clip))
+
     def key(self, clip: int) -> str:
         """Return `shard.tar/clip_id`, for messages."""
-        return f"{_name(self.urls[self.shard_of[clip]])}/{self.clip_ids[clip]}"
+        return f"{self.shard_name(clip)}/{self.clip_ids[clip]}"
 
     def fingerprint(self) -> str:
         """Return a digest of the clips, their sizes and their shards: another one, other batches.
@@ -80,27 +88,6 @@ class ShardIndex:
         rows = zip(self.clip_ids.tolist(), self.num_frames.tolist(), sizes, strict=True)
         facts = [list(rows), self.clips_per_shard]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
-    """Return the URLs of all tars, sorted.
-
-    Args:
-        sources: folders, tars, globs or brace lists (`s3://b/train-{0000..0007}.tar`); local paths
-            or any URL that fsspec knows.
-
-    Raises:
-        TrainingDataError: one of them names no tar.
-        ShardReadError: the file system cannot be listed.
-    """
-    named = [sources] if isinstance(sources, str | Path) else list(sources)
-    urls: set[str] = set()
-    for source in named:
-        found = _expand(str(source))
-        if not found:
-            raise TrainingDataError(f"{source}: no .tar there; name a folder of shards, or a tar")
-        urls |= set(found)
-    return sorted(urls)
 
 
 def index_shards(
@@ -149,37 +136,15 @@ def read_members(url: str, spans: NDArray[np.int64]) -> dict[str, bytes]:
         ShardReadError: the storage refuses, or the shard has become shorter.
     """
     begin, end = int(spans[:, 0].min()), int(spans.sum(axis=1).max())
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
-        read: bytes = fs.cat_file(path, start=begin, end=end)
-    except (OSError, ValueError) as error:  # ValueError: a protocol that fsspec does not know
-        raise ShardReadError(f"{url}: cannot be read: {error}") from error
-    if len(read) != end - begin:
-        raise ShardReadError(f"{url}: ends early; it was changed after it was indexed")
+    content = read_indexed(url, begin, end - begin)
     return {
-        name: read[offset - begin : offset - begin + size]
+        name: content[offset - begin : offset - begin + size]
         for name, (offset, size) in zip(MEMBERS, spans.tolist(), strict=True)
     }
 
 
 def _name(url: str) -> str:
     return url.rsplit("/", 1)[-1]
-
-
-def _expand(source: str) -> list[str]:
-    urls: list[str] = []
-    for one in expand_urls(source):
-        try:
-            fs, path = fsspec.core.url_to_fs(one)
-            if fs.isdir(path):
-                urls += map(fs.unstrip_protocol, fs.glob(f"{path.rstrip('/')}/**/*.tar"))
-            elif any(sign in path for sign in "*?["):
-                urls += map(fs.unstrip_protocol, fs.glob(path))
-            elif fs.exists(path):
-                urls.append(fs.unstrip_protocol(path))
-        except (OSError, ValueError) as error:
-            raise ShardReadError(f"{one}: cannot be listed: {error}") from error
-    return urls
 
 
 def _contents(url: str, cache_dir: Path | None) -> ShardContents:

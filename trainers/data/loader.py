@@ -23,8 +23,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from pipeline.errors import MediaError
-from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.index import ShardIndex, read_members
+from trainers.data.clip import DecodedClip
+from trainers.data.index import ShardIndex
+from trainers.data.indexed_clips import decode_indexed
 from trainers.data.order import Order, OrderConfig, Pick
 from trainers.data.windows import Item, MakeItem, Prepare
 from trainers.errors import TrainingDataError, too_many
@@ -291,15 +292,7 @@ class _Reader:
                 del self._decoded[number]
 
     def _decode(self, number: int) -> DecodedClip:
-        index = self._index
-        url = index.urls[index.shard_of[number]]
-        clip = decode_clip(
-            str(index.clip_ids[number]),
-            url.rsplit("/", 1)[-1],
-            read_members(url, index.spans[number]),
-            int(index.num_frames[number]),
-            self._config.size_px,
-        )
+        clip = decode_indexed(self._index, number, self._config.size_px)
         if self._prepare is not None:
             clip.prepared = self._prepare(clip)
         return clip

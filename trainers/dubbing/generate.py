@@ -9,7 +9,7 @@ Source: Li et al., "LatentSync" (2024), inference; docs/dub.md lists what differ
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trainers.data.pixel_range import to_levels, to_signed
 from trainers.dubbing.hearing import Hearing
 from trainers.dubbing.overlapping_windows import first_window_of, windows_of
 from trainers.frozen.latent_vae import LATENT_CHANNELS, PIXELS_PER_LATENT
@@ -158,7 +159,8 @@ class FaceDubber:
         window = self._windows[self._number]
         faces = list(self._faces)[: window.end - window.start]
         faces += [faces[-1]] * (self._painter.frames - len(faces))
-        painted_FCHW = self._painter.paint(as_faces(faces), self._start_frame + window.start)
+        faces_FCHW = to_signed(torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2))
+        painted_FCHW = self._painter.paint(faces_FCHW, self._start_frame + window.start)
         shares = window.weights().tolist()
         for frame, share in zip(range(window.start, window.end), shares, strict=True):
             if share > 0:
@@ -181,16 +183,9 @@ class FaceDubber:
         return finished
 
 
-def as_faces(faces_HWC: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Return (F, 3, H, W) float32, -1 ... 1, of uint8 RGB pictures."""
-    stacked = torch.from_numpy(np.stack(faces_HWC)).permute(0, 3, 1, 2)
-    return stacked.float() / 127.5 - 1.0
-
-
 def as_picture(face_CHW: Tensor) -> NDArray[np.float32]:
-    """Return (H, W, 3) float32, 0 ... 255, cut off there."""
-    levels = ((face_CHW + 1.0) * 127.5).clamp(0, 255)
-    return np.asarray(levels.permute(1, 2, 0).contiguous().numpy(), np.float32)
+    """Return (H, W, 3) float32, 0 ... 255, clamped, of a face in -1 ... 1."""
+    return np.asarray(to_levels(face_CHW).permute(1, 2, 0).contiguous().numpy(), np.float32)
 
 
 def dub_faces(

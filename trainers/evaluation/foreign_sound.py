@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import MediaError
-from pipeline.media.flac import read_flac
 from pipeline.params.training import EvaluateParams
 from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
-from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.index import ShardIndex, read_members
+from trainers.data.clip import DecodedClip
+from trainers.data.index import ShardIndex
+from trainers.data.indexed_clips import decode_indexed, decode_indexed_audio
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.int16]
@@ -63,26 +63,14 @@ class HeldOut:
                 self.skipped[self.index.key(number)] = str(error)
 
     def _clip(self, number: int) -> HeldOutClip:
-        clip = self._decoded(number)
+        clip = decode_indexed(self.index, number, self.size_px)
         other = partner(number, len(self.index))
         longest = round(self.params.max_seconds * FPS)
         if other is None:
             return _cut(clip, self.index.key(number), min(clip.num_frames, longest))
-        sound = self._sound(other)
+        sound = decode_indexed_audio(self.index, other)
         frames = min(clip.num_frames, longest, len(sound) // SAMPLES_PER_FRAME)
         return _cut(clip, self.index.key(number), frames, self.index.key(other), sound)
-
-    def _decoded(self, number: int) -> DecodedClip:
-        index = self.index
-        url = index.urls[index.shard_of[number]]
-        members = read_members(url, index.spans[number])
-        frames = int(index.num_frames[number])
-        return decode_clip(str(index.clip_ids[number]), url, members, frames, self.size_px)
-
-    def _sound(self, number: int) -> Samples:
-        url = self.index.urls[self.index.shard_of[number]]
-        members = read_members(url, self.index.spans[number])
-        return np.asarray(read_flac(members["flac"]) * 32768, np.int16)
 
 
 def partner(number: int, clips: int) -> int | None:

@@ -19,6 +19,7 @@ from pipeline.judge.choice import Choice
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from trainers.audio.mel import mel_window
+from trainers.data.pixel_range import signed_from_array
 from trainers.evaluation.mouths import Floats, Pixels, as_canvas, bridged
 from trainers.systems.latentsync.losses.pixel_sync import sync_view
 from trainers.systems.stable_syncnet.loss import cosine
@@ -126,7 +127,7 @@ def _window(
 ) -> tuple[Tensor, Tensor]:
     config = network.config
     frames = frames_TCHW[start_frame : start_frame + config.num_frames]
-    video_13FHW = (torch.from_numpy(frames.copy()).float() / 127.5 - 1).transpose(0, 1)[None]
+    video_13FHW = signed_from_array(frames).transpose(0, 1)[None]
     seen = sync_view(video_13FHW, config.resolution, antialias=True)[0]
     heard = mel_window(audio_N, start_frame, config.num_frames, mel)
     return seen, torch.from_numpy(heard).float()[None]

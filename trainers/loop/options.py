@@ -1,4 +1,4 @@
-"""What the environment says about a training run, and where curated shards lie.
+"""What the environment says about a training run.
 
 None of it changes a weight: see docs/running.md.
 """
@@ -7,10 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.engine.command import DATA
 from pipeline.params.environment import environment
-from trainers.data.index import shard_urls
-from trainers.errors import TrainingDataError
 from trainers.loop.fit import RunOptions
 
 
@@ -52,17 +49,3 @@ def loader_workers() -> int:
         ParamsError: it is no whole number of at least 1.
     """
     return environment().loader_workers or 0
-
-
-def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
-    """Return the tars of one split of the curated shards.
-
-    Raises:
-        TrainingDataError: the split is empty; says what to do.
-    """
-    folder = shards / split
-    if not any(folder.glob("*.tar")):
-        fix = "run `dvc repro shards`; if it has run, no clip fell into this split"
-        share = "" if split == "train" else f": more speakers or a higher select.{split}_share help"
-        raise TrainingDataError(f"{folder}: no .tar; {fix}{share}")
-    return shard_urls(folder)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import torch
@@ -21,13 +20,13 @@ from torch import Tensor
 from pipeline.errors import DecodeError, ParamsError
 from pipeline.params.training import FeaturesParams
 from trainers.data.clip import DecodedClip
+from trainers.data.range_reads import read_bytes
 from trainers.data.windows import Prepare
-from trainers.errors import ShardReadError, TrainingDataError
-from trainers.features import INDEX, NONE
+from trainers.errors import ShardNotFoundError, ShardReadError, TrainingDataError
 from trainers.frozen.whisper import STAND_IN
 from trainers.frozen.whisper_files import whisper_identity
 from trainers.frozen.whisper_prepare import PrepareWhisper
-from trainers.sidecar.tars import TABLE
+from trainers.sidecar.layout import INDEX, NONE, TABLE
 
 FIX = "run `dvc repro features`"
 COLUMNS = ("clip_id", "status", "detail", "shard", "sound_sha256", "offset_bytes", "num_bytes")
@@ -145,14 +144,11 @@ class SidecarWhisper:
         return facts
 
     def _read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
+        url = f"{self.folder}/{name}"
         try:
-            fs, path = fsspec.core.url_to_fs(f"{self.folder}/{name}")
-            content: bytes = fs.cat_file(path, start=start, end=end)
-        except FileNotFoundError as error:
-            raise TrainingDataError(f"{self.folder}/{name}: no such file; {FIX}") from error
-        except OSError as error:
-            raise ShardReadError(f"{self.folder}/{name}: cannot be read: {error}") from error
-        return content
+            return read_bytes(url, start, end)
+        except ShardNotFoundError as error:
+            raise TrainingDataError(f"{url}: no such file; {FIX}") from error
 
     def _decoded(self, content: bytes, place: _Place, clip_id: str) -> Tensor:
         try:

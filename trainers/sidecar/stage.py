@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import fsspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,16 +24,18 @@ from pipeline.engine.command import execute
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.judge.choice import torch_device
-from pipeline.media.audio import as_int16
-from pipeline.media.flac import read_flac
 from pipeline.params.curation import Params
 from pipeline.tables.rows import FPS
-from trainers.data.index import ShardIndex, index_shards, shard_urls
-from trainers.errors import ShardReadError, TrainingDataError
+from trainers.data.clip import decode_audio
+from trainers.data.index import ShardIndex, index_shards
+from trainers.data.range_reads import read_indexed
+from trainers.data.shard_urls import shard_urls
+from trainers.errors import TrainingDataError
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity, load_whisper, whisper_identity
+from trainers.sidecar.layout import TABLE, ClipFeatures
 from trainers.sidecar.reader import sound_sha256
-from trainers.sidecar.tars import TABLE, ClipFeatures, pack, with_places
+from trainers.sidecar.tars import pack, with_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class ClipSound:
         Raises:
             ShardReadError: the storage refuses, or the shard has become shorter.
         """
-        return _read(self.url, *self.span) if self.content is None else self.content
+        return read_indexed(self.url, *self.span) if self.content is None else self.content
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel as the sound itself; until then only its place takes memory."""
@@ -117,7 +118,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         """
         if item.fault:
             raise DecodeError(item.fault)
-        audio_N = as_int16(read_flac(item.flac()))
+        audio_N = decode_audio(item.flac())
         features_TLD = encoded(self.whisper, audio_N)
         path = workdir / f"{item.clip_id}.npy"
         np.save(path, features_TLD, allow_pickle=False)
@@ -204,14 +205,3 @@ def _digests(urls: Sequence[str], shards: Path) -> dict[str, str]:
 
 def _largest(features_TLD: Tensor) -> float:
     return float(features_TLD.abs().max())
-
-
-def _read(url: str, offset: int, size: int) -> bytes:
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
-        read: bytes = fs.cat_file(path, start=offset, end=offset + size)
-    except OSError as error:
-        raise ShardReadError(f"{url}: cannot be read: {error}") from error
-    if len(read) != size:
-        raise ShardReadError(f"{url}: ends early; it was changed after it was indexed")
-    return read

@@ -7,7 +7,7 @@ data/features/train/train-0002-000.tar accompanies data/shards/train/train-0002-
 import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,33 +19,8 @@ from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import StorageError
 from pipeline.shards.tar import write_tar
-from trainers.features import INDEX
 from trainers.frozen.whisper_files import WhisperIdentity
-
-TABLE = "clips.parquet"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClipFeatures:
-    """The features of one clip. Written by `features`."""
-
-    clip_id: str
-    shard: str
-    """Name of its tar, and of the shard, below their folders."""
-    num_steps: int
-    """T, 50 per second."""
-    layers: int
-    """L, hidden states per step."""
-    width: int
-    """D."""
-    sound_sha256: str
-    """Digest of the decoded sound: `trainers.sidecar.reader.sound_sha256`."""
-    num_bytes: int
-    """Size of the member."""
-    offset_bytes: int = 0
-    """Where it begins inside of the tar."""
-    artifact: str = ""
-    """Cache key under which the array lies. Filled in by the engine."""
+from trainers.sidecar.layout import INDEX, ClipFeatures
 
 
 def with_places(outcomes: Sequence[Outcome]) -> list[Outcome]:

@@ -1,8 +1,8 @@
 """Where the SyncNet judge's weights are: a path the user names, or the official file.
 
 The official file comes from its home at first use and lies in the weights folder. Its digest is
-published nowhere, so the first file that fits the network (`syncnet_network.read_network`, named
-in the lock) is trusted, and pinned from then on (pipeline/weights/first_use.py).
+published nowhere, so the first file that fits the network (`read_network`) is trusted, and pinned
+from then on (pipeline/weights/first_use.py).
 """
 
 from pathlib import Path
@@ -12,6 +12,15 @@ from pipeline.errors import WeightsError
 from pipeline.weights import files as weights
 
 NAME = "syncnet_v2.model"
+
+
+def _is_syncnet(content: bytes) -> None:
+    from pipeline.judge.syncnet.network import read_network  # loads torch, seldom needed
+
+    read_network(content)
+
+
+VALIDATORS: weights.Validators = {NAME: _is_syncnet}
 
 
 def find(path: str = "") -> Path:
@@ -28,7 +37,7 @@ def find(path: str = "") -> Path:
         StorageError: the weights folder or the record of trust cannot be written.
     """
     if not path:
-        return weights.fetch([NAME])[0]
+        return weights.fetch([NAME], VALIDATORS)[0]
     own = Path(path).expanduser()
     if not own.is_file():
         raise WeightsError(

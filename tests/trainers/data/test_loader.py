@@ -14,9 +14,10 @@ from tests.trainers.data.made_shards import (
     frame_numbers,
     write_shards,
 )
-from trainers.data.index import ShardIndex, index_shards, shard_urls
+from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
+from trainers.data.shard_urls import shard_urls
 from trainers.data.windows import WindowItem
 from trainers.errors import ShardReadError, TooManyBadSamplesError, TrainingDataError
 
@@ -153,7 +154,7 @@ def test_any_number_of_workers_gives_the_same_batches(index, expected, workers, 
 
 
 def test_every_clip_is_decoded_once_for_all_its_windows(index, monkeypatch):
-    import trainers.data.loader as module
+    import trainers.data.indexed_clips as module
 
     decoded = []
     real = module.decode_clip
@@ -165,7 +166,7 @@ def test_every_clip_is_decoded_once_for_all_its_windows(index, monkeypatch):
 
 
 def test_a_set_that_fits_into_the_slots_is_decoded_only_once(index, monkeypatch):
-    import trainers.data.loader as module
+    import trainers.data.indexed_clips as module
 
     decoded = []
     real = module.decode_clip

@@ -7,10 +7,11 @@ from torch import nn
 
 from tests.trainers.data.made_shards import write_shards
 from tests.trainers.loop.toy_tasks import made, same, weights, with_
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
+from trainers.data.shard_urls import shard_urls
 from trainers.data.windows import WindowItem
 from trainers.loop.fit import fit
 from trainers.loop.task import Task

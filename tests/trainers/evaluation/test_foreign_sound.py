@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.params.training import EvaluateParams
 from tests.trainers.data.made_shards import frame_numbers, write_shards
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
+from trainers.data.shard_urls import shard_urls
 from trainers.evaluation.foreign_sound import HeldOut, partner
 
 

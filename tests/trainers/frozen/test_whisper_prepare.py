@@ -6,9 +6,10 @@ from itertools import islice
 import torch
 
 from tests.trainers.data.made_shards import ramp, write_shards
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
+from trainers.data.shard_urls import shard_urls
 from trainers.frozen.whisper import whisper_windows
 from trainers.frozen.whisper_files import load_whisper
 from trainers.frozen.whisper_prepare import PrepareWhisper

@@ -1,8 +1,7 @@
 import pytest
 
 from pipeline.errors import ParamsError
-from trainers.errors import TrainingDataError
-from trainers.loop.options import run_options, split_urls
+from trainers.loop.options import run_options
 
 
 def test_the_environment_says_who_else_takes_the_numbers_and_what_is_faster(monkeypatch, tmp_path):
@@ -25,8 +24,3 @@ def test_an_unknown_name_stops_with_the_known_ones(monkeypatch, tmp_path, variab
     monkeypatch.setenv(variable, "wandb")
     with pytest.raises(ParamsError, match=f"{variable}: 'wandb': must be of .*, "):
         run_options(tmp_path)
-
-
-def test_an_empty_split_says_what_helps(tmp_path):
-    with pytest.raises(TrainingDataError, match=r"val: no .tar; .*dvc repro.*select.val_share"):
-        split_urls("val", tmp_path)

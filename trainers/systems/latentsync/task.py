@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
 from pipeline.params.training import LdmProfile
+from trainers.data.pixel_range import to_bytes, to_signed
 from trainers.loop.precision import autocast
 from trainers.loop.task import Batch, Task
 from trainers.systems.latentsync.components import Parts
@@ -197,7 +198,7 @@ class LatentDiffusion(Task):
                 self.profile.sample_guidance,
             )
         both = torch.cat([real, made.float()], dim=-1)[0].transpose(0, 1)
-        return ((both + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).cpu()
+        return to_bytes(both).cpu()
 
     @property
     def device(self) -> torch.device:
@@ -207,7 +208,7 @@ class LatentDiffusion(Task):
 
 def _pixels(frames_BFCHW: Tensor) -> Tensor:
     """Return (B, C, F, H, W) in -1 ... 1 of bytes."""
-    return (frames_BFCHW.float() / 127.5 - 1).transpose(1, 2)
+    return to_signed(frames_BFCHW).transpose(1, 2)
 
 
 def _psnr(made_B3FHW: Tensor, real_B3FHW: Tensor, where_111HW: Tensor) -> Tensor:

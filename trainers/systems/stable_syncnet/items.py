@@ -15,12 +15,12 @@ from trainers.audio.mel import MAX_VALUE, RANGE_DB, WindowStart, mel_window
 from trainers.audio.mel_windows import MelWindows
 from trainers.data.augment import Augmentation, Look, augmented, draw_augmentation
 from trainers.data.clip import DecodedClip
+from trainers.data.pixel_range import signed_from_array
 from trainers.systems.stable_syncnet.pairs import (
     Negatives,
     draw_pair,
     draw_windows,
     even_windows,
-    scaled_bytes,
     sync_labels,
 )
 
@@ -61,7 +61,7 @@ class Cut:
             window_FCHW = window_FCHW[..., columns.clip(0, width - 1)]
         else:
             window_FCHW = window_FCHW[:, :, height // 2 :]
-        return scaled_bytes(augmented(window_FCHW, change.look)).flatten(0, 1)
+        return signed_from_array(augmented(window_FCHW, change.look)).flatten(0, 1)
 
     def sound(self, clip: DecodedClip, start: int, change: "Change") -> Tensor:
         """Return (1, 80, M); cut from what `PrepareMel` made, if it was made."""

@@ -22,8 +22,9 @@ from scipy.stats import rankdata
 
 from trainers.audio.mel import WindowStart
 from trainers.audio.mel_windows import PrepareMel
-from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.index import ShardIndex, read_members
+from trainers.data.clip import DecodedClip
+from trainers.data.index import ShardIndex
+from trainers.data.indexed_clips import decode_indexed
 from trainers.errors import TrainingDataError
 from trainers.systems.stable_syncnet.items import Change, Cut
 from trainers.systems.stable_syncnet.loss import IN_SYNC_ABOVE, cosine, cosine_bce
@@ -97,7 +98,7 @@ def _scores(
     for number in range(min(len(index), pairs)):
         count = pairs // len(index) + (number < pairs % len(index))
         rng = np.random.default_rng([seed, number])
-        clip = _decoded(index, number, network.config.resolution)
+        clip = decode_indexed(index, number, network.config.resolution)
         clip.prepared = PrepareMel(cut.mel)(clip)
         shares = [float((number + place) % 2) for place in range(count)]
         drawn = [
@@ -108,13 +109,6 @@ def _scores(
         )
         labels = np.array([pair.in_sync for pair in drawn])
         yield _Scores(str(index.clip_ids[number]), cosines, labels)
-
-
-def _decoded(index: ShardIndex, number: int, size_px: int) -> DecodedClip:
-    url = index.urls[index.shard_of[number]]
-    members = read_members(url, index.spans[number])
-    frames = int(index.num_frames[number])
-    return decode_clip(str(index.clip_ids[number]), url, members, frames, size_px)
 
 
 def _cosines(

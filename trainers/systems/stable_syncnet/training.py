@@ -22,10 +22,11 @@ from pipeline.params.training import SyncnetProfile
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.augment import Augmentation
 from trainers.data.each_clip_once import each_clip_once
-from trainers.data.index import ShardIndex, index_shards, shard_urls
+from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
+from trainers.data.shard_urls import shard_urls
 from trainers.data.windows import MakeItem
 from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import Outcome, RunOptions, fit

@@ -16,10 +16,11 @@ from typer.testing import CliRunner
 from pipeline.cli import app
 from pipeline.errors import StorageError, WeightsError, WeightsUnavailableError
 from pipeline.judge.syncnet import weights as syncnet_weights
-from pipeline.judge.syncnet.network import SyncNet, load_network, read_network
+from pipeline.judge.syncnet.network import SyncNet, load_network
 from pipeline.weights import files as weights
 from pipeline.weights import first_use as first_trust
 
+REAL_VALIDATORS = syncnet_weights.VALIDATORS
 FIRST, OTHER = b"official weights" * 100, b"something else" * 100
 DIGEST = hashlib.sha256(FIRST).hexdigest()
 PAGE = b"<!DOCTYPE html><html><title>Log in to the hotel's network</title></html>"
@@ -60,10 +61,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Home]:
         entry = {"name": "syncnet_v2.model", "what": "test", "licence": "none", "sha256": ""}
         url = f"http://127.0.0.1:{server.server_port}/syncnet_v2.model"
         entry |= {"kind": "http-first-trust", "location": url}
-        entry |= {"validator": f"{__name__}:no_page"}
         lock = tmp_path / "lock.json"
         lock.write_text(json.dumps({"wheels": {}, "weights": [entry]}))
         monkeypatch.setattr(weights, "LOCK", lock)
+        monkeypatch.setattr(syncnet_weights, "VALIDATORS", {syncnet_weights.NAME: no_page})
+        monkeypatch.setattr("pipeline.cli.VALIDATORS", {syncnet_weights.NAME: no_page})
         monkeypatch.setattr(first_trust, "TRUSTED", tmp_path / "trusted.lock.json")
         monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path / "weights"))
         yield server
@@ -141,11 +143,9 @@ def test_a_copy_put_there_by_hand_is_trusted_without_a_fetch(home: _Home, tmp_pa
     assert home.requests == 0
 
 
-def real_validator() -> None:
-    lock = json.loads(weights.LOCK.read_text())
-    lock["weights"][0]["validator"] = "pipeline.judge.syncnet.network:read_network"
-    weights.LOCK.write_text(json.dumps(lock))
-    weights._lock.cache_clear()
+@pytest.fixture
+def real_validator(home: _Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(syncnet_weights, "VALIDATORS", REAL_VALIDATORS)
 
 
 def state_bytes(**changes: torch.Tensor) -> bytes:
@@ -154,9 +154,11 @@ def state_bytes(**changes: torch.Tensor) -> bytes:
     return buffer.getvalue()
 
 
-def test_the_lock_s_validator_is_the_reader_of_the_network() -> None:
-    entry = next(one for one in weights.list_weights() if one.name == syncnet_weights.NAME)
-    assert entry.validator == f"{read_network.__module__}:{read_network.__name__}"
+def test_the_validator_of_syncnet_s_file_is_the_reader_of_the_network() -> None:
+    assert list(REAL_VALIDATORS) == [syncnet_weights.NAME]
+    REAL_VALIDATORS[syncnet_weights.NAME](state_bytes())
+    with pytest.raises(WeightsError, match="not a PyTorch state dict"):
+        REAL_VALIDATORS[syncnet_weights.NAME](PAGE)
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,8 @@ def test_the_lock_s_validator_is_the_reader_of_the_network() -> None:
     ids=["log-in page", "cut off", "another key", "another shape"],
 )
 def test_what_is_no_syncnet_is_never_trusted(
-    home: _Home, tmp_path: Path, content: Callable[[], bytes], fault: str
+    home: _Home, real_validator: None, tmp_path: Path, content: Callable[[], bytes], fault: str
 ) -> None:
-    real_validator()
     home.content = content()
     with pytest.raises(WeightsError, match=f"{fault}.*nothing was trusted.*another network"):
         syncnet_weights.find()
@@ -186,20 +187,15 @@ def test_what_is_no_syncnet_is_never_trusted(
     assert not first_trust.TRUSTED.exists()
 
 
-def test_weights_that_fit_the_network_are_trusted(home: _Home) -> None:
-    real_validator()
+def test_weights_that_fit_the_network_are_trusted(home: _Home, real_validator: None) -> None:
     home.content = state_bytes()
     assert load_network(syncnet_weights.find())
     assert record() == {"syncnet_v2.model": hashlib.sha256(home.content).hexdigest()}
 
 
-def test_an_entry_that_names_no_validator_is_never_trusted(home: _Home) -> None:
-    lock = json.loads(weights.LOCK.read_text())
-    del lock["weights"][0]["validator"]
-    weights.LOCK.write_text(json.dumps(lock))
-    weights._lock.cache_clear()
-    with pytest.raises(WeightsError, match="names no `validator`"):
-        syncnet_weights.find()
+def test_a_file_that_nothing_can_check_is_never_trusted(home: _Home) -> None:
+    with pytest.raises(WeightsError, match="nothing here can check"):
+        weights.fetch([syncnet_weights.NAME])
     assert not first_trust.TRUSTED.exists()
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tests.trainers.data.made_shards import write_shards
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
+from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet

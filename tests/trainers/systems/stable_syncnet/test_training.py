@@ -7,7 +7,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from pipeline.params.training import SyncnetProfile
 from tests.trainers.data.made_shards import write_shards
-from trainers.data.index import shard_urls
+from trainers.data.shard_urls import shard_urls
 from trainers.loop.players import new_players
 from trainers.loop.step import train_step
 from trainers.processes.world import World

@@ -14,7 +14,8 @@ from pipeline.media.flac import write_flac
 from pipeline.params.fit import FitParams
 from pipeline.params.training import SyncnetProfile
 from pipeline.shards.tar import PackedSample, write_shard
-from trainers.data.index import index_shards, shard_urls
+from trainers.data.index import index_shards
+from trainers.data.shard_urls import shard_urls
 from trainers.errors import ShardReadError
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet.preflight import draws as preflight_draws

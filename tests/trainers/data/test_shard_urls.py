@@ -1,0 +1,34 @@
+"""Which tars a folder, a glob, a brace list or the name of a split stands for."""
+
+import pytest
+
+from trainers.data.shard_urls import shard_urls, split_urls
+from trainers.errors import ShardReadError, TrainingDataError
+
+
+@pytest.fixture
+def shards(tmp_path):
+    for shard in range(2):
+        (tmp_path / f"train-{shard:04d}-000.tar").touch()
+    return tmp_path
+
+
+def test_a_folder_a_glob_a_brace_list_and_a_file_name_the_same_tars(shards):
+    expected = shard_urls(shards)
+    assert shard_urls(f"{shards}/*.tar") == expected
+    assert shard_urls(f"{shards}/train-{{0000..0001}}-000.tar") == expected
+    assert shard_urls([f"{shards}/train-0001-000.tar", shards]) == expected
+
+
+def test_a_name_without_tars_is_an_error(tmp_path):
+    with pytest.raises(TrainingDataError, match=r"no \.tar"):
+        shard_urls(tmp_path)
+    with pytest.raises(TrainingDataError, match=r"no \.tar"):
+        shard_urls(tmp_path / "absent.tar")
+    with pytest.raises(ShardReadError, match="cannot be listed"):
+        shard_urls("nosuchprotocol://x/y.tar")
+
+
+def test_an_empty_split_says_what_helps(tmp_path):
+    with pytest.raises(TrainingDataError, match=r"val: no .tar; .*dvc repro.*select.val_share"):
+        split_urls("val", tmp_path)

@@ -1,0 +1,39 @@
+"""One clip of an index, read and decoded."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainers.data.clip import DecodedClip, decode_audio, decode_clip
+from trainers.data.index import MEMBERS, ShardIndex, read_members
+from trainers.data.range_reads import read_indexed
+
+
+def decode_indexed(index: ShardIndex, number: int, size_px: int | None = None) -> DecodedClip:
+    """Read and decode picture and sound of a clip.
+
+    Args:
+        number: of the clip in the index.
+        size_px: as in `decode_clip`.
+
+    Raises:
+        ShardReadError: the storage refuses, or the shard has become shorter.
+        DecodeError: as `decode_clip`.
+    """
+    return decode_clip(
+        str(index.clip_ids[number]),
+        index.shard_name(number),
+        read_members(index.url(number), index.spans[number]),
+        int(index.num_frames[number]),
+        size_px,
+    )
+
+
+def decode_indexed_audio(index: ShardIndex, number: int) -> NDArray[np.int16]:
+    """Read and decode the sound alone, (N,) mono 16 kHz.
+
+    Raises:
+        ShardReadError: the storage refuses, or the shard has become shorter.
+        DecodeError: the sound does not decode.
+    """
+    offset, size = index.spans[number, MEMBERS.index("flac")].tolist()
+    return decode_audio(read_indexed(index.url(number), offset, size))
