@@ -17,8 +17,9 @@ import torch
 
 from pipeline.atomic import write_json, write_text
 from pipeline.engine.command import run_main
+from pipeline.engine.device import torch_device
 from pipeline.faces.open import open_backend
-from pipeline.judge.choice import choose, torch_device
+from pipeline.judge.choice import choose
 from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams
 from trainers.data.index import ShardIndex, index_shards

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.device import torch_device
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import judge as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
-from pipeline.params.environment import environment
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
@@ -120,16 +120,3 @@ def choose(params: SyncParams) -> Choice:
 
 def _landmark(fallback: str = "") -> Choice:
     return Choice("landmark", "masked", "float32", landmark.weights_sha256(), fallback=fallback)
-
-
-def torch_device() -> str:
-    """Return where a judge runs: LIPFORGE_GPU is a CUDA index or `cpu`; unset takes the first.
-
-    CUDA_VISIBLE_DEVICES (Ray sets it per worker) is obeyed by CUDA itself.
-    """
-    import torch
-
-    wanted = environment().gpu
-    if wanted == "cpu" or not torch.cuda.is_available():
-        return "cpu"
-    return f"cuda:{wanted}"

@@ -21,9 +21,9 @@ from torch import Tensor
 from pipeline.digest import file_sha256
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
+from pipeline.engine.device import torch_device
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, WeightsError
-from pipeline.judge.choice import torch_device
 from pipeline.params.curation import Params
 from pipeline.tables.rows import FPS
 from trainers.data.clip import decode_audio

@@ -8,7 +8,7 @@ import pytest
 
 import pipeline.judge.syncnet
 from pipeline.errors import WeightsError, WeightsUnavailableError
-from pipeline.judge.choice import NOT_FETCHED, Choice, choose, torch_device
+from pipeline.judge.choice import NOT_FETCHED, Choice, choose
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
 from pipeline.params.curation import SyncParams
 from pipeline.weights import files as weights
@@ -111,18 +111,3 @@ def test_a_worker_with_other_weights_than_the_driver_s_stops(
         Choice("syncnet", "reference", "float32", "6b" * 32).load()
     with pytest.raises(WeightsError, match=r"landmark_judge\.safetensors: SHA-256 .* started with"):
         Choice("landmark", "masked", "float32", "6b" * 32).load()
-
-
-def test_the_device_is_the_processor_where_there_is_no_gpu_or_it_is_wished(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.delenv("LIPFORGE_GPU", raising=False)
-    assert torch_device() == "cuda:0"
-    monkeypatch.setenv("LIPFORGE_GPU", "1")
-    assert torch_device() == "cuda:1"
-    monkeypatch.setenv("LIPFORGE_GPU", "cpu")
-    assert torch_device() == "cpu"
-    monkeypatch.delenv("LIPFORGE_GPU")
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert torch_device() == "cpu"
