@@ -26,6 +26,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "quality",
         "faces",
         "media",
+        "html",
         "tables",
         "engine",
         "sources",

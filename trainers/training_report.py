@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-
 from pipeline.atomic import write_text
 from pipeline.engine.command import run_main
 from pipeline.errors import ManifestError
+from pipeline.html import words
+from pipeline.html.drawing import HEIGHT, WIDTH
+from pipeline.html.templates import html_environment
+from pipeline.html.words import number
 from pipeline.params.curation import Params, load_params
-from pipeline.report import wording
-from pipeline.report.histogram import HEIGHT, WIDTH, number
 from pipeline.tables.printable import visible
 from trainers.page.bars import offset_histograms
 from trainers.page.charts import (
@@ -84,16 +84,8 @@ def build_training_report(root: Path, params: Params) -> Path:
 
 def render(inputs: Inputs) -> str:
     """Return the page: one HTML document without script or network."""
-    environment = Environment(
-        loader=ChoiceLoader(
-            [PackageLoader("trainers.page", ""), PackageLoader("pipeline.report", "")]
-        ),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "count": wording.count}
+    environment = html_environment("trainers.page")
+    environment.filters |= {"visible": visible, "count": words.count}
     return environment.get_template("training.html.j2").render(_context(inputs))
 
 

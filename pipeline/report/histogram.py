@@ -4,71 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.html.drawing import HEIGHT, WIDTH, Bar, Histogram, Mark, Measure
+from pipeline.html.words import number
 from pipeline.params.curation import SelectParams
 from pipeline.report.reported_clips import ReportedClip
 
-WIDTH, HEIGHT = 320, 120
-"""Units of the drawing area, without labels."""
 _MOST_BARS = 31
 _FEWEST_BARS = 9
 """Equal values make one bar among empty places, not one that fills the drawing."""
 _TAIL_SHARE = 0.005
 """Values above this share of all go into the last bar, so that one outlier flattens nothing."""
 _NICE = (1.0, 2.0, 2.5, 5.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What one histogram shows."""
-
-    column: str
-    title: str
-    unit: str
-    explanation: str
-    step: float
-    """Smallest width of a bar; doubled in nice numbers until at most 31 bars are left."""
-    limits: tuple[float, ...] = ()
-    """Thresholds of `select`, drawn as lines."""
-    whole: bool = False
-    """The values are whole numbers: a bar is centred on its value."""
-
-    @property
-    def shift(self) -> float:
-        """Return what a bar starts before its value, in bars."""
-        return 0.5 if self.whole else 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """Accepted clips below, rejected ones on top."""
-
-    x: float
-    width: float
-    accepted: int
-    rejected: int
-    accepted_height: float
-    rejected_height: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A tick or a threshold: place and number."""
-
-    x: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """A drawing with its words."""
-
-    measure: Measure
-    bars: tuple[Bar, ...]
-    ticks: tuple[Mark, ...]
-    limits: tuple[Mark, ...]
-    highest: int
-    summary: str
 
 
 def measures(select: SelectParams) -> list[Measure]:
@@ -122,12 +68,6 @@ def histogram(measure: Measure, clips: Sequence[ReportedClip]) -> Histogram:
         highest=highest,
         summary=_summary(values, pairs, len(clips) - len(pairs), measure.unit),
     )
-
-
-def number(value: float) -> str:
-    """Return a number in as few digits as a label needs."""
-    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    return "0" if text in ("-0", "0") else text.replace("-", "\N{MINUS SIGN}")
 
 
 @dataclass(frozen=True, slots=True)

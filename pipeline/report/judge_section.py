@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.html.drawing import Histogram, Measure
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import SelectParams
-from pipeline.report.histogram import Histogram, Measure, histogram
+from pipeline.report.histogram import histogram
 from pipeline.report.reported_clips import ReportedClip
 from pipeline.report.threshold_cost import ThresholdPlot, threshold_plots
 from pipeline.tables.judges_used import fallback_notes, judges_used

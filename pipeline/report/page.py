@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from pipeline.engine.outcome import STATUSES
+from pipeline.html import words
+from pipeline.html.drawing import HEIGHT, WIDTH, Histogram
+from pipeline.html.templates import html_environment
+from pipeline.html.words import number
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params
 from pipeline.quality import speech
@@ -21,7 +23,7 @@ from pipeline.report.film_strips import (
     choose_clips,
     make_strip,
 )
-from pipeline.report.histogram import HEIGHT, WIDTH, Histogram, histogram, measures, number
+from pipeline.report.histogram import histogram, measures
 from pipeline.report.judge_section import judge_section
 from pipeline.report.reported_clips import ReportedClip, failures
 from pipeline.tables.printable import visible, visible_lines
@@ -83,18 +85,12 @@ class Inputs:
 
 def render(inputs: Inputs) -> str:
     """Return the page: one HTML document without script, link or network."""
-    environment = Environment(
-        loader=PackageLoader("pipeline.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = html_environment("pipeline.report")
     environment.filters |= {
         "visible": visible,
         "visible_lines": visible_lines,
-        "duration": wording.duration,
-        "count": wording.count,
+        "duration": words.duration,
+        "count": words.count,
         "number": number,
     }
     return environment.get_template("report.html.j2").render(_context(inputs))
@@ -121,7 +117,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "params": _params(inputs.params),
         "weights": _weights(),
         "meaning": wording.REASONS,
-        "share": wording.share,
+        "share": words.share,
     }
 
 

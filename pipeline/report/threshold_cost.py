@@ -4,8 +4,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.html.drawing import HEIGHT, WIDTH, Mark
+from pipeline.html.words import number
 from pipeline.judge.landmark.calibration import CurvePoint
-from pipeline.report.histogram import HEIGHT, WIDTH, Mark, number
 
 _TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
 

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.html.words import duration, share
 from pipeline.params.curation import Params
 from pipeline.report.film_strips import choose_clips
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.reported_clips import reported_clips
-from pipeline.report.wording import duration, share
 from pipeline.tables.funnel import funnel
 from pipeline.tables.printable import visible
 from pipeline.tables.run_tables import RunTables

@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import app
+from pipeline.html.drawing import WIDTH
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params, SelectParams
-from pipeline.report.histogram import WIDTH
 from pipeline.report.judge_section import JudgeSection, judge_section
 from pipeline.report.reported_clips import reported_clips
 from pipeline.report.threshold_cost import threshold_plots

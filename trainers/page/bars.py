@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from pipeline.report.histogram import HEIGHT, WIDTH, Bar, Histogram, Mark, Measure, number
+from pipeline.html.drawing import HEIGHT, WIDTH, Bar, Histogram, Mark, Measure
+from pipeline.html.words import number
 
 FEWEST_BARS = 13
 _TICKS = 7

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.report.histogram import HEIGHT, WIDTH, Mark, number
+from pipeline.html.drawing import HEIGHT, WIDTH, Mark
+from pipeline.html.words import number
 from trainers.loop.curves import read_curves
 
 MOST_POINTS = 240

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from pipeline.report.histogram import number
+from pipeline.html.words import number
 
 MOST_ROWS = 60
 """Of one table of metrics; metrics.json holds the rest."""

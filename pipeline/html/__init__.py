@@ -1,0 +1,1 @@
+"""What the HTML pages share: style sheet, template settings, drawings, words for numbers."""

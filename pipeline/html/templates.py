@@ -1,0 +1,17 @@
+"""How Jinja renders our HTML pages."""
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+
+
+def html_environment(package: str) -> Environment:
+    """Return the settings for templates that lie in `package`; they may include `style.css`.
+
+    Everything is escaped, and a name that is missing is an error.
+    """
+    return Environment(
+        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("pipeline.html", "")]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
