@@ -10,7 +10,7 @@ from tests.source_tree import modules
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FOLDERS = "pipeline|stages|trainers|tests|benchmarks|docs"
-PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})(?:/[\w.*\[\]!-]+)+/?")
+PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})(?:/[\w.*-]++)++/?(?!<)")
 MODULE = re.compile(r"(?<![\w./-])(?:pipeline|stages|trainers|benchmarks)(?:\.\w+)+")
 LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")
 RUN = re.compile(r"python -m ((?:pipeline|stages|trainers|benchmarks)[\w.]*)")

@@ -1,8 +1,8 @@
 """Runs a stage on Ray: one actor per worker, one item at a time on each.
 
-One item at a time makes blame exact: when an actor dies, the item it held is the one that killed
-it. Ray Data is not used because it retries a segfaulting item for ever and drops whole blocks for
-one bad row (see docs/architecture.md).
+With one item at a time the cause of a worker's death is known: the item it was processing. Ray Data
+is not used because it retries an item that segfaults without end and drops whole blocks for one bad
+row (see docs/architecture.md).
 """
 
 import time
@@ -35,10 +35,10 @@ MAX_CRASHES = 2
 ITEMS_PER_WORKER = 500
 """A worker is replaced after so many items: decoders leak."""
 MAX_LOST_NODES = 5
-"""An item whose node was lost this often is taken for the cause."""
+"""An item whose node was lost this often is quarantined."""
 POLL_S = 1.0
 SETUP_DEADLINE_S = 600.0
-"""A worker that has not started by then never will: no free CPU in the cluster, or it hangs."""
+"""A worker that has not started by then is given up: no free CPU in the cluster, or it hangs."""
 _DEATHS = (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError)
 
 
@@ -58,8 +58,8 @@ class Worker:
 
 
 @dataclass
-class _Seat:
-    """One worker and what it is doing."""
+class _Slot:
+    """One worker and the item it is processing."""
 
     actor: Any
     pending: Any
@@ -81,17 +81,17 @@ class RayRunner:
     def run(self, stage: Stage[Any, Any], work: Sequence[Work], cache: Cache) -> Iterator[Outcome]:
         """See Runner.run."""
         connect()
-        seats = min(len(work), self.workers or self._capacity(stage))
-        yield from _Dispatch(stage, cache, work).run(seats)
+        slots = min(len(work), self.workers or self._capacity(stage))
+        yield from _Dispatch(stage, cache, work).run(slots)
 
     def _capacity(self, stage: Stage[Any, Any]) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        seats = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
-        return min(seats, environment().workers or seats)
+        slots = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
+        return min(slots, environment().workers or slots)
 
 
 class _Dispatch:
-    """The state of one run: a queue, the seats, and how often each item has killed its worker."""
+    """The state of one run: queue, worker slots, worker deaths per item."""
 
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
         self.stage, self.queue = stage, deque(work)
@@ -103,91 +103,91 @@ class _Dispatch:
         decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
         self.remote = decorate(Worker)
         self.stage_ref, self.cache_ref = ray.put(stage), ray.put(cache)
-        self.seats: list[_Seat] = []
+        self.slots: list[_Slot] = []
 
     def run(self, workers: int) -> Iterator[Outcome]:
         try:
-            self.seats = [self._new_seat() for _ in range(workers)]
-            while self.seats:
+            self.slots = [self._new_slot() for _ in range(workers)]
+            while self.slots:
                 yield from self._step()
         finally:
-            for seat in self.seats:
-                ray.kill(seat.actor)
+            for slot in self.slots:
+                ray.kill(slot.actor)
 
-    def _new_seat(self) -> _Seat:
+    def _new_slot(self) -> _Slot:
         actor = self.remote.remote(self.stage_ref, self.cache_ref)
-        return _Seat(actor, actor.prepare.remote())
+        return _Slot(actor, actor.prepare.remote())
 
     def _step(self) -> Iterator[Outcome]:
-        by_ref = {seat.pending: seat for seat in self.seats}
+        by_ref = {slot.pending: slot for slot in self.slots}
         ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=POLL_S)
         for ref in ready:
             yield from self._collect(by_ref[ref])
-        for seat in [seat for seat in self.seats if self._overdue(seat)]:
-            yield from self._bury(seat, "deadline", "no answer within its deadline")
+        for slot in [slot for slot in self.slots if self._overdue(slot)]:
+            yield from self._handle_death(slot, "deadline", "no answer within its deadline")
 
-    def _collect(self, seat: _Seat) -> Iterator[Outcome]:
+    def _collect(self, slot: _Slot) -> Iterator[Outcome]:
         try:
-            result = ray.get(seat.pending)
+            result = ray.get(slot.pending)
         except _DEATHS as error:
-            yield from self._bury(seat, *_cause_of_death(error), error)
+            yield from self._handle_death(slot, *_cause_of_death(error), error)
             return
         except RayTaskError as error:
-            result = self._blame(seat, error)
+            result = self._outcome_of_error(slot, error)
         except RayError as error:
-            yield from self._bury(seat, "worker_crashed", str(error)[:200], error)
+            yield from self._handle_death(slot, "worker_crashed", str(error)[:200], error)
             return
         self.ready = True
         if result is not None:
             yield result
-        self._next(seat)
+        self._next(slot)
 
-    def _blame(self, seat: _Seat, error: RayTaskError) -> Outcome:
+    def _outcome_of_error(self, slot: _Slot, error: RayTaskError) -> Outcome:
         cause = error.cause
         if isinstance(cause, LipforgeError):
             raise cause
-        if seat.work is None:
+        if slot.work is None:
             raise error
-        return ending.bug(seat.work, cause)
+        return ending.bug(slot.work, cause)
 
-    def _next(self, seat: _Seat) -> None:
-        seat.done += seat.work is not None
+    def _next(self, slot: _Slot) -> None:
+        slot.done += slot.work is not None
         if not self.queue:
-            self._dismiss(seat)
+            self._stop(slot)
             return
-        if seat.done >= ITEMS_PER_WORKER:
-            self._replace(seat)
+        if slot.done >= ITEMS_PER_WORKER:
+            self._replace(slot)
             return
-        seat.work = self.queue.popleft()
-        seat.pending = seat.actor.run.remote(seat.work)
-        seat.started_s = time.monotonic()
+        slot.work = self.queue.popleft()
+        slot.pending = slot.actor.run.remote(slot.work)
+        slot.started_s = time.monotonic()
 
-    def _bury(
-        self, seat: _Seat, reason: str, detail: str, error: BaseException | None = None
+    def _handle_death(
+        self, slot: _Slot, reason: str, detail: str, error: BaseException | None = None
     ) -> Iterator[Outcome]:
-        work = seat.work
+        work = slot.work
         if work is None:
-            self._survive_setup_crash(reason, str(error or detail))
-            self._dismiss(seat)
-            if self.queue and (not self.ready or not self.seats):
-                self.seats.append(self._new_seat())
+            self._count_setup_crash(reason, str(error or detail))
+            self._stop(slot)
+            if self.queue and (not self.ready or not self.slots):
+                self.slots.append(self._new_slot())
             return
-        if self._spent(work, reason):
+        if self._out_of_attempts(work, reason):
             yield ending.quarantined(work, reason, detail)
         else:
             self.queue.append(work)
-        self._replace(seat)
+        self._replace(slot)
 
-    def _spent(self, work: Work, reason: str) -> bool:
-        """Count a death against its item; lost nodes are counted apart and forgiven longer."""
+    def _out_of_attempts(self, work: Work, reason: str) -> bool:
+        """Count a death of the item's worker; lost nodes are counted apart, with a higher limit."""
         table, limit = (
             (self.lost, MAX_LOST_NODES) if reason == "node_lost" else (self.crashes, MAX_CRASHES)
         )
         table[work.key] = table.get(work.key, 0) + 1
         return table[work.key] >= limit
 
-    def _survive_setup_crash(self, reason: str, detail: str) -> None:
-        """Put up with seats that never start (no CPU left, say) as long as others work."""
+    def _count_setup_crash(self, reason: str, detail: str) -> None:
+        """Tolerate workers that never start (no CPU left, say) as long as others process items."""
         if self.ready or reason == "node_lost":
             return
         self.setup_crashes += 1
@@ -195,18 +195,18 @@ class _Dispatch:
             name = self.stage.name
             raise ClusterError(f"{name}: workers die or hang before their first item: {detail}")
 
-    def _replace(self, seat: _Seat) -> None:
-        self._dismiss(seat)
+    def _replace(self, slot: _Slot) -> None:
+        self._stop(slot)
         if self.queue:
-            self.seats.append(self._new_seat())
+            self.slots.append(self._new_slot())
 
-    def _dismiss(self, seat: _Seat) -> None:
-        ray.kill(seat.actor)
-        self.seats.remove(seat)
+    def _stop(self, slot: _Slot) -> None:
+        ray.kill(slot.actor)
+        self.slots.remove(slot)
 
-    def _overdue(self, seat: _Seat) -> bool:
-        limit = seat.work.deadline_s if seat.work else SETUP_DEADLINE_S
-        return time.monotonic() - seat.started_s > limit
+    def _overdue(self, slot: _Slot) -> bool:
+        limit = slot.work.deadline_s if slot.work else SETUP_DEADLINE_S
+        return time.monotonic() - slot.started_s > limit
 
 
 def _cause_of_death(error: BaseException) -> tuple[str, str]:
