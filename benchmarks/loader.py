@@ -27,7 +27,7 @@ from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_urls import shard_urls
-from trainers.data.windows import WindowItem
+from trainers.data.window_items import WindowItem
 
 FRAMES = 16
 BATCH = 8

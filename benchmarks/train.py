@@ -240,7 +240,7 @@ def windows_per_second(name: str, shards: str, batch: int, workers: int) -> floa
     from trainers.data.loader import Loader, LoaderConfig
     from trainers.data.order import OrderConfig
     from trainers.data.shard_urls import shard_urls
-    from trainers.data.windows import WindowItem
+    from trainers.data.window_items import WindowItem
 
     frames, size = _window(name)
     index = index_shards(shard_urls(shards), min_frames=frames)

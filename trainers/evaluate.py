@@ -1,8 +1,8 @@
-"""The DVC stage `evaluate`: both models on held-out clips.
+"""The DVC stage `evaluate`: metrics of both models on held-out clips.
 
 data/shards/<split> + models/train_syncnet + models/train_ldm -> reports/metrics.json,
-reports/evaluation.csv, reports/samples. Dubbed clips are kept in .cache/training/evaluate, so that
-the same command after an interruption goes on where it stopped. See docs/evaluate.md.
+reports/evaluation.csv, reports/samples. Dubbed clips are cached in .cache/training/evaluate, so
+that the same command resumes after an interruption. See docs/evaluate.md.
 """
 
 import logging
@@ -24,15 +24,15 @@ from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import split_urls
-from trainers.dubbing.generate import DubOptions, dub_faces
+from trainers.dubbing.face_generation import DubOptions, dub_faces
 from trainers.errors import TrainingDataError
-from trainers.evaluation.clip_scores import ClipScores, Instruments, dubbed_versions, score_clip
-from trainers.evaluation.dubs import Dubber, Dubs
-from trainers.evaluation.foreign_sound import MIN_FRAMES, HeldOut
+from trainers.evaluation.clip_scores import ClipScores, ScoringModels, dubbed_versions, score_clip
+from trainers.evaluation.dub_cache import Dubber, DubCache
+from trainers.evaluation.evaluation_clips import MIN_FRAMES, EvaluationClips
 from trainers.evaluation.frechet_features import NONE, fid_network, fvd_network
 from trainers.evaluation.sample_videos import write_samples
 from trainers.evaluation.summary import for_json, summary, table
-from trainers.evaluation.synchrony import SyncJudge
+from trainers.evaluation.sync_scores import AlignedFaceJudge
 from trainers.frozen.public_files import file_sha256
 from trainers.loop.options import fix_cpu_threads
 from trainers.systems.latentsync.bundle import load_bundle
@@ -43,7 +43,7 @@ from trainers.systems.stable_syncnet.protocol import evaluate_protocol
 SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
 LDM = Path("models/train_ldm")
 REPORTS = Path("reports")
-SHOWN_CLIPS = 4
+SAMPLE_CLIPS = 4
 FRECHET = ("fid", "fvd")
 
 logger = logging.getLogger(__name__)
@@ -51,34 +51,34 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SyncModel:
-    """The trained StableSyncNet, and how it was trained."""
+    """The trained StableSyncNet, and the metadata of its training."""
 
     network: StableSyncNet
     facts: dict[str, Any]
     """Metadata of its file, and `sha256`."""
 
     @property
-    def heard(self) -> dict[str, Any]:
-        """How pairs are made for it: `negatives` and `mel`."""
+    def pair_options(self) -> dict[str, Any]:
+        """Options of its training pairs: `negatives` and `mel`."""
         profile = self.facts.get("profile", {})
         return {name: profile[name] for name in ("negatives", "mel") if name in profile}
 
 
 def load_sync_model(path: Path) -> SyncModel:
-    """Read a StableSyncNet of this project, in eval mode.
+    """Load a StableSyncNet trained by this project, in eval mode.
 
     Raises:
-        WeightsError: no such file, or not one of this project.
+        WeightsError: no such file, or not of this project.
     """
     facts = {**read_metadata(path), "sha256": file_sha256(path)}
     return SyncModel(load_safetensors(path).requires_grad_(False).eval(), facts)
 
 
 def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Dubber:
-    """Read the diffusion model, ready to dub.
+    """Load the diffusion model as a dubber.
 
     Raises:
-        WeightsError: no model there, or one of its parts is absent or altered.
+        WeightsError: no model there, or a component of it is absent or altered.
     """
     bundle = load_bundle(folder).to(device)
     options = DubOptions(
@@ -98,7 +98,7 @@ def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Du
 def syncnet_metrics(
     sync: SyncModel, index: ShardIndex, params: EvaluateParams, device: torch.device
 ) -> dict[str, Any]:
-    """Return StableSyncNet's part of `metrics.json`, by the published protocol.
+    """Return the section `syncnet` of `metrics.json`, by the published protocol.
 
     Raises:
         MediaError: a clip of the split does not decode.
@@ -107,47 +107,47 @@ def syncnet_metrics(
     if sync.network.config.latent:
         return {**facts, "accuracy": None, "reason": "not measured: it looks at latents"}
     pairs, seed = params.syncnet_pairs, params.seed
-    found = evaluate_protocol(sync.network, index, pairs, seed, device=device, **sync.heard)
+    found = evaluate_protocol(sync.network, index, pairs, seed, device=device, **sync.pair_options)
     by_clip = found.pop("by_clip")
     worst = min(one["accuracy"] for one in by_clip.values())
     return {**found, "accuracy_of_worst_clip": worst, **facts}
 
 
-def instruments(params: Params, sync: SyncModel, device: torch.device) -> Instruments:
-    """Load all that looks at clips.
+def scoring_models(params: Params, sync: SyncModel, device: torch.device) -> ScoringModels:
+    """Load the models that score clips.
 
     Raises:
-        ParamsError: `evaluate.fid` or `evaluate.fvd` names no network.
+        ParamsError: `evaluate.fid` or `evaluate.fvd` is no known network.
         WeightsError: a model file is absent or altered.
     """
     faces, choice = open_backend(params.faces), choose(params.sync)
     found = (fid_network(params.evaluate.fid), fvd_network(params.evaluate.fvd))
-    return Instruments(
+    return ScoringModels(
         faces=faces,
-        judge=SyncJudge(choice, choice.load(), faces.landmark_schema),
+        judge=AlignedFaceJudge(choice, choice.load(), faces.landmark_schema),
         syncnet=None if sync.network.config.latent else sync.network.to(device),
-        mel=sync.heard.get("mel", "exact"),
+        mel=sync.pair_options.get("mel", "exact"),
         features=tuple(one for one in found if one is not None),
         device=device,
     )
 
 
 def score_clips(
-    held_out: HeldOut, dubs: Dubs, tools: Instruments, samples: Path
+    held_out: EvaluationClips, dubs: DubCache, models: ScoringModels, samples: Path
 ) -> list[ClipScores]:
-    """Dub and measure every chosen clip; show the first of them in `samples`.
+    """Dub and score every selected clip; write samples of the first ones.
 
     Raises:
-        TrainingDataError: none of them could be decoded.
+        TrainingDataError: none of them decodes.
         StorageError: the disk is full or not writable.
     """
     scored: list[ClipScores] = []
     shutil.rmtree(samples, ignore_errors=True)
     for clip in held_out:
         versions = dubbed_versions(clip, dubs)
-        if len(scored) < SHOWN_CLIPS:
+        if len(scored) < SAMPLE_CLIPS:
             write_samples(samples, clip.key.rpartition("/")[2], versions)
-        scored.append(score_clip(clip, versions, tools))
+        scored.append(score_clip(clip, versions, models))
         logger.info("evaluate: %s, %d frames", clip.key, len(clip.frames))
     if not scored:
         raise TrainingDataError(f"evaluate: no clip of the split decodes: {held_out.skipped}")
@@ -155,13 +155,13 @@ def score_clips(
 
 
 def ldm_metrics(
-    scored: Sequence[ClipScores], held_out: HeldOut, dubber: Dubber, tools: Instruments
+    scored: Sequence[ClipScores], held_out: EvaluationClips, dubber: Dubber, models: ScoringModels
 ) -> dict[str, Any]:
-    """Return the diffusion model's part of `metrics.json`."""
+    """Return the section `ldm` of `metrics.json`."""
     return {
         **summary(scored),
         "names": dict(dubber.names),
-        "judge": tools.judge.facts(),
+        "judge": models.judge.facts(),
         "networks": {name: _network(getattr(held_out.params, name), name) for name in FRECHET},
         "frames": sum(clip.frames for clip in scored),
         "size_px": dubber.size_px,
@@ -174,17 +174,17 @@ def _network(name: str, metric: str) -> str:
 
 
 def evaluate(params: Params, index: ShardIndex, reports: Path) -> dict[str, Any]:
-    """Measure both models, write table and samples, and return what `metrics.json` holds."""
+    """Evaluate both models, write table and samples, and return the content of `metrics.json`."""
     device, section = torch.device(torch_device()), params.evaluate
     fix_cpu_threads(device, 1)
     sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
-    tools = instruments(params, sync, device)
-    held_out = HeldOut(index, section, dubber.size_px)
-    scored = score_clips(held_out, Dubs(dubber), tools, reports / "samples")
+    models = scoring_models(params, sync, device)
+    held_out = EvaluationClips(index, section, dubber.size_px)
+    scored = score_clips(held_out, DubCache(dubber), models, reports / "samples")
     write_text(reports / "evaluation.csv", table(scored))
     return {
         "syncnet": syncnet_metrics(sync, index, section, device),
-        "ldm": ldm_metrics(scored, held_out, dubber, tools),
+        "ldm": ldm_metrics(scored, held_out, dubber, models),
         "settings": section.model_dump(),
     }
 

@@ -24,7 +24,7 @@ from trainers.loop.options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.sidecar.layout import NONE
-from trainers.sidecar.reader import prepare_whisper
+from trainers.sidecar.reader import features_for_loader
 from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
 
@@ -44,7 +44,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])
-    prepare = prepare_whisper(features, FEATURES, profile.whisper)
+    prepare = features_for_loader(features, FEATURES, profile.whisper)
     options = run_options(folder, stop_file)
     task, outcome = train(profile, shards, world, options, folder, prepare, loader_workers())
     if world.first:

@@ -33,9 +33,9 @@ from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity
-from trainers.frozen.whisper_prepare import PrepareWhisper
+from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.sidecar import stage as sidecar_stage
-from trainers.sidecar.reader import SidecarWhisper, prepare_whisper
+from trainers.sidecar.reader import SidecarWhisper, features_for_loader
 
 SOURCE = "stand-in:whisper-tiny"
 PARAMS = Params(features=FeaturesParams(whisper=SOURCE), run=RunParams(max_failed_fraction=0.5))
@@ -49,7 +49,7 @@ class Quick(WhisperFeatures):
         torch.nn.Module.__init__(self)
         self.name, self.sha256, self.scale = SOURCE, {}, 1.0
 
-    def features(self, clips, pieces_at_once=16):
+    def features(self, clips, chunks_at_once=16):
         steps = [torch.from_numpy(clip[: len(clip) // 320 * 320]) for clip in clips]
         means = [one.float().view(-1, 320).mean(dim=1) / 1000 for one in steps]
         return [(self.scale * one[:, None, None]).expand(-1, 5, 4) for one in means]
@@ -114,7 +114,7 @@ def path():
 def test_features_read_are_the_encoders_to_float16(workspace, shards, monkeypatch):
     monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
     features.run(PARAMS, shards, workspace / "features")
-    read, encode = SidecarWhisper(workspace / "features"), PrepareWhisper(SOURCE)
+    read, encode = SidecarWhisper(workspace / "features"), OnTheFlyWhisper(SOURCE)
     assert (read.name, read.num_layers, read.width, read.is_stand_in) == (SOURCE, 5, 384, True)
     for clip in clips_of(shards):
         made, expected = read(clip), encode(clip)
@@ -126,7 +126,7 @@ def test_features_read_are_the_encoders_to_float16(workspace, shards, monkeypatc
 def test_a_loader_takes_them_as_its_prepare(quick, workspace, shards):
     features.run(PARAMS, shards, workspace / "features")
     index = index_shards(shard_urls(shards))
-    read = prepare_whisper(PARAMS.features, workspace / "features", SOURCE)
+    read = features_for_loader(PARAMS.features, workspace / "features", SOURCE)
     assert isinstance(read, SidecarWhisper)
     read.require(index.clip_ids.tolist())
     config = LoaderConfig(order=OrderConfig(seed=0, batch=2, windows_per_clip=1), workers=2)
@@ -240,9 +240,9 @@ def test_a_hidden_state_that_float16_cannot_hold_stops_the_run(quick, workspace,
 def test_another_encoder_than_the_trainers_is_refused(quick, workspace, shards):
     features.run(PARAMS, shards, workspace / "features")
     with pytest.raises(ParamsError, match="was made with stand-in:whisper-tiny, the trainer asks"):
-        prepare_whisper(PARAMS.features, workspace / "features", "stand-in:whisper-small")
-    on_the_fly = prepare_whisper(FeaturesParams(), workspace / "features", SOURCE)
-    assert on_the_fly == PrepareWhisper(SOURCE)
+        features_for_loader(PARAMS.features, workspace / "features", "stand-in:whisper-small")
+    on_the_fly = features_for_loader(FeaturesParams(), workspace / "features", SOURCE)
+    assert on_the_fly == OnTheFlyWhisper(SOURCE)
 
 
 def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspace, shards):

@@ -51,7 +51,7 @@ class Augmentation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class AugmentationDraw:
     """What was drawn for one item."""
 
     flip: bool = False
@@ -61,14 +61,14 @@ class Look:
     h264_crf: int | None = None
 
 
-def draw_augmentation(config: Augmentation, rng: np.random.Generator) -> Look:
+def draw_augmentation(config: Augmentation, rng: np.random.Generator) -> AugmentationDraw:
     """Draw a look. Always takes as many numbers, so that one option does not move another."""
     flip, colour, jpeg, h264 = rng.random(4)
     low, high = 1 - config.colour_strength, 1 + config.colour_strength
     brightness, contrast, saturation = rng.uniform(low, high, 3).tolist()
     quality = int(rng.integers(config.jpeg_quality[0], config.jpeg_quality[1] + 1))
     crf = int(rng.integers(config.h264_crf[0], config.h264_crf[1] + 1))
-    return Look(
+    return AugmentationDraw(
         flip=bool(flip < config.flip),
         factors=(brightness, contrast, saturation) if colour < config.colour else None,
         jpeg_quality=quality if jpeg < config.jpeg else None,
@@ -76,19 +76,21 @@ def draw_augmentation(config: Augmentation, rng: np.random.Generator) -> Look:
     )
 
 
-def augmented(frames_FCHW: Bytes, look: Look) -> Bytes:
+def augmented(frames_FCHW: Bytes, look: AugmentationDraw) -> Bytes:
     """Return a changed copy, (F, 3, H, W) uint8; the same array if nothing was drawn."""
     out = np.ascontiguousarray(frames_FCHW[..., ::-1]) if look.flip else frames_FCHW
     if look.factors is not None:
-        out = recoloured(out, *look.factors)
+        out = colour_jittered(out, *look.factors)
     if look.jpeg_quality is not None:
-        out = through_jpeg(out, look.jpeg_quality)
+        out = jpeg_compressed(out, look.jpeg_quality)
     if look.h264_crf is not None:
-        out = through_h264(out, look.h264_crf)
+        out = h264_compressed(out, look.h264_crf)
     return out
 
 
-def recoloured(frames_FCHW: Bytes, brightness: float, contrast: float, saturation: float) -> Bytes:
+def colour_jittered(
+    frames_FCHW: Bytes, brightness: float, contrast: float, saturation: float
+) -> Bytes:
     """Scale around black, around the window's mean luma, and around every pixel's luma."""
     pixels = frames_FCHW.astype(np.float32) * brightness
     luma = np.einsum("fchw,c->fhw", pixels, LUMA)[:, None]
@@ -97,7 +99,7 @@ def recoloured(frames_FCHW: Bytes, brightness: float, contrast: float, saturatio
     return np.asarray(np.clip(np.rint(mean + contrast * (pixels - mean)), 0, 255), np.uint8)
 
 
-def through_jpeg(frames_FCHW: Bytes, quality: int) -> Bytes:
+def jpeg_compressed(frames_FCHW: Bytes, quality: int) -> Bytes:
     """Return what JPEG of this quality leaves."""
     out = np.empty_like(frames_FCHW)
     for number, frame_CHW in enumerate(frames_FCHW):
@@ -109,7 +111,7 @@ def through_jpeg(frames_FCHW: Bytes, quality: int) -> Bytes:
     return out
 
 
-def through_h264(frames_FCHW: Bytes, crf: int) -> Bytes:
+def h264_compressed(frames_FCHW: Bytes, crf: int) -> Bytes:
     """Return what x264 (veryfast, no B-frames) of this quality leaves; H and W must be even."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:

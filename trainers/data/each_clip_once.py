@@ -13,7 +13,7 @@ from trainers.processes.world import World
 LoaderOf = Callable[[int, int], Loader]
 
 
-class HeldOutClips(BatchSource):
+class SingleClipBatches(BatchSource):
     """Batch n holds clip n * size + rank, so that every rank measures one clip at a time."""
 
     def __init__(self, loader_of: LoaderOf, clips: int) -> None:
@@ -30,4 +30,4 @@ class HeldOutClips(BatchSource):
 def each_clip_once(loader_of: LoaderOf, index: ShardIndex, most: int, world: World) -> Validation:
     """Return a validation over at most `most` clips, by the loader's seed, every one once."""
     clips = min(len(index), most)
-    return Validation(HeldOutClips(loader_of, clips), -(-clips // world.size))
+    return Validation(SingleClipBatches(loader_of, clips), -(-clips // world.size))

@@ -27,7 +27,7 @@ from trainers.data.clip import DecodedClip
 from trainers.data.index import ShardIndex
 from trainers.data.indexed_clips import decode_indexed
 from trainers.data.order import Order, OrderConfig, Pick
-from trainers.data.windows import Item, MakeItem, Prepare
+from trainers.data.window_items import Item, MakeItem, Prepare
 from trainers.errors import TrainingDataError, too_many
 
 logger = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""`lipforge dub VIDEO AUDIO -o OUT`. Loads nothing heavy until it runs."""
+"""`lipforge dub VIDEO AUDIO -o OUT`. Imports nothing heavy until it runs."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.params.curation import FacesParams, ScenesParams
-    from trainers.dubbing.options import Dubbed, VideoOptions
+    from trainers.dubbing.video_options import DubResult, VideoOptions
     from trainers.systems.latentsync.bundle import LdmBundle
 
 PARAMS = Path("params.yaml")
@@ -63,9 +63,9 @@ def dub(
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
     from pipeline.errors import ParamsError
-    from trainers.dubbing.choosing import ALL, MAIN
-    from trainers.dubbing.generate import DubOptions
-    from trainers.dubbing.options import VideoOptions
+    from trainers.dubbing.face_generation import DubOptions
+    from trainers.dubbing.face_selection import ALL, MAIN
+    from trainers.dubbing.video_options import VideoOptions
 
     if all_faces and face:
         raise ParamsError("--face and --all-faces: give one of them")
@@ -83,22 +83,22 @@ def dub(
         _list(video, options)
         return
     bundle = _model(model, device)
-    asked = {"steps": steps, "guidance": guidance, "temperature": temperature}
-    _tell(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, asked)))
+    given = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    _print_result(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, given)))
 
 
 def _with_sampling(
-    options: "VideoOptions", bundle: "LdmBundle", asked: "Mapping[str, float | None]"
+    options: "VideoOptions", bundle: "LdmBundle", sampling: "Mapping[str, float | None]"
 ) -> "VideoOptions":
-    """Sample as asked, else as the model's maker says, else as the authors; say so."""
-    given = {name: value for name, value in asked.items() if value is not None}
+    """Set the sampling options: as given, else of the model, else the authors'; print them."""
+    given = {name: value for name, value in sampling.items() if value is not None}
     dub = replace(options.dub, **{**bundle.facts.get("sampling", {}), **given})
     console.print(f"{dub.steps} steps, guidance {dub.guidance}, temperature {dub.temperature}")
     return replace(options, dub=dub)
 
 
 def _workspace() -> "tuple[FacesParams, ScenesParams]":
-    """Return how this project finds faces and cuts, or the defaults outside of a project."""
+    """Return the face and shot parameters of this project, or the defaults outside of one."""
     from pipeline.params.curation import FacesParams, ScenesParams, load_params
 
     if not PARAMS.exists():
@@ -111,7 +111,7 @@ def _model(folder: Path, device: str) -> "LdmBundle":
     import torch
 
     from pipeline.errors import ParamsError
-    from trainers.dubbing.video import stand_ins
+    from trainers.dubbing.provenance import stand_ins
     from trainers.systems.latentsync.bundle import load_bundle
 
     bundle = load_bundle(folder)
@@ -125,21 +125,21 @@ def _model(folder: Path, device: str) -> "LdmBundle":
 
 
 def _list(video: Path, options: "VideoOptions") -> None:
-    from trainers.dubbing.choosing import choose, listing
-    from trainers.dubbing.video import find_faces
+    from trainers.dubbing.face_selection import face_listing, select_faces
+    from trainers.dubbing.video_dubbing import find_faces
 
     faces = find_faces(video, options)
-    console.print(listing(faces, choose(faces, options.faces)) or "no face")
+    console.print(face_listing(faces, select_faces(faces, options.faces)) or "no face")
 
 
 def _dub(
     video: Path, audio: Path, out: Path, bundle: "LdmBundle", options: "VideoOptions"
-) -> "Dubbed":
+) -> "DubResult":
     import torch
     from tqdm import tqdm
 
     from pipeline.errors import ParamsError
-    from trainers.dubbing.video import dub_video
+    from trainers.dubbing.video_dubbing import dub_video
 
     with tqdm(unit="frame", desc="dub", disable=None) as bar:
 
@@ -154,14 +154,14 @@ def _dub(
             raise ParamsError(f"the GPU's memory is full; {fix}") from error
 
 
-def _tell(out: Path, dubbed: "Dubbed") -> None:
-    from trainers.dubbing.choosing import listing
+def _print_result(out: Path, dubbed: "DubResult") -> None:
+    from trainers.dubbing.face_selection import face_listing
 
-    console.print(listing(dubbed.faces, dubbed.chosen))
+    console.print(face_listing(dubbed.faces, dubbed.selected))
     how = "copied" if dubbed.sound_copied else "without loss"
     rounded = "" if dubbed.sound_exact else ", rounded to 24 bits"
     console.print(
-        f"{out}: {dubbed.num_frames} frames at 25 fps, {dubbed.painted_frames} dubbed, "
+        f"{out}: {dubbed.num_frames} frames at 25 fps, {dubbed.dubbed_frames} dubbed, "
         f"{dubbed.resumed_frames} of an earlier run; sound {dubbed.sound_codec}, {how}{rounded}"
     )
 

@@ -1,8 +1,8 @@
-"""How a run of consecutive frames is cut into windows that overlap and fade into each other.
+"""Overlapping windows over an interval of frames, cross-faded where they overlap.
 
-All windows are equally long, because the U-Net's norms look at a whole window: the last one is
-moved back to end with the run instead of being shortened. A run shorter than one window gets one
-window, whose place behind the run is filled with the run's last frame.
+All windows have the same length, because the U-Net normalizes over a whole window: the last one is
+moved back to end with the interval instead of being shortened. An interval shorter than one window
+gets one window, padded with the interval's last frame.
 """
 
 from collections.abc import Sequence
@@ -13,41 +13,41 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """One call of the network, in frames counted from the run's first."""
+class BlendedWindow:
+    """Frames of one call of the network, counted from the start of the interval."""
 
     start: int
     end: int
-    """At most the run's length; less than `start` + the window's length only in a short run."""
-    counts_from: int
-    """The first frame on which this window has a say."""
+    """At most the interval's length; below `start` + window length only in a short interval."""
+    fade_start: int
+    """The first frame in which this window has a weight."""
     overlap: int
-    """Frames over which this window takes over from the one before it, and hands over."""
+    """Frames of the cross-fade with the window before and after."""
     is_last: bool
 
     def weights(self) -> NDArray[np.float32]:
-        """Return the share of this window in each of its frames, (end - start,).
+        """Return the weight of this window in each of its frames, (end - start,).
 
-        The shares of all windows add up to 1 on every frame. Two windows fade linearly, the first
-        frame of a fade has 1 / (overlap + 1) of the new one.
+        The weights of all windows add up to 1 in every frame. The fade is linear; in its first
+        frame the new window has 1 / (overlap + 1).
         """
         frames = np.arange(self.start, self.end)
-        shares = np.ones(len(frames))
+        weights = np.ones(len(frames))
         if self.start > 0:
-            shares = np.clip((frames - self.counts_from + 1) / (self.overlap + 1), 0, 1)
+            weights = np.clip((frames - self.fade_start + 1) / (self.overlap + 1), 0, 1)
         if not self.is_last:
-            shares = np.minimum(shares, (self.end - frames) / (self.overlap + 1))
-        return shares.astype(np.float32)
+            weights = np.minimum(weights, (self.end - frames) / (self.overlap + 1))
+        return weights.astype(np.float32)
 
 
-def windows_of(num_frames: int, length: int, overlap: int) -> Sequence[Window]:
-    """Cover a run of `num_frames` with windows of `length` frames.
+def overlapping_windows(num_frames: int, length: int, overlap: int) -> Sequence[BlendedWindow]:
+    """Cover an interval of `num_frames` with windows of `length` frames.
 
     Args:
         overlap: frames that two neighbours share, 0 to length // 2.
 
     Raises:
-        ValueError: an overlap that does not fit.
+        ValueError: the overlap is out of range.
     """
     if not 0 <= overlap <= length // 2:
         raise ValueError(f"overlap of {overlap} frames; a window of {length} takes 0 to half of it")
@@ -55,13 +55,13 @@ def windows_of(num_frames: int, length: int, overlap: int) -> Sequence[Window]:
     if starts[-1] + length < num_frames:
         starts.append(num_frames - length)
     ends = [min(start + length, num_frames) for start in starts]
-    takes_over = [0, *(end - overlap for end in ends[:-1])]
+    fade_starts = [0, *(end - overlap for end in ends[:-1])]
     return [
-        Window(start, end, counts_from, overlap, end == num_frames)
-        for start, end, counts_from in zip(starts, ends, takes_over, strict=True)
+        BlendedWindow(start, end, fade_start, overlap, end == num_frames)
+        for start, end, fade_start in zip(starts, ends, fade_starts, strict=True)
     ]
 
 
-def first_window_of(windows: Sequence[Window], frame: int) -> int:
-    """Return the number of the first window that has a say on `frame`."""
+def first_window_covering(windows: Sequence[BlendedWindow], frame: int) -> int:
+    """Return the number of the first window that contains `frame`."""
     return next(number for number, window in enumerate(windows) if window.end > frame)

@@ -1,8 +1,8 @@
-"""A dubbed face back into its picture, in float at the picture's resolution.
+"""Pasting a dubbed face into its frame, in float at the resolution of the frame.
 
-Only inside of the region that the model repaints, with a soft edge: all ones there, eroded and
-blurred by a Gaussian in proportion to the face (LatentSync: an edge of 1/20 of the face's side).
-The blur does not reach beyond what the erosion took away, so nothing else is touched.
+The blend mask is the region that the model repaints, eroded and blurred by a Gaussian in proportion
+to the face (LatentSync: an edge of 1/20 of the face's side). The blur is not wider than the
+erosion, so pixels outside the region do not change.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ from trainers.systems.latentsync.masks import keep_mask
 
 EDGE_SHARE = 20
 MIN_REDUCTION = 2
-"""Faces that are shrunk by this much or more are averaged, or sampling would alias."""
+"""Faces scaled down by this factor or more are averaged, to avoid aliasing."""
 BORDER_PX = 4
-"""Of the aligned face, to which the grey outside of the picture reaches at most (Lanczos-4)."""
+"""Widest border of the aligned face that contains grey from outside the frame (Lanczos-4)."""
 
 Float = NDArray[np.float32]
 
 
 def soft_mask(size_px: int) -> Float:
-    """Return (H, W) of an aligned face: 1 = the dubbed face, 0 = the picture; 0 at the border."""
+    """Return the blend mask (H, W) of an aligned face: 1 = dubbed face, 0 = frame and border."""
     repainted = 1.0 - keep_mask(size_px)[0, 0].numpy()
     edge = max(1, size_px // EDGE_SHARE)
     side = 2 * edge + 1
-    sigma = 0.3 * ((side - 1) / 2 - 1) + 0.8  # OpenCV's own for a kernel of this side
+    sigma = 0.3 * ((side - 1) / 2 - 1) + 0.8  # OpenCV's default for this kernel
     inner = cv2.erode(
         repainted, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0
     )
@@ -43,48 +43,48 @@ class Paster:
     def __init__(self, size_px: int) -> None:
         self._size_px, self._mask = size_px, soft_mask(size_px)
 
-    def paste(self, picture: Frame, face: Float, canvas_matrix: NDArray[np.float64]) -> Frame:
-        """Return a copy of the picture with the face in it.
+    def paste(self, image: Frame, face: Float, canvas_matrix: NDArray[np.float64]) -> Frame:
+        """Return a copy of the frame with the face in it.
 
         Args:
-            picture: (H, W, 3) uint8 RGB.
+            image: (H, W, 3) uint8 RGB.
             face: (size_px, size_px, 3), 0 ... 255.
-            canvas_matrix: what the face was cut with by `alignment.warp`.
+            canvas_matrix: with which `alignment.warp` cut the face.
         """
-        result = picture.copy()
+        result = image.copy()
         matrix = alignment.to_square(canvas_matrix, self._size_px)
-        place = _place(matrix, self._size_px, picture.shape)
-        if place is None:
+        box = _face_box(matrix, self._size_px, image.shape)
+        if box is None:
             return result
-        part = result[place.y0 : place.y1, place.x0 : place.x1]
-        share = np.clip(place.warped(self._mask, cv2.INTER_LINEAR), 0, 1)
-        share = (share * place.away_from_border(picture.shape))[..., None]
-        colours = np.clip(place.warped(face, cv2.INTER_CUBIC), 0, 255)
+        part = result[box.y0 : box.y1, box.x0 : box.x1]
+        share = np.clip(box.warped(self._mask, cv2.INTER_LINEAR), 0, 1)
+        share = (share * box.away_from_border(image.shape))[..., None]
+        colours = np.clip(box.warped(face, cv2.INTER_CUBIC), 0, 255)
         blended = part + share * (colours - part)
         part[:] = np.where(share > 0, np.rint(blended), part).astype(np.uint8)
         return result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Place:
-    """The rectangle of the picture that holds the aligned face, and the map from it."""
+class _FaceBox:
+    """The bounding box of the aligned face in the frame, and the map between them."""
 
     x0: int
     y0: int
     x1: int
     y1: int
     matrix: NDArray[np.float64]
-    """(2, 3): pixel of the picture -> pixel of the face."""
+    """(2, 3): frame pixels -> face pixels."""
 
     @property
     def scale(self) -> float:
-        """Pixels of the face per pixel of the picture."""
+        """Face pixels per frame pixel."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix[:, :2]))))
 
     def away_from_border(self, shape: tuple[int, ...]) -> Float:
-        """Return 0 on the picture's outermost pixels and 1 from a few pixels on.
+        """Return 0 at the border of the frame, rising to 1 within a few pixels.
 
-        What an aligned face shows of these is mixed with the grey that fills it outside.
+        There the aligned face is interpolated with the grey fill from outside the frame.
         """
         depth = max(1.0, BORDER_PX / self.scale)
         columns, rows = np.arange(self.x0, self.x1), np.arange(self.y0, self.y1)
@@ -94,14 +94,12 @@ class _Place:
         return np.asarray(np.clip(near / depth, 0, 1), np.float32)
 
     def warped(self, face: Float, interpolation: int) -> Float:
-        """Return the face as the rectangle shows it; what lies outside of the face is 0."""
+        """Return the face resampled to the box; 0 outside the face."""
         factor = int(self.scale) if self.scale >= MIN_REDUCTION else 1
         size = ((self.x1 - self.x0) * factor, (self.y1 - self.y0) * factor)
-        centre = (1.0 - factor) / (2.0 * factor)  # of the first small pixel, in large ones
-        to_picture = np.array(
-            [[1 / factor, 0, self.x0 + centre], [0, 1 / factor, self.y0 + centre]]
-        )
-        matrix = self.matrix @ np.vstack([to_picture, [0, 0, 1]])
+        centre = (1.0 - factor) / (2.0 * factor)  # of the first subpixel, in frame pixels
+        to_image = np.array([[1 / factor, 0, self.x0 + centre], [0, 1 / factor, self.y0 + centre]])
+        matrix = self.matrix @ np.vstack([to_image, [0, 0, 1]])
         flags = interpolation | cv2.WARP_INVERSE_MAP
         warped = cv2.warpAffine(face, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT)
         if factor > 1:
@@ -110,8 +108,8 @@ class _Place:
         return np.asarray(warped, np.float32)
 
 
-def _place(matrix: NDArray[np.float64], size_px: int, shape: tuple[int, ...]) -> _Place | None:
-    """Return where the face lies in a picture of this shape; None where it lies outside."""
+def _face_box(matrix: NDArray[np.float64], size_px: int, shape: tuple[int, ...]) -> _FaceBox | None:
+    """Return the box of the face in a frame of this shape; None if it lies outside."""
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [size_px, 0], [0, size_px], [size_px, size_px]], np.float64) - 0.5
     seen = corners @ inverse[:, :2].T + inverse[:, 2]
@@ -120,4 +118,4 @@ def _place(matrix: NDArray[np.float64], size_px: int, shape: tuple[int, ...]) ->
     high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + 1, 0, limit)
     if (high <= low).any():
         return None
-    return _Place(int(low[0]), int(low[1]), int(high[0]), int(high[1]), matrix)
+    return _FaceBox(int(low[0]), int(low[1]), int(high[0]), int(high[1]), matrix)

@@ -1,4 +1,4 @@
-"""Which source frame every output frame shows, and on which stretches a face is painted."""
+"""The source frame of every output frame, and the intervals in which a face is dubbed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.tables.rows import FPS
-from trainers.dubbing.face_tracks import FaceTrace
+from trainers.dubbing.alignment_tracks import AlignmentTrack
 
 Longer = Literal["loop", "freeze", "cut"]
 Shorter = Literal["cut", "keep"]
@@ -18,19 +18,19 @@ Shorter = Literal["cut", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """Output frames at 25 fps and where their pictures come from."""
+    """Output frames at 25 fps and the source frames that they show."""
 
     num_frames: int
     source_frames: int
     sound_frames: int
-    """Output frames from here on have no sound, and are passed through."""
+    """Output frames from here on have no sound, and are copied from the source."""
     longer: Longer
 
     def sources(self) -> NDArray[np.int64]:
-        """Return the source frame that each output frame shows, (num_frames,).
+        """Return the source frame of each output frame, (num_frames,).
 
-        Behind the end of the video `loop` goes back and forth (the first and the last picture are
-        not shown twice in a row), `freeze` stays on the last picture.
+        After the end of the video, `loop` plays it backwards and forwards (without repeating the
+        first and last frame), `freeze` repeats the last frame.
         """
         frames, last = np.arange(self.num_frames), self.source_frames - 1
         if self.longer != "loop" or last == 0:
@@ -42,13 +42,13 @@ class Timeline:
 def timeline_of(
     source_frames: int, sound_s: Fraction, longer: Longer = "loop", shorter: Shorter = "cut"
 ) -> Timeline:
-    """Decide how long the output is.
+    """Determine the length of the output.
 
     Args:
         source_frames: of the video at 25 fps.
-        sound_s: exact length of the sound; its last frame may be heard in part only.
-        longer: what is shown when the sound is longer than the video; `cut` ends both together.
-        shorter: whether a video that is longer than the sound ends with it, or goes on in silence.
+        sound_s: exact length of the sound; it may end within its last frame.
+        longer: what is shown if the sound is longer than the video; `cut` cuts the sound.
+        shorter: whether a video longer than the sound is cut, or continues in silence.
     """
     sound_frames = max(1, ceil(sound_s * FPS))
     longest = source_frames if longer == "cut" else sound_frames
@@ -59,24 +59,24 @@ def timeline_of(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
-    """Consecutive output frames on which one face is painted."""
+class FaceInterval:
+    """Consecutive output frames in which one face is dubbed."""
 
     face: int
     start: int
     end: int
 
 
-def runs_of(timeline: Timeline, traces: Sequence[FaceTrace]) -> list[Run]:
-    """Return the stretches of output frames with a face and with sound, by their beginning."""
+def face_intervals(timeline: Timeline, tracks: Sequence[AlignmentTrack]) -> list[FaceInterval]:
+    """Return the intervals of output frames with a face and with sound, sorted by start."""
     sources = timeline.sources()[: timeline.sound_frames]
-    runs = [run for trace in traces for run in _runs_of(sources, trace)]
-    return sorted(runs, key=lambda run: (run.start, run.face))
+    intervals = [one for track in tracks for one in _intervals_of(sources, track)]
+    return sorted(intervals, key=lambda one: (one.start, one.face))
 
 
-def _runs_of(sources: NDArray[np.int64], trace: FaceTrace) -> list[Run]:
-    inside = (sources >= trace.start_frame) & (sources < trace.end_frame)
-    at = np.where(inside, sources - trace.start_frame, 0)
-    painted = inside & trace.paintable()[at]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], painted, [False]])))
-    return [Run(trace.number, int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+def _intervals_of(sources: NDArray[np.int64], track: AlignmentTrack) -> list[FaceInterval]:
+    inside = (sources >= track.start_frame) & (sources < track.end_frame)
+    at = np.where(inside, sources - track.start_frame, 0)
+    dubbed = inside & track.usable()[at]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], dubbed, [False]])))
+    return [FaceInterval(track.number, int(start), int(end)) for start, end in edges.reshape(-1, 2)]

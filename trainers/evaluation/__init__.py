@@ -1,1 +1,1 @@
-"""What is measured on held-out clips: pictures, mouths, synchrony, distributions."""
+"""Metrics on held-out clips: image similarity, landmark distance, sync, Fréchet distances."""

@@ -1,7 +1,7 @@
-"""One held-out clip, dubbed with its own and with foreign sound: every number about it.
+"""All metrics of one held-out clip, dubbed with its own and with foreign sound.
 
-Four versions are scored: `real` pictures with their own sound (what can be reached), `real_foreign`
-pictures with foreign sound (what synchrony must not look like), `own` and `foreign`, both dubbed.
+Four versions are scored: `real`, frames with their own sound (upper bound), `real_foreign`, frames
+with foreign sound (out of sync, lower bound), and the dubbed `own` and `foreign`.
 
 Shape suffixes: T frames, L landmarks, C coordinates or colours, H and W pixels, N samples.
 """
@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.faces.backend import FaceBackend
-from trainers.evaluation.dubs import Dubs
-from trainers.evaluation.foreign_sound import HeldOutClip
+from trainers.evaluation.dub_cache import DubCache
+from trainers.evaluation.evaluation_clips import EvaluationClip
 from trainers.evaluation.frechet_features import FeatureNetwork
-from trainers.evaluation.mouths import Floats, face_landmarks, mouth_distance, seen
-from trainers.evaluation.pictures import picture_scores
-from trainers.evaluation.synchrony import SyncJudge, stable_syncnet_cosine
+from trainers.evaluation.image_similarity import image_similarity
+from trainers.evaluation.landmark_distance import Floats, face_landmarks, has_face, mouth_distance
+from trainers.evaluation.sync_scores import AlignedFaceJudge, stable_syncnet_cosine
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 Pixels = NDArray[np.uint8]
@@ -32,106 +32,113 @@ VERSIONS = ("real", "real_foreign", "own", "foreign")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Instruments:
-    """All that looks at clips."""
+class ScoringModels:
+    """The models that the metrics need."""
 
     faces: FaceBackend
-    judge: SyncJudge
+    judge: AlignedFaceJudge
     syncnet: StableSyncNet | None
-    """Of a pixel configuration; None leaves its cosine out."""
+    """Of a pixel configuration; None omits its cosine."""
     mel: Any
-    """How `syncnet` was trained to hear: `exact` or `compat`."""
+    """Start of mel windows in the training of `syncnet`: `exact` or `compat`."""
     features: tuple[FeatureNetwork, ...]
     device: torch.device
 
 
 @dataclass(frozen=True, slots=True)
-class Versions:
-    """A clip as it was and as it was dubbed."""
+class ClipVersions:
+    """The real and the dubbed frames of a clip, and their sounds."""
 
-    pictures: Mapping[str, Pixels]
-    """`real`, `own`, and `foreign` where there is foreign sound: (T, 3, H, W)."""
+    frames: Mapping[str, Pixels]
+    """`real`, `own`, and `foreign` if there is foreign sound: (T, 3, H, W)."""
     sounds: Mapping[str, Samples]
     """`own`, `foreign`: (T * 640,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipScores:
-    """What was found of one clip."""
+    """The metrics of one clip."""
 
     key: str
     foreign_key: str
     frames: int
     scores: Mapping[str, Mapping[str, float]]
-    """Version -> name -> value; a version that does not exist is absent."""
+    """Version -> metric -> value, for the versions that exist."""
     features: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Metric -> `real`, `own`, `foreign` -> (N, D)."""
 
 
-def dubbed_versions(clip: HeldOutClip, dubs: Dubs) -> Versions:
-    """Dub a clip with both sounds, or find it dubbed.
+def dubbed_versions(clip: EvaluationClip, dubs: DubCache) -> ClipVersions:
+    """Return a clip and its dubs with both sounds, cached or new.
 
     Raises:
-        StorageError: a dubbed clip cannot be kept.
+        StorageError: a dubbed clip cannot be stored.
     """
-    pictures = {"real": clip.frames, "own": dubs.of(clip.frames, clip.own)}
+    frames = {"real": clip.frames, "own": dubs.dubbed(clip.frames, clip.own)}
     sounds = {"own": clip.own}
     if clip.foreign_key:
-        pictures["foreign"] = dubs.of(clip.frames, clip.foreign)
+        frames["foreign"] = dubs.dubbed(clip.frames, clip.foreign)
         sounds["foreign"] = clip.foreign
-    return Versions(pictures, sounds)
+    return ClipVersions(frames, sounds)
 
 
-def score_clip(clip: HeldOutClip, versions: Versions, tools: Instruments) -> ClipScores:
-    """Measure all versions of a clip."""
-    pictures = versions.pictures
-    lips = {name: face_landmarks(tools.faces, frames) for name, frames in pictures.items()}
-    features = {
-        one.metric: {name: one.of(frames, tools.device) for name, frames in pictures.items()}
-        for one in tools.features
+def score_clip(clip: EvaluationClip, versions: ClipVersions, models: ScoringModels) -> ClipScores:
+    """Score all versions of a clip."""
+    landmarks = {
+        name: face_landmarks(models.faces, frames) for name, frames in versions.frames.items()
     }
-    scores = _scores(versions, lips, tools)
+    features = {
+        one.metric: {
+            name: one.of(frames, models.device) for name, frames in versions.frames.items()
+        }
+        for one in models.features
+    }
+    scores = _scores(versions, landmarks, models)
     return ClipScores(clip.key, clip.foreign_key, len(clip.frames), scores, features)
 
 
 def _scores(
-    versions: Versions, lips: Mapping[str, Floats], tools: Instruments
+    versions: ClipVersions, landmarks: Mapping[str, Floats], models: ScoringModels
 ) -> dict[str, dict[str, float]]:
-    pictures, heard = versions.pictures, partial(_heard, versions, lips, tools)
+    frames, sync_scores = versions.frames, partial(_sync_scores, versions, landmarks, models)
     scores = {
-        "real": heard("real", "own"),
+        "real": sync_scores("real", "own"),
         "own": {
-            **picture_scores(pictures["real"], pictures["own"]),
-            **_mouths("lmd", lips["real"], lips["own"]),
-            **heard("own", "own"),
+            **image_similarity(frames["real"], frames["own"]),
+            **_mouth_distances("lmd", landmarks["real"], landmarks["own"]),
+            **sync_scores("own", "own"),
         },
     }
-    if "foreign" in pictures:
-        scores["real_foreign"] = heard("real", "foreign")
+    if "foreign" in frames:
+        scores["real_foreign"] = sync_scores("real", "foreign")
         scores["foreign"] = {
-            **_mouths("mouth_moved_by_sound", lips["own"], lips["foreign"]),
-            **heard("foreign", "foreign"),
+            **_mouth_distances("mouth_moved_by_sound", landmarks["own"], landmarks["foreign"]),
+            **sync_scores("foreign", "foreign"),
         }
     return {version: scores[version] for version in VERSIONS if version in scores}
 
 
-def _heard(
-    versions: Versions, lips: Mapping[str, Floats], tools: Instruments, pictures: str, sound: str
+def _sync_scores(
+    versions: ClipVersions,
+    landmarks: Mapping[str, Floats],
+    models: ScoringModels,
+    version: str,
+    sound: str,
 ) -> dict[str, float]:
-    """Return how well pictures fit a sound; `judged` is 0 where the judge cannot say.
+    """Return the sync scores of frames and sound; `judged` is 0 where the judge gives none.
 
-    A mean over clips leaves those out, which flatters it: so it stands beside their share.
+    Means over clips omit those, which biases them upwards; so the share of judged clips is given.
     """
-    frames, audio = versions.pictures[pictures], versions.sounds[sound]
-    found = tools.judge.scores(frames, lips[pictures], audio)
+    frames, audio = versions.frames[version], versions.sounds[sound]
+    found = models.judge.scores(frames, landmarks[version], audio)
     found["judged"] = float(bool(found))
-    if tools.syncnet is not None:
-        cosine = stable_syncnet_cosine(tools.syncnet, frames, audio, tools.mel)
+    if models.syncnet is not None:
+        cosine = stable_syncnet_cosine(models.syncnet, frames, audio, models.mel)
         found["stable_syncnet_cosine"] = cosine
-    found["face_share"] = float(seen(lips[pictures]).mean())
+    found["face_share"] = float(has_face(landmarks[version]).mean())
     return found
 
 
-def _mouths(name: str, one_TLC: Floats, other_TLC: Floats) -> dict[str, float]:
+def _mouth_distances(name: str, one_TLC: Floats, other_TLC: Floats) -> dict[str, float]:
     apart = mouth_distance(one_TLC, other_TLC)
     return {f"{name}_px": apart.px, f"{name}_mouth_widths": apart.mouth_widths}

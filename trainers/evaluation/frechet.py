@@ -1,8 +1,8 @@
-"""The Fréchet distance of two sets of features, by torchmetrics, and when it means something.
+"""The Fréchet distance of two sets of features, by torchmetrics, and whether it is meaningful.
 
 Shape suffixes: N samples, D features.
 Source: Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash
-Equilibrium" (NeurIPS 2017); their programme asks for more samples than features, because the
+Equilibrium" (NeurIPS 2017); their code requires more samples than features, because the
 covariance of fewer is singular.
 """
 
@@ -16,22 +16,22 @@ from torchmetrics.image.fid import FrechetInceptionDistance
 
 @dataclass(frozen=True, slots=True)
 class FrechetScore:
-    """A distance, and of how many samples."""
+    """A distance and its sample counts."""
 
     distance: float
-    """NaN under two samples a side."""
+    """NaN with fewer than two samples on a side."""
     real_samples: int
     made_samples: int
     needed: int
-    """On each side: more than the features have numbers."""
+    """Samples needed on each side: one more than there are features."""
 
     @property
     def enough(self) -> bool:
-        """Whether both sides have the samples that a distance needs to mean anything."""
+        """Whether both sides have the needed samples."""
         return min(self.real_samples, self.made_samples) >= self.needed
 
     def content(self) -> dict[str, float | int | None]:
-        """Return it for JSON: `value` is null while there are too few samples."""
+        """Return JSON values; `value` is null if there are too few samples."""
         known = None if math.isnan(self.distance) else self.distance
         counts: dict[str, float | int | None] = {
             "real_samples": self.real_samples,
@@ -44,7 +44,7 @@ class FrechetScore:
 
 
 def frechet(real_ND: Tensor, made_ND: Tensor) -> FrechetScore:
-    """Return the distance of two Gaussians with the means and covariances of the samples.
+    """Return the Fréchet distance of Gaussians fitted to the samples.
 
     Raises:
         ValueError: features of different sizes.
@@ -54,7 +54,7 @@ def frechet(real_ND: Tensor, made_ND: Tensor) -> FrechetScore:
     needed = real_ND.shape[1] + 1
     if min(len(real_ND), len(made_ND)) < 2:
         return FrechetScore(float("nan"), len(real_ND), len(made_ND), needed)
-    distance = FrechetInceptionDistance(feature=_AsTheyAre(real_ND.shape[1]))
+    distance = FrechetInceptionDistance(feature=_PrecomputedFeatures(real_ND.shape[1]))
     distance.set_dtype(torch.float64)
     distance.update(real_ND.double(), real=True)
     distance.update(made_ND.double(), real=False)
@@ -62,8 +62,8 @@ def frechet(real_ND: Tensor, made_ND: Tensor) -> FrechetScore:
     return FrechetScore(value, len(real_ND), len(made_ND), needed)
 
 
-class _AsTheyAre(nn.Module):
-    """What torchmetrics takes for a feature network: the features are there already."""
+class _PrecomputedFeatures(nn.Module):
+    """Identity in place of the feature network of torchmetrics, for precomputed features."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""What the Fréchet distances compare: features of frames (FID), of 16-frame windows (FVD).
+"""Features for the Fréchet distances: of frames (FID) and of 16-frame windows (FVD).
 
 Shape suffixes: T frames, N windows, F = 16 frames, D features, H and W pixels.
-Source: FID as pytorch-fid prepares pictures (inception_fid.py); FVD with VideoMAE-v2's features as
-Ge et al., "On the Content Bias in Fréchet Video Distance" (CVPR 2024), whose weights are TREPA's:
+Source: FID with the preprocessing of pytorch-fid (inception_fid.py); FVD with VideoMAE-v2 features
+as in Ge et al., "On the Content Bias in Fréchet Video Distance" (CVPR 2024), with TREPA's weights:
 not comparable with the usual FVD of I3D features.
 """
 
@@ -16,35 +16,36 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers.frozen import registry as frozen
+from trainers.frozen.stand_ins import STAND_IN
 
 Pixels = NDArray[np.uint8]
 
 NONE = "none"
 WINDOW_FRAMES, VIDEO_PX = 16, 224
-AT_ONCE_FRAMES, AT_ONCE_WINDOWS = 16, 1
+BATCH_FRAMES, BATCH_WINDOWS = 16, 1
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureNetwork:
-    """A named network, and how a clip becomes its input."""
+    """A named network, and the preprocessing of its input."""
 
     metric: str
-    """`fid` or `fvd_videomae`; with random weights `..._stand_in`: another number, another name."""
+    """`fid` or `fvd_videomae`; `..._stand_in` with random weights, as the values differ."""
     name: str
     """In the registry (trainers/frozen/registry.py)."""
     network: nn.Module
     inputs: Callable[[Pixels], Tensor]
-    at_once: int
+    batch: int
 
     def of(self, frames_TCHW: Pixels, device: torch.device) -> Tensor:
-        """Return the features (N, D) of a clip, on the CPU; N = 0 where it is too short."""
+        """Return the features (N, D) of a clip, on the CPU; N = 0 if it is too short."""
         network = self.network.to(device)
         samples = self.inputs(frames_TCHW)
         with torch.inference_mode():
             found = [
-                network(as_floats(piece).to(device)).float().cpu()
-                for piece in torch.split(samples, self.at_once)
-                if len(piece)
+                network(as_unit_range(chunk).to(device)).float().cpu()
+                for chunk in torch.split(samples, self.batch)
+                if len(chunk)
             ]
         return torch.cat(found) if found else torch.empty(0, 0)
 
@@ -58,8 +59,8 @@ def fid_network(name: str) -> FeatureNetwork | None:
     """
     if name == NONE:
         return None
-    part = frozen.inception(name)
-    return FeatureNetwork(_metric("fid", name), name, part.network, _frames, AT_ONCE_FRAMES)
+    loaded = frozen.inception(name)
+    return FeatureNetwork(_metric("fid", name), name, loaded.network, _frames, BATCH_FRAMES)
 
 
 def fvd_network(name: str) -> FeatureNetwork | None:
@@ -71,20 +72,20 @@ def fvd_network(name: str) -> FeatureNetwork | None:
     """
     if name == NONE:
         return None
-    part = frozen.videomae(name, gradient_checkpointing=False)
+    loaded = frozen.videomae(name, gradient_checkpointing=False)
     metric = _metric("fvd_videomae", name)
-    return FeatureNetwork(metric, name, part.network, video_windows, AT_ONCE_WINDOWS)
+    return FeatureNetwork(metric, name, loaded.network, video_windows, BATCH_WINDOWS)
 
 
 def video_windows(frames_TCHW: Pixels) -> Tensor:
-    """Return windows that share no frame, (T // 16, 3, 16, H, W) uint8."""
+    """Return non-overlapping windows, (T // 16, 3, 16, H, W) uint8."""
     count = len(frames_TCHW) // WINDOW_FRAMES
     frames = _frames(frames_TCHW[: count * WINDOW_FRAMES])
     return frames.reshape(count, WINDOW_FRAMES, *frames.shape[1:]).transpose(1, 2)
 
 
-def as_floats(pixels: Tensor) -> Tensor:
-    """Return bytes as 0 ... 1; windows (N, 3, F, H, W) scaled to 224 x 224 (bilinear) as well."""
+def as_unit_range(pixels: Tensor) -> Tensor:
+    """Return uint8 pixels as 0 ... 1; windows (N, 3, F, H, W) resized to 224 x 224 (bilinear)."""
     scaled = pixels.float() / 255
     if scaled.ndim == 4:
         return scaled
@@ -97,4 +98,4 @@ def _frames(frames_TCHW: Pixels) -> Tensor:
 
 
 def _metric(metric: str, name: str) -> str:
-    return f"{metric}_stand_in" if name.startswith(frozen.STAND_IN) else metric
+    return f"{metric}_stand_in" if name.startswith(STAND_IN) else metric

@@ -1,4 +1,4 @@
-"""What a person wants to see of an evaluation: strips of frames, and videos with their sound.
+"""Samples of an evaluation for viewing: strips of frames, and videos with sound.
 
 Shape suffixes: T frames, C colours, H and W pixels, N samples.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.atomic import replacing
 from pipeline.media.encode import write_clip
 from pipeline.tables.rows import SAMPLE_RATE_HZ
-from trainers.evaluation.clip_scores import Versions
+from trainers.evaluation.clip_scores import ClipVersions
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.int16]
@@ -25,28 +25,28 @@ STRIP_FRAMES = 8
 STRIP_PX = 128
 BIT_RATE = 96_000
 _BITEXACT = 0x800000
-"""AV_CODEC_FLAG_BITEXACT: no version of the encoder in the stream."""
+"""AV_CODEC_FLAG_BITEXACT: no encoder version in the stream."""
 
 
-def write_samples(folder: Path, name: str, clip: Versions) -> list[Path]:
-    """Write `<name>.png` and a video per sound: real pictures on the left, dubbed on the right.
+def write_samples(folder: Path, name: str, clip: ClipVersions) -> list[Path]:
+    """Write `<name>.png` and a video per sound: real frames on the left, dubbed on the right.
 
     Raises:
         StorageError: the disk is full or not writable.
     """
-    written = [_strip(folder / f"{name}.png", clip.pictures)]
+    written = [_strip(folder / f"{name}.png", clip.frames)]
     for sound, audio in clip.sounds.items():
-        side_by_side = np.concatenate([clip.pictures["real"], clip.pictures[sound]], axis=3)
+        side_by_side = np.concatenate([clip.frames["real"], clip.frames[sound]], axis=3)
         written.append(_video(folder / f"{name}-{sound}.mp4", side_by_side, audio))
     return written
 
 
-def _strip(path: Path, pictures: Mapping[str, Pixels]) -> Path:
-    """Write eight moments of a clip, one row per version: real, own, foreign."""
+def _strip(path: Path, versions: Mapping[str, Pixels]) -> Path:
+    """Write eight frames of a clip, one row per version: real, own, foreign."""
     rows = []
-    for frames_TCHW in pictures.values():
-        moments = np.linspace(0, len(frames_TCHW) - 1, STRIP_FRAMES).round().astype(int)
-        shown = [_small(frames_TCHW[moment]) for moment in moments]
+    for frames_TCHW in versions.values():
+        numbers = np.linspace(0, len(frames_TCHW) - 1, STRIP_FRAMES).round().astype(int)
+        shown = [_small(frames_TCHW[number]) for number in numbers]
         rows.append(np.concatenate(shown, axis=1))
     stored = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1]
     with replacing(path) as part:
@@ -64,25 +64,25 @@ def _video(path: Path, frames_TCHW: Pixels, audio_N: Samples) -> Path:
         silent = part.with_suffix(".silent")
         try:
             write_clip(silent, (f.transpose(1, 2, 0) for f in frames_TCHW), CRF)
-            _join(silent, audio_N, part)
+            _mux(silent, audio_N, part)
         finally:
             silent.unlink(missing_ok=True)
     return path
 
 
-def _join(silent: Path, audio_N: Samples, out: Path) -> None:
-    """Copy the pictures and add the sound as AAC."""
+def _mux(silent: Path, audio_N: Samples, out: Path) -> None:
+    """Copy the video stream and add the sound as AAC."""
     with (
-        av.open(str(silent)) as pictures,
+        av.open(str(silent)) as video_only,
         av.open(str(out), "w", format="mp4", options={"fflags": "+bitexact"}) as container,
     ):
-        source = pictures.streams.video[0]
+        source = video_only.streams.video[0]
         video = container.add_stream_from_template(source)
         sound = container.add_stream("aac", rate=SAMPLE_RATE_HZ, layout="mono")
         assert isinstance(sound, av.AudioStream)
         sound.codec_context.bit_rate = BIT_RATE
         sound.codec_context.flags |= _BITEXACT
-        for packet in pictures.demux(source):
+        for packet in video_only.demux(source):
             if packet.size:
                 packet.stream = video
                 container.mux(packet)

@@ -1,4 +1,4 @@
-"""Clips' numbers as `metrics.json` and as a table for `dvc plots`."""
+"""Metrics of all clips for `metrics.json`, and as a table for `dvc plots`."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ DUBBED = ("own", "foreign")
 
 
 def summary(clips: Sequence[ClipScores]) -> dict[str, Any]:
-    """Return means over clips per version, and the Fréchet distances of dubbed to real clips."""
+    """Return means over clips per version, and Fréchet distances of dubbed to real clips."""
     found: dict[str, Any] = {
         version: mean_scores([c.scores[version] for c in clips if version in c.scores])
         for version in VERSIONS
@@ -35,7 +35,7 @@ def summary(clips: Sequence[ClipScores]) -> dict[str, Any]:
 
 
 def mean_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, Any]:
-    """Return the mean of every number over the clips that have it, and how many clips there are."""
+    """Return the mean of every metric over the clips that have it, and the number of clips."""
     rows = list(rows)
     names = sorted({name for row in rows for name in row})
     means = {name: _mean([row[name] for row in rows if name in row]) for name in names}
@@ -43,7 +43,7 @@ def mean_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, Any]:
 
 
 def table(clips: Sequence[ClipScores]) -> str:
-    """Return a CSV with one row per clip, sorted by clip; cells without a number are empty."""
+    """Return a CSV with one row per clip, sorted by clip; cells without a value are empty."""
     columns = sorted({(v, name) for clip in clips for v in clip.scores for name in clip.scores[v]})
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -56,7 +56,7 @@ def table(clips: Sequence[ClipScores]) -> str:
 
 
 def for_json(content: Any) -> Any:
-    """Return the same with null in place of numbers that JSON has no sign for."""
+    """Return the content with null in place of NaN and infinity, which JSON does not have."""
     if isinstance(content, Mapping):
         return {key: for_json(value) for key, value in content.items()}
     if isinstance(content, list | tuple):

@@ -1,1 +1,1 @@
-"""Frozen networks: a registry of names, and each network."""
+"""Pretrained networks with frozen weights: a registry by name, and each network."""

@@ -1,10 +1,10 @@
-"""Inception v3 as the Fréchet inception distance wants it: 2048 features per picture.
+"""Inception v3 for the Fréchet inception distance: 2048 features per image.
 
 Names and shapes are those of `pt_inception-2015-12-05-6726825d.pth`, the port of TensorFlow's
-`inception-2015-12-05` that the usual FID programs share: 1008 classes, no second classifier,
-averages that leave the border out, and a maximum instead of an average in the last block.
+`inception-2015-12-05` that common FID implementations use: 1008 classes, no auxiliary classifier,
+average pooling without padded pixels, and max instead of average pooling in the last block.
 
-Shape suffixes: N pictures, C channels, H height, W width.
+Shape suffixes: N images, C channels, H height, W width.
 Source: Szegedy et al., "Rethinking the Inception Architecture" (CVPR 2016); Heusel et al., "GANs
 Trained by a Two Time-Scale Update Rule" (NeurIPS 2017) for the use of its last average.
 """
@@ -21,17 +21,17 @@ NORM_EPS = 1e-3
 
 Kernel = int | tuple[int, int]
 Layer = tuple[str, int, Kernel]
-"""Name, channels out, kernel. Padded to keep the size, unless the layer halves it."""
+"""Name, output channels, kernel. Padded to keep the size, unless the layer halves it."""
 Pool = Literal["average", "maximum", "halve"]
 
 WIDE, TALL = (1, 7), (7, 1)
 
 
 class InceptionFid(nn.Module):
-    """Pictures -> features. Frozen use: `requires_grad_(False)`, `eval()`."""
+    """Images -> features. Frozen use: `requires_grad_(False)`, `eval()`."""
 
     def __init__(self, thin: int = 1) -> None:
-        """Divide every number of channels by `thin`: 1 is the published network."""
+        """Divide every channel count by `thin`; 1 is the published network."""
         super().__init__()
         self.num_features = 2048 // thin
         stem: list[tuple[str, int, int, int, int]] = [
@@ -50,17 +50,17 @@ class InceptionFid(nn.Module):
             self.add_module(name, block)
             channels = block.out_channels
         self.fc = nn.Linear(channels, 1008)
-        """Not used; the published file has it."""
+        """Unused; present in the published file."""
 
-    def forward(self, pictures_N3HW: Tensor) -> Tensor:
+    def forward(self, images_N3HW: Tensor) -> Tensor:
         """Return the features (N, 2048).
 
         Args:
-            pictures_N3HW: RGB, 0 ... 1, any size; scaled to 299 x 299 as pytorch-fid does it
-                (bilinear, without antialias), because that choice moves the distance.
+            images_N3HW: RGB, 0 ... 1, any size; scaled to 299 x 299 as in pytorch-fid
+                (bilinear, without antialias), because the interpolation changes the distance.
         """
         size = (INPUT_PX, INPUT_PX)
-        x = functional.interpolate(pictures_N3HW, size, mode="bilinear", align_corners=False)
+        x = functional.interpolate(images_N3HW, size, mode="bilinear", align_corners=False)
         x = 2 * x - 1
         for name, part in self.named_children():
             if name == "fc":
@@ -84,11 +84,11 @@ class _Conv(nn.Module):
 
 
 Branch = tuple[Layer | tuple[Layer, Layer], ...]
-"""Layers one after another; the last may be two side by side."""
+"""Layers in sequence; the last may be two in parallel."""
 
 
 class _Block(nn.Module):
-    """Branches side by side and a pooling, joined along the channels."""
+    """Parallel branches and a pooling, concatenated along the channels."""
 
     def __init__(
         self, channels: int, branches: Sequence[Branch], pool: Pool, pooled: int, thin: int
@@ -209,4 +209,4 @@ _BLOCKS: tuple[tuple[str, tuple[Branch, ...], Pool, int], ...] = (
     ("Mixed_7b", _E, "average", 192),
     ("Mixed_7c", _E, "maximum", 192),
 )
-"""Name, branches, pooling, channels of the pooling's own convolution (0: none)."""
+"""Name, branches, pooling, channels of the convolution after the pooling (0: none)."""

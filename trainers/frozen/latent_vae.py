@@ -1,9 +1,9 @@
 """The frozen autoencoder between pixels and Stable Diffusion's latents: 8 x 8 pixels, 4 channels.
 
-Two networks of diffusers share that latent space: `AutoencoderKL` (sd-vae-ft-mse) and the tiny
+Two networks of diffusers share this latent space: `AutoencoderKL` (sd-vae-ft-mse) and the small
 distilled `AutoencoderTiny` (TAESD), faster and less exact.
 
-Shape suffixes: N pictures, H height, W width, h = H / 8, w = W / 8.
+Shape suffixes: N images, H height, W width, h = H / 8, w = W / 8.
 Source: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (CVPR 2022).
 """
 
@@ -16,33 +16,33 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor, nn
 
 KL_SCALE = 0.18215
-"""Makes the latents' variance about 1 (Rombach et al., section D.1, for Stable Diffusion 1)."""
+"""Scales the latents to a variance of about 1 (Rombach et al., section D.1, Stable Diffusion 1)."""
 PIXELS_PER_LATENT = 8
 LATENT_CHANNELS = 4
 
 _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
-"""Names in the published sd-vae-ft-mse file -> names in today's diffusers."""
+"""Names in the published sd-vae-ft-mse file -> names in current diffusers."""
 
 
 class LatentVae(nn.Module, ABC):
-    """Pictures <-> scaled latents, whichever network does it."""
+    """Images <-> scaled latents."""
 
     @abstractmethod
-    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return scaled latents (N, 4, h, w), without gradient.
 
         Args:
-            pictures_N3HW: RGB, -1 ... 1; height and width are multiples of 8.
-            generator: draws from the posterior, as LatentSync does; None takes its mean. Without
-                effect where there is no posterior.
+            images_N3HW: RGB, -1 ... 1; height and width are multiples of 8.
+            generator: for a sample of the posterior, as in LatentSync; None takes the mean. Ignored
+                where there is no posterior.
         """
 
     @abstractmethod
     def decode(self, latents_N4hw: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W), about -1 ... 1, not clamped, with gradient."""
+        """Return images (N, 3, H, W), about -1 ... 1, not clamped, with gradient."""
 
     def checkpoint_gradients(self) -> None:
-        """Save memory in the decoder's backward pass at the price of a second forward pass."""
+        """Recompute the decoder's activations in the backward pass, to save memory."""
 
 
 class KlVae(LatentVae):
@@ -53,9 +53,9 @@ class KlVae(LatentVae):
         self.model = model
 
     @torch.no_grad()
-    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Return scaled latents (N, 4, h, w): drawn by the generator, else the mean."""
-        posterior = self.model.encode(pictures_N3HW).latent_dist
+    def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return scaled latents (N, 4, h, w): sampled with the generator, or the mean."""
+        posterior = self.model.encode(images_N3HW).latent_dist
         latents_N4hw: Tensor = posterior.mean
         if generator is not None:
             noise = torch.randn(latents_N4hw.shape, generator=generator, device=generator.device)
@@ -63,9 +63,9 @@ class KlVae(LatentVae):
         return latents_N4hw * KL_SCALE
 
     def decode(self, latents_N4hw: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W)."""
-        pictures_N3HW: Tensor = self.model.decode(latents_N4hw / KL_SCALE).sample
-        return pictures_N3HW
+        """Return images (N, 3, H, W)."""
+        images_N3HW: Tensor = self.model.decode(latents_N4hw / KL_SCALE).sample
+        return images_N3HW
 
     def checkpoint_gradients(self) -> None:
         """Checkpoint every block of the decoder."""
@@ -73,22 +73,22 @@ class KlVae(LatentVae):
 
 
 class TinyVae(LatentVae):
-    """TAESD. Its latents are scaled already, and it has no posterior."""
+    """TAESD. Its latents are already scaled, and it has no posterior."""
 
     def __init__(self, model: AutoencoderTiny) -> None:
         super().__init__()
         self.model = model
 
-    @torch.no_grad()  # with gradients diffusers' checkpointed tiny encoder skips its scaling
-    def encode(self, pictures_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    @torch.no_grad()  # with gradients, diffusers' checkpointed tiny encoder omits its scaling
+    def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return latents (N, 4, h, w); the generator has no effect."""
-        latents_N4hw: Tensor = self.model.encode(pictures_N3HW).latents
+        latents_N4hw: Tensor = self.model.encode(images_N3HW).latents
         return latents_N4hw
 
     def decode(self, latents_N4hw: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W)."""
-        pictures_N3HW: Tensor = self.model.decode(latents_N4hw).sample
-        return pictures_N3HW
+        """Return images (N, 3, H, W)."""
+        images_N3HW: Tensor = self.model.decode(latents_N4hw).sample
+        return images_N3HW
 
     def checkpoint_gradients(self) -> None:
         """Checkpoint the decoder as a whole."""
@@ -109,14 +109,14 @@ def sd_vae() -> AutoencoderKL:
 
 
 def sd_vae_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the attention layers of the published file, which is older than their names."""
-    return {_modern(key): tensor for key, tensor in published.items()}
+    """Rename the attention layers of the published file to the names of current diffusers."""
+    return {_current_name(key): tensor for key, tensor in published.items()}
 
 
 def taesd_state(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Join TAESD's own two files (`taesd_encoder`, `taesd_decoder`) for `AutoencoderTiny`.
+    """Merge TAESD's two files (`taesd_encoder`, `taesd_decoder`) for `AutoencoderTiny`.
 
-    Layer 0 of the decoder's own list is a clamp, which diffusers keeps outside the list.
+    Layer 0 of the published decoder is a clamp, which diffusers has outside its list of layers.
     """
     state = {f"encoder.layers.{key}": tensor for key, tensor in encoder.items()}
     for key, tensor in decoder.items():
@@ -125,7 +125,7 @@ def taesd_state(encoder: Mapping[str, Tensor], decoder: Mapping[str, Tensor]) ->
     return state
 
 
-def _modern(key: str) -> str:
+def _current_name(key: str) -> str:
     parts = key.split(".")
     if "attentions" in parts and len(parts) > 1:
         parts[-2] = _OLD_ATTENTION.get(parts[-2], parts[-2])

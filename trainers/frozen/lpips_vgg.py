@@ -1,9 +1,9 @@
-"""LPIPS with VGG16: how different two pictures look, as layers of a classifier see them.
+"""LPIPS with VGG16: perceptual distance of two images in the feature space of a classifier.
 
-Keys of the state dict are those of `lpips.LPIPS(net="vgg")` 0.1.4, in its order: the five 1 x 1
-weights appear twice, as `lin0` and `lins.0`; one tensor, and loading takes the later one.
+Keys and order of the state dict are those of `lpips.LPIPS(net="vgg")` 0.1.4: the five 1 x 1 weights
+appear twice, as `lin0` and `lins.0`, which are one tensor; loading uses the second.
 
-Shape suffixes: N pictures, C channels, H height, W width.
+Shape suffixes: N images, C channels, H height, W width.
 Source: Simonyan and Zisserman, "Very Deep Convolutional Networks" (2015), configuration D; Zhang et
 al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018).
 """
@@ -18,18 +18,18 @@ WIDTHS = (64, 128, 256, 512, 512)
 CONVOLUTIONS = (2, 2, 3, 3, 3)
 MEAN = (-0.030, -0.088, -0.188)
 DEVIATION = (0.458, 0.448, 0.450)
-"""ImageNet's, for pictures in -1 ... 1."""
+"""Of ImageNet, for images in -1 ... 1."""
 NORM_EPS = 1e-10
 
 
 class LpipsVgg(nn.Module):
-    """Distance of pictures. Frozen use: `requires_grad_(False)`, `eval()`."""
+    """LPIPS distance of images. Frozen use: `requires_grad_(False)`, `eval()`."""
 
     def __init__(self, widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         self.scaling_layer = _Scaling()
         self.net = _Vgg(widths)
-        lins = [_Weighting(width) for width in widths]
+        lins = [_ChannelWeights(width) for width in widths]
         for number, lin in enumerate(lins):
             self.add_module(f"lin{number}", lin)
         self.lins = nn.ModuleList(lins)
@@ -39,7 +39,7 @@ class LpipsVgg(nn.Module):
 
         Args:
             one_N3HW: RGB, -1 ... 1, at least 16 pixels high and wide.
-            other_N3HW: the pictures to compare with, of the same shape.
+            other_N3HW: the images to compare with, of the same shape.
         """
         ours = self.net(self.scaling_layer(one_N3HW))
         theirs = self.net(self.scaling_layer(other_N3HW))
@@ -66,7 +66,7 @@ def load_public(network: LpipsVgg, vgg16: Mapping[str, Tensor], lins: Mapping[st
 
 
 def _feature(vgg16: Mapping[str, Tensor], key: str) -> Tensor:
-    """Find `slice3.10.weight` under torchvision's name, `features.10.weight`."""
+    """Look up `slice3.10.weight` by torchvision's name, `features.10.weight`."""
     return vgg16["features." + key.partition(".")[2]]
 
 
@@ -79,14 +79,14 @@ class _Scaling(nn.Module):
         self.register_buffer("shift", torch.tensor(MEAN).view(1, 3, 1, 1))
         self.register_buffer("scale", torch.tensor(DEVIATION).view(1, 3, 1, 1))
 
-    def forward(self, pictures_N3HW: Tensor) -> Tensor:
-        return (pictures_N3HW - self.shift) / self.scale
+    def forward(self, images_N3HW: Tensor) -> Tensor:
+        return (images_N3HW - self.shift) / self.scale
 
 
 class _Vgg(nn.Module):
     """The convolutions of VGG16 in five slices, each from a pooling to the ReLU before the next.
 
-    Layers keep their numbers of the whole network (0 ... 29), for the names in the state dict.
+    Layers are numbered as in the whole network (0 ... 29), for the names in the state dict.
     """
 
     def __init__(self, widths: Sequence[int]) -> None:
@@ -103,19 +103,19 @@ class _Vgg(nn.Module):
                 number, channels = number + 2, width
             self.add_module(f"slice{index}", nn.Sequential(layers))
 
-    def forward(self, pictures_N3HW: Tensor) -> list[Tensor]:
-        features, found = pictures_N3HW, []
+    def forward(self, images_N3HW: Tensor) -> list[Tensor]:
+        features, found = images_N3HW, []
         for part in self.children():
             features = part(features)
             found.append(features)
         return found
 
 
-class _Weighting(nn.Module):
-    """One weight per channel, summed: a 1 x 1 convolution. Number 0 of its list was a dropout.
+class _ChannelWeights(nn.Module):
+    """Weighted sum over channels: a 1 x 1 convolution. Number 0 of its list was a dropout.
 
-    Written out, so that autocast leaves it in float32: squares of unit vectors are too small for
-    float16.
+    Computed as product and sum, so that autocast leaves it in float32: squares of unit vectors are
+    too small for float16.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,12 +1,11 @@
-"""Networks that training uses and never changes: by name, with the origin of their weights.
+"""Pretrained networks that training uses without changing them: by name, with their digests.
 
-A part is asked for by its name in params.yaml. Names that begin with `stand-in:` are small networks
-with random weights (or, `stand-in:blocks`, none), for machines without the files. What is learned
-with them is of no use without them, so the name goes into logs, metrics and checkpoints. A missing
-file is an error, never a stand-in.
+The names are those of params.yaml. Names with the prefix `stand-in:` are small networks with random
+weights (or, `stand-in:blocks`, none), for machines without the files. A model that was trained with
+a stand-in works only with it, so the name is written to logs, metrics and checkpoints. A missing
+file is an error, never replaced by a stand-in.
 """
 
-import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,9 +35,9 @@ from trainers.frozen.public_files import (
     read_checkpoint,
     read_safetensors,
 )
+from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
 from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize, state_of_public
 
-STAND_IN = "stand-in:"
 SD_VAE_FILE = "sd_vae_ft_mse.safetensors"
 TAESD_FILE = "taesd.safetensors"
 VIDEOMAE_FILE = "vit_g_hybrid_pt_1200e_ssv2_ft.pth"
@@ -50,8 +49,8 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
-class Frozen(Generic[Network]):
-    """A network in eval mode without gradients of its own, on the CPU, float32."""
+class FrozenNetwork(Generic[Network]):
+    """A network in eval mode whose weights have no gradient, on the CPU, float32."""
 
     name: str
     network: Network
@@ -64,70 +63,70 @@ class Frozen(Generic[Network]):
         return self.name.startswith(STAND_IN)
 
 
-def vae(name: str) -> Frozen[LatentVae]:
+def vae(name: str) -> FrozenNetwork[LatentVae]:
     """Load `sd-vae-ft-mse`, `taesd`, or `stand-in:` one of them, or `stand-in:blocks`.
 
-    `stand-in:blocks` has no weights at all and gives recognisable pictures (block_vae.py).
+    `stand-in:blocks` has no weights and gives recognisable images (block_vae.py).
 
     Raises:
-        ParamsError: no such part.
-        WeightsError: its file is absent, altered or not what its name says.
+        ParamsError: no such network.
+        WeightsError: its file is absent, altered or not of this network.
     """
     return _load(name, _VAES)
 
 
-def lpips(name: str) -> Frozen[LpipsVgg]:
+def lpips(name: str) -> FrozenNetwork[LpipsVgg]:
     """Load `lpips-vgg` or `stand-in:lpips-vgg`.
 
     Raises:
-        ParamsError: no such part.
-        WeightsError: its file is absent, altered or not what its name says.
+        ParamsError: no such network.
+        WeightsError: its file is absent, altered or not of this network.
     """
     return _load(name, _LPIPS)
 
 
-def videomae(name: str, gradient_checkpointing: bool = True) -> Frozen[VideoMaeEncoder]:
+def videomae(name: str, gradient_checkpointing: bool = True) -> FrozenNetwork[VideoMaeEncoder]:
     """Load `videomae-v2-giant` or `stand-in:videomae-v2-giant`.
 
     Raises:
-        ParamsError: no such part.
-        WeightsError: its file is absent, altered or not what its name says.
+        ParamsError: no such network.
+        WeightsError: its file is absent, altered or not of this network.
     """
     part = _load(name, _VIDEOMAES)
     part.network.gradient_checkpointing = gradient_checkpointing
     return part
 
 
-def inception(name: str) -> Frozen[InceptionFid]:
+def inception(name: str) -> FrozenNetwork[InceptionFid]:
     """Load `inception-2015-12-05` or `stand-in:inception-2015-12-05`, for the FID.
 
     Raises:
-        ParamsError: no such part.
-        WeightsError: its file is absent, altered or not what its name says.
+        ParamsError: no such network.
+        WeightsError: its file is absent, altered or not of this network.
     """
     return _load(name, _INCEPTIONS)
 
 
-def local_taesd(encoder: Path, decoder: Path) -> Frozen[LatentVae]:
-    """Load TAESD's own two safetensors files from anywhere; the name says that they are local.
+def local_taesd(encoder: Path, decoder: Path) -> FrozenNetwork[LatentVae]:
+    """Load TAESD's two safetensors files from any path; the name becomes `local:taesd`.
 
     Raises:
-        WeightsError: a file is absent or not what its name says.
+        WeightsError: a file is absent or not of this network.
     """
     model = AutoencoderTiny()
     fill(model, taesd_state(read_safetensors(encoder), read_safetensors(decoder)), decoder)
     digests = {path.name: file_sha256(path) for path in (encoder, decoder)}
-    return Frozen("local:taesd", _freeze(TinyVae(model)), digests)
+    return FrozenNetwork("local:taesd", _freeze(TinyVae(model)), digests)
 
 
-def names(parts: Mapping[str, Frozen[Any]]) -> dict[str, str]:
+def names(parts: Mapping[str, FrozenNetwork[Any]]) -> dict[str, str]:
     """Return role -> name, for logs, metrics and checkpoints."""
     return {role: part.name for role, part in sorted(parts.items())}
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe(Generic[Network]):
-    """How to make one part: its files in the lock (none: stand-in only), real and stand-in."""
+class _NetworkSpec(Generic[Network]):
+    """How to build one network: its files in the lock (none: stand-in only), real and stand-in."""
 
     files: tuple[str, ...]
     real: Callable[..., Network]
@@ -135,32 +134,25 @@ class _Recipe(Generic[Network]):
     stand_in: Callable[[], Network]
 
 
-def _load(name: str, recipes: Mapping[str, _Recipe[Network]]) -> Frozen[Network]:
-    wanted, known = name.removeprefix(STAND_IN), _names(recipes)
+def _load(name: str, specs: Mapping[str, _NetworkSpec[Network]]) -> FrozenNetwork[Network]:
+    wanted, known = name.removeprefix(STAND_IN), _names(specs)
     if name not in known:
         raise ParamsError(f"no frozen part named {name!r}; known: {', '.join(known)}")
     if name.startswith(STAND_IN):
-        return Frozen(name, _freeze(_seeded(name, recipes[wanted].stand_in)), {})
-    files = recipes[wanted].files
+        return FrozenNetwork(name, _freeze(seeded_by_name(name, specs[wanted].stand_in)), {})
+    files = specs[wanted].files
     paths = [path_of(file) for file in files]
-    network = _seeded(name, lambda: recipes[wanted].real(*paths))
-    return Frozen(name, _freeze(network), {file: sha256_of(file) for file in files})
+    network = seeded_by_name(name, lambda: specs[wanted].real(*paths))
+    return FrozenNetwork(name, _freeze(network), {file: sha256_of(file) for file in files})
 
 
-def _names(recipes: Mapping[str, _Recipe[Network]]) -> list[str]:
-    real = [name for name, recipe in recipes.items() if recipe.files]
-    return real + [STAND_IN + name for name in recipes]
+def _names(specs: Mapping[str, _NetworkSpec[Network]]) -> list[str]:
+    real = [name for name, spec in specs.items() if spec.files]
+    return real + [STAND_IN + name for name in specs]
 
 
 def _freeze(network: Network) -> Network:
     return network.requires_grad_(False).eval()
-
-
-def _seeded(name: str, make: Callable[[], Network]) -> Network:
-    """Make a network whose first weights depend on its name alone, and leave the run's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(zlib.crc32(name.encode()))
-        return make()
 
 
 def _sd_vae(path: Path) -> LatentVae:
@@ -180,7 +172,7 @@ def _videomae(path: Path) -> VideoMaeEncoder:
         state = state_of_public(read_checkpoint(path))
     except ValueError as error:
         raise WeightsError(f"{path}: {error}") from error
-    with torch.device("meta"):  # a random start of 1 G weights would take most of a minute
+    with torch.device("meta"):  # random initialization of 1 G weights takes most of a minute
         network = VideoMaeEncoder()
     fill(network, {key: tensor.float() for key, tensor in state.items()}, path)
     return network
@@ -196,7 +188,7 @@ def _small_inception() -> InceptionFid:
     network = InceptionFid(thin=16)
     for weight in network.parameters():
         if weight.ndim == 4:
-            nn.init.kaiming_normal_(weight)  # else nothing of the picture reaches the features
+            nn.init.kaiming_normal_(weight)  # else the features hardly depend on the image
     return network
 
 
@@ -225,7 +217,7 @@ def _small_tiny() -> LatentVae:
 def _small_lpips() -> LpipsVgg:
     network = LpipsVgg(widths=(8, 16, 32, 64, 64))
     for weight in network.lins.parameters():
-        weight.data.abs_()  # a negative weight would reward a difference
+        weight.data.abs_()  # a negative weight would make a larger difference a smaller distance
     return network
 
 
@@ -233,11 +225,13 @@ def _small_videomae() -> VideoMaeEncoder:
     return VideoMaeEncoder(VideoMaeSize(width=48, depth=1, heads=2, hidden=96))
 
 
-_VAES: dict[str, _Recipe[LatentVae]] = {
-    "sd-vae-ft-mse": _Recipe((SD_VAE_FILE,), _sd_vae, _small_kl),
-    "taesd": _Recipe((TAESD_FILE,), _taesd, _small_tiny),
-    "blocks": _Recipe((), BlockVae, BlockVae),
+_VAES: dict[str, _NetworkSpec[LatentVae]] = {
+    "sd-vae-ft-mse": _NetworkSpec((SD_VAE_FILE,), _sd_vae, _small_kl),
+    "taesd": _NetworkSpec((TAESD_FILE,), _taesd, _small_tiny),
+    "blocks": _NetworkSpec((), BlockVae, BlockVae),
 }
-_LPIPS = {"lpips-vgg": _Recipe((VGG_FILE, LINS_FILE), _lpips, _small_lpips)}
-_INCEPTIONS = {"inception-2015-12-05": _Recipe((INCEPTION_FILE,), _inception, _small_inception)}
-_VIDEOMAES = {"videomae-v2-giant": _Recipe((VIDEOMAE_FILE,), _videomae, _small_videomae)}
+_LPIPS = {"lpips-vgg": _NetworkSpec((VGG_FILE, LINS_FILE), _lpips, _small_lpips)}
+_INCEPTIONS = {
+    "inception-2015-12-05": _NetworkSpec((INCEPTION_FILE,), _inception, _small_inception)
+}
+_VIDEOMAES = {"videomae-v2-giant": _NetworkSpec((VIDEOMAE_FILE,), _videomae, _small_videomae)}

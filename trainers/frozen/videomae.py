@@ -1,7 +1,7 @@
-"""The encoder of VideoMAE-v2: one feature per clip, for TREPA.
+"""The encoder of VideoMAE-v2: one feature vector per clip, for TREPA.
 
-transformers' VideoMAE with the layer norm behind the mean over tokens that VideoMAE-v2's fine-tuned
-checkpoints have; `state_of_public` renames their keys (q, k, v are one matrix there).
+transformers' VideoMAE, with the layer norm after the mean over tokens as in VideoMAE-v2's
+fine-tuned checkpoints; `state_of_public` renames their keys (q, k, v are one matrix there).
 
 Shape suffixes: B clips, F frames, H height, W width, N tokens, D feature.
 Source: Wang et al., "VideoMAE V2: Scaling Video Masked Autoencoders with Dual Masking" (CVPR 2023,
@@ -57,7 +57,7 @@ class VideoMaeSize:
 
 
 class VideoMaeEncoder(nn.Module):
-    """Clip -> feature. Frozen use: `requires_grad_(False)`, `eval()`."""
+    """Clip -> feature vector. Frozen use: `requires_grad_(False)`, `eval()`."""
 
     def __init__(
         self, size: VideoMaeSize | None = None, gradient_checkpointing: bool = False
@@ -77,12 +77,12 @@ class VideoMaeEncoder(nn.Module):
         pixels = clip_B3FHW.transpose(1, 2).to(self.fc_norm.weight.dtype)
         tokens_BND: Tensor = self.model.embeddings(pixels, None)
         for layer in self.model.encoder.layer:
-            tokens_BND = self._through(layer, tokens_BND)
+            tokens_BND = self._apply_layer(layer, tokens_BND)
         feature_BD: Tensor = self.fc_norm(tokens_BND.mean(dim=1))
         return feature_BD
 
-    def _through(self, layer: nn.Module, tokens_BND: Tensor) -> Tensor:
-        """Apply a layer. By hand, because transformers checkpoints in training mode only."""
+    def _apply_layer(self, layer: nn.Module, tokens_BND: Tensor) -> Tensor:
+        """Apply a layer, checkpointed here because transformers does so in training mode only."""
         if self.gradient_checkpointing and torch.is_grad_enabled():
             kept: Tensor = checkpoint(layer, tokens_BND, use_reentrant=False)
             return kept
@@ -94,7 +94,7 @@ def state_of_public(public: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename a VideoMAE-v2 classifier's state dict for `VideoMaeEncoder`; the head is dropped.
 
     Raises:
-        ValueError: a key that no such checkpoint has.
+        ValueError: a key does not belong to such a checkpoint.
     """
     state: dict[str, Tensor] = {}
     for key, tensor in public.items():

@@ -1,13 +1,13 @@
-"""What the lip-sync network hears: all layers of Whisper's encoder, and their windows per frame.
+"""Audio features of the lip-sync network: all layers of Whisper's encoder, in windows per frame.
 
-The log-mel spectrogram is made of the whole, unpadded clip, cut into pieces of 30 s and padded with
-literal zeros behind the last; each piece is encoded on its own. Kept are the hidden states after
-the convolutions and positions and after each block, the last one BEFORE the final layer norm.
-50 steps a second, so two per video frame.
+The log-mel spectrogram is computed of the whole, unpadded clip and split into chunks of 30 s; the
+last one is padded with zeros. Each chunk is encoded independently. The features are the hidden
+states after the convolutions and positions and after each block, the last one BEFORE the final
+layer norm: 50 steps per second, two per video frame.
 
-Shape suffixes: N samples, M mel bands, C mel columns, P pieces, T steps of 20 ms, L layers + 1,
+Shape suffixes: N samples, M mel bands, C mel columns, P chunks, T steps of 20 ms, L layers + 1,
 D width, F video frames, K tokens of a frame.
-Source: what LatentSync's U-Net is fed with (docs/whisper_features.md); Radford et al. (2022).
+Source: audio input of LatentSync's U-Net (docs/whisper_features.md); Radford et al. (2022).
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,43 +21,43 @@ from transformers import WhisperConfig, WhisperFeatureExtractor
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from pipeline.tables.rows import SAMPLE_RATE_HZ
+from trainers.frozen.stand_ins import STAND_IN
 
-STAND_IN = "stand-in:"
 COLUMNS_PER_STEP = 2
-"""Mel columns (10 ms) that the encoder's second convolution makes one step of."""
+"""Mel columns (10 ms) per encoder step, by the stride of the second convolution."""
 STEPS_PER_FRAME = 2
-"""50 steps and 25 video frames a second."""
+"""50 steps and 25 video frames per second."""
 FRAMES_BEFORE = FRAMES_AFTER = 2
 """LatentSync's `audio_feat_length`."""
 MIN_SAMPLES = 201
-"""Half a Fourier window, which the spectrogram mirrors at the ends, and one more."""
+"""The spectrogram reflects half a Fourier window, 200 samples, at the ends; that needs one more."""
 
 
 class WhisperFeatures(nn.Module):
     """Frozen encoder of one Whisper model.
 
-    `.to(device)` and `.to(torch.bfloat16)` work as for any module; features come back as float32
-    on the encoder's device. `trainers.frozen.whisper_files.load_whisper` makes it from a file.
+    `.to(device)` and `.to(torch.bfloat16)` work as for any module; features are float32 on the
+    encoder's device. `trainers.frozen.whisper_files.load_whisper` loads one from a file.
     """
 
     def __init__(self, config: WhisperConfig, name: str, sha256: Mapping[str, str]) -> None:
-        """Make the network with random weights.
+        """Initialize the network with random weights.
 
         Args:
-            name: goes into logs, metrics and checkpoints; begins with `stand-in:` if the weights
-                stay random.
+            name: for logs, metrics and checkpoints; starts with `stand-in:` if the weights stay
+                random.
             sha256: digest of every weights file, by name.
         """
         super().__init__()
         self.name, self.sha256 = name, dict(sha256)
         self.encoder = WhisperEncoder(config)
-        # So the encoder's last hidden state is the one before the norm, whatever transformers does.
+        # Makes the last hidden state the one before the norm in every version of transformers.
         self.encoder.register_module("layer_norm", nn.Identity())
         self.requires_grad_(False).eval()
         self._spectrogram = WhisperFeatureExtractor(  # type: ignore[no-untyped-call]
             feature_size=config.num_mel_bins
         )
-        self._piece_columns = COLUMNS_PER_STEP * config.max_source_positions
+        self._chunk_columns = COLUMNS_PER_STEP * config.max_source_positions
 
     @property
     def is_stand_in(self) -> bool:
@@ -77,7 +77,7 @@ class WhisperFeatures(nn.Module):
     def log_mel(self, audio_N: NDArray[Any]) -> Tensor:
         """Return the spectrogram (M, N // 160) of a whole clip, float32 on the CPU.
 
-        The floor lies 8 below the clip's maximum, so a part of a clip has another spectrogram.
+        Values are floored at 8 below the maximum of the clip, so an excerpt gives other values.
 
         Args:
             audio_N: 16 kHz mono, int16 or float with full scale 1.
@@ -96,44 +96,44 @@ class WhisperFeatures(nn.Module):
         )
         return torch.from_numpy(np.asarray(made["input_features"][0], np.float32))
 
-    def forward(self, pieces_PMC: Tensor) -> Tensor:
-        """Return the hidden states (P, T, L, D) of padded pieces, in the encoder's precision."""
-        states = self.encoder(pieces_PMC, output_hidden_states=True)
+    def forward(self, chunks_PMC: Tensor) -> Tensor:
+        """Return the hidden states (P, T, L, D) of padded chunks, in the encoder's precision."""
+        states = self.encoder(chunks_PMC, output_hidden_states=True)
         return torch.stack([*states.hidden_states[:-1], states.last_hidden_state], dim=2)
 
     @torch.inference_mode()
-    def features(self, clips: Sequence[NDArray[Any]], pieces_at_once: int = 16) -> list[Tensor]:
+    def features(self, clips: Sequence[NDArray[Any]], chunks_at_once: int = 16) -> list[Tensor]:
         """Return the features (T, L, D) of each clip, float32.
 
-        T is half the clip's mel columns, rounded down per piece: 50 per second.
+        T is half the number of mel columns, rounded down per chunk: 50 per second.
 
         Args:
             clips: 16 kHz mono, int16 or float with full scale 1, of any lengths.
-            pieces_at_once: pieces of 30 s that are encoded together, of whatever clips.
+            chunks_at_once: chunks of 30 s per batch, across clips.
         """
-        mels = [torch.split(self.log_mel(clip), self._piece_columns, dim=1) for clip in clips]
-        pieces = [piece_MC for clip in mels for piece_MC in clip]
+        mels = [torch.split(self.log_mel(clip), self._chunk_columns, dim=1) for clip in clips]
+        chunks = [chunk_MC for clip in mels for chunk_MC in clip]
         made: list[Tensor] = []
-        for first in range(0, len(pieces), pieces_at_once):
-            made += self._encoded(pieces[first : first + pieces_at_once])
+        for first in range(0, len(chunks), chunks_at_once):
+            made += self._encoded(chunks[first : first + chunks_at_once])
         taken = iter(made)
         return [torch.cat([next(taken) for _ in clip]) for clip in mels]
 
-    def _encoded(self, pieces: Sequence[Tensor]) -> list[Tensor]:
+    def _encoded(self, chunks: Sequence[Tensor]) -> list[Tensor]:
         weight = self.encoder.conv1.weight
-        shape = (len(pieces), weight.shape[1], self._piece_columns)
+        shape = (len(chunks), weight.shape[1], self._chunk_columns)
         padded_PMC = torch.zeros(shape)
-        for row_MC, piece_MC in zip(padded_PMC, pieces, strict=True):
-            row_MC[:, : piece_MC.shape[1]] = piece_MC
+        for row_MC, chunk_MC in zip(padded_PMC, chunks, strict=True):
+            row_MC[:, : chunk_MC.shape[1]] = chunk_MC
         states_PTLD = self(padded_PMC.to(weight.device, weight.dtype)).float()
         return [
-            states_TLD[: piece_MC.shape[1] // COLUMNS_PER_STEP]
-            for states_TLD, piece_MC in zip(states_PTLD, pieces, strict=True)
+            states_TLD[: chunk_MC.shape[1] // COLUMNS_PER_STEP]
+            for states_TLD, chunk_MC in zip(states_PTLD, chunks, strict=True)
         ]
 
 
 def window_steps(start_frame: int, num_frames: int, num_steps: int) -> Tensor:
-    """Return the steps of each video frame, (F, 10): 2 f - 4 ... 2 f + 5, the ends repeated."""
+    """Return the encoder steps of each video frame, (F, 10): 2 f - 4 ... 2 f + 5, clamped."""
     first = -FRAMES_BEFORE * STEPS_PER_FRAME
     last = (1 + FRAMES_AFTER) * STEPS_PER_FRAME
     frames = torch.arange(start_frame, start_frame + num_frames)
@@ -144,7 +144,7 @@ def window_steps(start_frame: int, num_frames: int, num_steps: int) -> Tensor:
 def whisper_windows(features_TLD: Tensor, start_frame: int, num_frames: int = 16) -> Tensor:
     """Return the tokens of each video frame, (F, K, D) with K = 10 * L: 50 x 384 for `tiny`.
 
-    Step by step, inside of a step layer by layer. Frames behind the end repeat the last step.
+    Ordered by step, then by layer. Frames after the end repeat the last step.
     """
     steps = window_steps(start_frame, num_frames, len(features_TLD))
     return features_TLD[steps.to(features_TLD.device)].flatten(1, 2)

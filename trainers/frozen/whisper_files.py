@@ -1,17 +1,15 @@
-"""Whisper encoders: fetched by name, from OpenAI's files, from Hugging Face folders, or random.
+"""Loading of Whisper encoders: by name, from OpenAI's files, Hugging Face folders, or random.
 
 OpenAI's `tiny.pt` holds `dims` and `model_state_dict`; a Hugging Face folder `config.json` and
-`model.safetensors` (or `pytorch_model.bin`). Of both only the encoder is read, as data only.
+`model.safetensors` (or `pytorch_model.bin`). Only the encoder is used; nothing is unpickled.
 """
 
 import json
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from transformers import WhisperConfig
 
@@ -19,12 +17,13 @@ from pipeline.errors import ParamsError, WeightsError
 from pipeline.weights.files import path_of, sha256_of
 from pipeline.weights.torch_files import read_torch
 from trainers.frozen.public_files import file_sha256, fill, read_checkpoint, read_safetensors
-from trainers.frozen.whisper import STAND_IN, WhisperFeatures
+from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
+from trainers.frozen.whisper import WhisperFeatures
 
 SIZES = {"whisper-tiny": (384, 6, 4), "whisper-small": (768, 12, 12)}
 """Width, heads, blocks."""
 FILES = {"tiny": "whisper_tiny.pt", "small": "whisper_small.pt"}
-"""By what OpenAI calls the model: the name of its file in pipeline/weights/weights.lock.json."""
+"""OpenAI's name of the model -> name of its file in pipeline/weights/weights.lock.json."""
 _OPENAI_NAMES = (
     (r"^blocks\.", "layers."),
     (r"\.attn\.query\.", ".self_attn.q_proj."),
@@ -42,7 +41,7 @@ _OPENAI_NAMES = (
 
 @dataclass(frozen=True, slots=True)
 class WhisperIdentity:
-    """Which encoder a source names, without loading it. Two with equal identities are the same."""
+    """Name and digests of an encoder, without loading it; equal identities are equal encoders."""
 
     name: str
     """`tiny`, `small`, a stand-in's name, or `local:` and the last part of the path."""
@@ -71,7 +70,7 @@ def load_whisper(source: str | Path) -> WhisperFeatures:
 
 
 def whisper_identity(source: str | Path) -> WhisperIdentity:
-    """Return what `load_whisper` would load; the files are read for their digests.
+    """Return the identity of what `load_whisper` would load; reads the files for their digests.
 
     Raises:
         ParamsError: no such stand-in.
@@ -127,13 +126,15 @@ def _size_of(stand_in: str) -> tuple[int, int, int]:
 
 def _stand_in(name: str) -> WhisperFeatures:
     size = _size_of(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(zlib.crc32(name.encode()))
-        made = WhisperFeatures(_config(*size), name, {})
-        for module in made.modules():
-            # transformers starts with weights of 0.02: all steps would sound nearly alike
-            if isinstance(module, nn.Linear | nn.Conv1d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+    return seeded_by_name(name, lambda: _random_weights(size, name))
+
+
+def _random_weights(size: tuple[int, int, int], name: str) -> WhisperFeatures:
+    made = WhisperFeatures(_config(*size), name, {})
+    for module in made.modules():
+        # transformers' own weights have a deviation of 0.02: features would hardly differ by step
+        if isinstance(module, nn.Linear | nn.Conv1d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
     return made
 
 

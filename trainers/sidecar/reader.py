@@ -21,18 +21,18 @@ from pipeline.errors import DecodeError, ParamsError
 from pipeline.params.training import FeaturesParams
 from trainers.data.clip import DecodedClip
 from trainers.data.range_reads import read_bytes
-from trainers.data.windows import Prepare
+from trainers.data.window_items import Prepare
 from trainers.errors import ShardNotFoundError, ShardReadError, TrainingDataError
-from trainers.frozen.whisper import STAND_IN
+from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.whisper_files import whisper_identity
-from trainers.frozen.whisper_prepare import PrepareWhisper
+from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.sidecar.layout import INDEX, NONE, TABLE
 
 FIX = "run `dvc repro features`"
 COLUMNS = ("clip_id", "status", "detail", "shard", "sound_sha256", "offset_bytes", "num_bytes")
 
 
-def prepare_whisper(features: FeaturesParams, folder: str | Path, whisper: str) -> Prepare:
+def features_for_loader(features: FeaturesParams, folder: str | Path, whisper: str) -> Prepare:
     """Return what gives a trainer its features: the sidecar if there is one, else the encoder.
 
     Args:
@@ -46,7 +46,7 @@ def prepare_whisper(features: FeaturesParams, folder: str | Path, whisper: str) 
         WeightsError: the encoder's file is absent or altered.
     """
     if features.whisper == NONE:
-        return PrepareWhisper(whisper)
+        return OnTheFlyWhisper(whisper)
     sidecar = SidecarWhisper(folder)
     wanted = whisper_identity(whisper)
     if (sidecar.name, sidecar.sha256) != (wanted.name, wanted.sha256):

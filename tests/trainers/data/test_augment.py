@@ -6,15 +6,15 @@ import pytest
 from tests.golden_rules import rule_frames
 from trainers.data.augment import (
     Augmentation,
-    Look,
+    AugmentationDraw,
     augmented,
+    colour_jittered,
     draw_augmentation,
-    recoloured,
-    through_h264,
-    through_jpeg,
+    h264_compressed,
+    jpeg_compressed,
 )
 from trainers.data.clip import DecodedClip
-from trainers.data.windows import WindowItem, apart_start
+from trainers.data.window_items import WindowItem, apart_start
 from trainers.errors import TrainingDataError
 
 FRAMES = np.ascontiguousarray(rule_frames(4, 64, 64, 0).transpose(0, 3, 1, 2))
@@ -29,8 +29,8 @@ def psnr(one, two):
 def test_the_default_changes_nothing():
     for seed in range(20):
         look = draw_augmentation(Augmentation(), np.random.default_rng(seed))
-        assert look == Look()
-    assert np.array_equal(augmented(FRAMES, Look()), FRAMES)
+        assert look == AugmentationDraw()
+    assert np.array_equal(augmented(FRAMES, AugmentationDraw()), FRAMES)
 
 
 def test_the_same_stream_draws_the_same_look_and_another_another():
@@ -54,7 +54,12 @@ def test_shares_are_kept_and_options_do_not_move_each_other():
 
 
 @pytest.mark.parametrize(
-    "look", [Look(flip=True), Look(factors=(1.1, 0.8, 1.2)), Look(jpeg_quality=30)]
+    "look",
+    [
+        AugmentationDraw(flip=True),
+        AugmentationDraw(factors=(1.1, 0.8, 1.2)),
+        AugmentationDraw(jpeg_quality=30),
+    ],
 )
 def test_all_frames_of_an_item_change_alike(look):
     changed = augmented(STILL, look)
@@ -64,13 +69,13 @@ def test_all_frames_of_an_item_change_alike(look):
 
 
 def test_a_flip_mirrors_left_and_right():
-    assert np.array_equal(augmented(FRAMES, Look(flip=True))[..., ::-1], FRAMES)
+    assert np.array_equal(augmented(FRAMES, AugmentationDraw(flip=True))[..., ::-1], FRAMES)
 
 
 def test_colour_of_one_changes_nothing_and_brightness_brightens():
-    assert np.array_equal(recoloured(FRAMES, 1, 1, 1), FRAMES)
-    assert recoloured(FRAMES, 1.2, 1, 1).mean() > FRAMES.mean()
-    grey = recoloured(FRAMES, 1, 1, 0)
+    assert np.array_equal(colour_jittered(FRAMES, 1, 1, 1), FRAMES)
+    assert colour_jittered(FRAMES, 1.2, 1, 1).mean() > FRAMES.mean()
+    grey = colour_jittered(FRAMES, 1, 1, 0)
     assert np.abs(grey[:, 0].astype(int) - grey[:, 2]).max() <= 1
 
 
@@ -79,7 +84,9 @@ def smooth():
     return np.tile(ramp, (4, 3, 64, 1))
 
 
-@pytest.mark.parametrize("through", [lambda f: through_jpeg(f, 90), lambda f: through_h264(f, 18)])
+@pytest.mark.parametrize(
+    "through", [lambda f: jpeg_compressed(f, 90), lambda f: h264_compressed(f, 18)]
+)
 def test_compression_keeps_frames_colours_and_places(through):
     frames = smooth()
     frames[2, 0] = 255 - frames[2, 0]  # one frame of another colour
@@ -87,8 +94,8 @@ def test_compression_keeps_frames_colours_and_places(through):
 
 
 def test_more_compression_leaves_less():
-    assert psnr(through_jpeg(FRAMES, 90), FRAMES) > psnr(through_jpeg(FRAMES, 30), FRAMES)
-    assert psnr(through_h264(FRAMES, 18), FRAMES) > psnr(through_h264(FRAMES, 40), FRAMES)
+    assert psnr(jpeg_compressed(FRAMES, 90), FRAMES) > psnr(jpeg_compressed(FRAMES, 30), FRAMES)
+    assert psnr(h264_compressed(FRAMES, 18), FRAMES) > psnr(h264_compressed(FRAMES, 40), FRAMES)
 
 
 def test_a_clip_itself_is_never_changed():

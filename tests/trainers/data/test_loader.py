@@ -18,7 +18,7 @@ from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_urls import shard_urls
-from trainers.data.windows import WindowItem
+from trainers.data.window_items import WindowItem
 from trainers.errors import ShardReadError, TooManyBadSamplesError, TrainingDataError
 
 LENGTHS = [[50, 60, 48], [70, 52], [64]]

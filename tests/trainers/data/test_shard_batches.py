@@ -12,7 +12,7 @@ from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
 from trainers.data.shard_urls import shard_urls
-from trainers.data.windows import WindowItem
+from trainers.data.window_items import WindowItem
 from trainers.loop.fit import fit
 from trainers.loop.task import Task
 

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from pipeline.errors import ParamsError, SourceError, WeightsError
 from tests.trainers.dubbing.scene import LEFT, Squares, bundle, film, voice
-from trainers.dubbing import video as module
+from trainers.dubbing import provenance
+from trainers.dubbing import video_dubbing as module
 from trainers.dubbing.dub_command import dub
 from trainers.systems.latentsync.bundle import save_bundle
 
@@ -18,7 +19,7 @@ from trainers.systems.latentsync.bundle import save_bundle
 @pytest.fixture
 def command(monkeypatch, workspace):
     monkeypatch.setattr(module, "open_backend", lambda params: Squares([LEFT]))
-    monkeypatch.setattr(module, "weights_of", lambda params: {})
+    monkeypatch.setattr(provenance, "weights_of", lambda params: {})
     app = typer.Typer()
     app.command()(dub)
     film(workspace / "v.mp4", 4)

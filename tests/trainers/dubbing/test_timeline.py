@@ -1,18 +1,20 @@
-"""How long the output is, what it shows when, and where faces are painted."""
+"""How long the output is, what it shows when, and where faces are dubbed."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from trainers.dubbing.face_tracks import FaceTrace
-from trainers.dubbing.timeline import runs_of, timeline_of
+from trainers.dubbing.alignment_tracks import AlignmentTrack
+from trainers.dubbing.timeline import face_intervals, timeline_of
 
 
-def trace(start, seen, number=0):
-    count = len(seen)
+def track(start, detected, number=0):
+    count = len(detected)
     boxes = np.tile(np.array([0, 0, 50, 50], np.float32), (count, 1))
-    return FaceTrace(number, 0, start, np.zeros((count, 3, 2)), boxes, np.array(seen, bool))
+    return AlignmentTrack(
+        number, 0, start, np.zeros((count, 3, 2)), boxes, np.array(detected, bool)
+    )
 
 
 @pytest.mark.parametrize(
@@ -35,20 +37,20 @@ def test_one_picture_only_can_be_looped():
 def test_sound_that_is_shorter_than_the_video(shorter, frames):
     timeline = timeline_of(10, Fraction(5, 2) / 25, shorter=shorter)
     assert timeline.num_frames == frames
-    assert runs_of(timeline, [trace(0, [True] * 10)])[0].end == 3, "silence is not dubbed"
+    assert face_intervals(timeline, [track(0, [True] * 10)])[0].end == 3, "silence is not dubbed"
 
 
-def test_the_last_frame_may_be_heard_in_part():
+def test_the_last_frame_may_be_covered_in_part():
     assert timeline_of(100, Fraction(44_101, 44_100)).num_frames == 26
 
 
-def test_runs_follow_the_video_back_and_forth():
+def test_intervals_follow_the_video_back_and_forth():
     timeline = timeline_of(6, Fraction(16, 25))
-    runs = runs_of(timeline, [trace(3, [True] * 3)])
-    assert [(run.start, run.end) for run in runs] == [(3, 8), (13, 16)]
+    intervals = face_intervals(timeline, [track(3, [True] * 3)])
+    assert [(one.start, one.end) for one in intervals] == [(3, 8), (13, 16)]
 
 
 def test_a_short_gap_is_bridged_and_a_long_one_is_left_alone():
-    seen = [True] * 3 + [False] * 5 + [True] * 3 + [False] * 6 + [True]
-    runs = runs_of(timeline_of(40, Fraction(40, 25)), [trace(10, seen)])
-    assert [(run.start, run.end) for run in runs] == [(10, 21), (27, 28)]
+    detected = [True] * 3 + [False] * 5 + [True] * 3 + [False] * 6 + [True]
+    intervals = face_intervals(timeline_of(40, Fraction(40, 25)), [track(10, detected)])
+    assert [(one.start, one.end) for one in intervals] == [(10, 21), (27, 28)]

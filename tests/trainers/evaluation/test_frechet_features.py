@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from pipeline.errors import ParamsError
-from trainers.evaluation.frechet_features import as_floats, fid_network, fvd_network, video_windows
+from trainers.evaluation.frechet_features import (
+    as_unit_range,
+    fid_network,
+    fvd_network,
+    video_windows,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +41,7 @@ def test_scaling_a_window_mixes_no_frames(clip):
     windows = video_windows(clip)
     alone = windows.clone()
     alone[:, :, 5:] = 0
-    torch.testing.assert_close(as_floats(windows)[:, :, :5], as_floats(alone)[:, :, :5])
+    torch.testing.assert_close(as_unit_range(windows)[:, :, :5], as_unit_range(alone)[:, :, :5])
 
 
 def test_random_weights_give_a_metric_of_another_name():

@@ -86,7 +86,7 @@ def test_the_published_file_loads_under_todays_names() -> None:
     assert sum(value.numel() for value in state.values()) == 83_653_863
 
 
-def taesd(shared: Path) -> frozen.Frozen[LatentVae]:
+def taesd(shared: Path) -> frozen.FrozenNetwork[LatentVae]:
     folder = shared / "weights"
     if not (folder / "taesd_encoder_fp16.safetensors").is_file():
         pytest.skip(f"no TAESD in {folder}")

@@ -21,7 +21,7 @@ from trainers.frozen.latent_vae import KlVae
 from trainers.frozen.lpips_vgg import LpipsVgg
 from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize
 
-STAND_INS: list[tuple[Callable[[str], frozen.Frozen[nn.Module]], str]] = [
+STAND_INS: list[tuple[Callable[[str], frozen.FrozenNetwork[nn.Module]], str]] = [
     (frozen.vae, "stand-in:sd-vae-ft-mse"),
     (frozen.vae, "stand-in:taesd"),
     (frozen.vae, "stand-in:blocks"),
@@ -54,7 +54,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 @pytest.mark.parametrize(("load", "name"), STAND_INS, ids=[name for _, name in STAND_INS])
 def test_a_stand_in_says_so_and_has_the_same_weights_every_time(
-    load: Callable[[str], frozen.Frozen[nn.Module]], name: str
+    load: Callable[[str], frozen.FrozenNetwork[nn.Module]], name: str
 ) -> None:
     torch.manual_seed(0)
     first = load(name)
@@ -72,7 +72,7 @@ def test_a_stand_in_says_so_and_has_the_same_weights_every_time(
 
 @pytest.mark.parametrize(("load", "name"), STAND_INS, ids=[name for _, name in STAND_INS])
 def test_a_frozen_part_learns_nothing_and_is_in_eval_mode(
-    load: Callable[[str], frozen.Frozen[nn.Module]], name: str
+    load: Callable[[str], frozen.FrozenNetwork[nn.Module]], name: str
 ) -> None:
     network = load(name).network
     assert not any(parameter.requires_grad for parameter in network.parameters())

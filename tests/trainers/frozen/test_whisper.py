@@ -90,7 +90,7 @@ def small():
 
 def test_clips_encoded_together_have_the_features_of_clips_encoded_alone(small):
     clips = [rule_sound(seconds, seed) for seconds, seed in ((1.0, 3), (31.0, 4), (0.7, 5))]
-    together = small.features(clips, pieces_at_once=3)
+    together = small.features(clips, chunks_at_once=3)
     assert [len(features) for features in together] == [50, 1550, 35]
     for clip, features in zip(clips, together, strict=True):
         torch.testing.assert_close(features, small.features([clip], 1)[0])

@@ -18,7 +18,7 @@ from pipeline.errors import WeightsError
 from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.public_files import file_sha256
-from trainers.frozen.registry import Frozen
+from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import load_whisper
 from trainers.systems.latentsync.unet import LatentSyncUNet
@@ -41,7 +41,7 @@ class LdmBundle:
     """All that dubbing needs, frozen, in eval mode, float32."""
 
     unet: LatentSyncUNet
-    vae: Frozen[LatentVae]
+    vae: FrozenNetwork[LatentVae]
     whisper: WhisperFeatures
     resolution_px: int
     """Height and width of the aligned faces it was trained on."""

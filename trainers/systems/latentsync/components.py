@@ -18,7 +18,7 @@ from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.lpips_vgg import LpipsVgg
 from trainers.frozen.public_files import file_sha256
-from trainers.frozen.registry import Frozen
+from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.videomae import VideoMaeEncoder
 from trainers.frozen.whisper_files import whisper_identity
 from trainers.systems.latentsync.bundle import UNET_FILE
@@ -55,12 +55,12 @@ logger = logging.getLogger(__name__)
 class Parts:
     """Frozen networks; None for a loss that is left out."""
 
-    vae: Frozen[LatentVae]
-    lpips: Frozen[LpipsVgg] | None = None
-    videomae: Frozen[VideoMaeEncoder] | None = None
-    syncnet: Frozen[StableSyncNet] | None = None
+    vae: FrozenNetwork[LatentVae]
+    lpips: FrozenNetwork[LpipsVgg] | None = None
+    videomae: FrozenNetwork[VideoMaeEncoder] | None = None
+    syncnet: FrozenNetwork[StableSyncNet] | None = None
 
-    def by_role(self) -> dict[str, Frozen[torch.nn.Module]]:
+    def by_role(self) -> dict[str, FrozenNetwork[torch.nn.Module]]:
         """Return the loaded ones by role."""
         roles = {name: getattr(self, name) for name in ("vae", "lpips", "videomae", "syncnet")}
         return {name: part for name, part in roles.items() if part is not None}
@@ -87,7 +87,7 @@ def load_parts(profile: LdmProfile) -> Parts:
     return parts
 
 
-def load_syncnet(profile: LdmProfile) -> Frozen[StableSyncNet]:
+def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
     """Load the judge of the sync loss: our safetensors, or a published `.pt`.
 
     Raises:
@@ -108,7 +108,7 @@ def load_syncnet(profile: LdmProfile) -> Frozen[StableSyncNet]:
     network.requires_grad_(False).eval()
     for tower in (network.audio_encoder, network.visual_encoder):
         tower.gradient_checkpointing = profile.gradient_checkpointing
-    return Frozen(path.name, network, {path.name: file_sha256(path)})
+    return FrozenNetwork(path.name, network, {path.name: file_sha256(path)})
 
 
 def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:

@@ -19,7 +19,7 @@ from trainers.data.index import ShardIndex
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
-from trainers.data.windows import Prepare, WindowItem
+from trainers.data.window_items import Prepare, WindowItem
 from trainers.frozen.whisper import whisper_windows
 from trainers.loop.task import Batch
 

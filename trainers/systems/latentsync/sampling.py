@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainers.frozen.latent_vae import LatentVae
-from trainers.frozen.registry import Frozen
+from trainers.frozen.registry import FrozenNetwork
 from trainers.systems.latentsync.conditions import conditions, decoded
 from trainers.systems.latentsync.losses.one_step import ddim_scheduler
 from trainers.systems.latentsync.masks import composited, keep_mask
@@ -28,7 +28,7 @@ class Networks(Protocol):
         """Predicts the noise."""
 
     @property
-    def vae(self) -> Frozen[LatentVae]:
+    def vae(self) -> FrozenNetwork[LatentVae]:
         """Pictures <-> latents."""
 
 
@@ -37,7 +37,7 @@ class SamplingNetworks:
     """A U-Net in training, and its autoencoder."""
 
     unet: LatentSyncUNet
-    vae: Frozen[LatentVae]
+    vae: FrozenNetwork[LatentVae]
 
 
 @torch.no_grad()

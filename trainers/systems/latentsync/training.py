@@ -16,11 +16,11 @@ from typing import Any
 from pipeline.params.training import LdmProfile
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
-from trainers.data.windows import Prepare
+from trainers.data.window_items import Prepare
 from trainers.frozen.public_files import file_sha256
-from trainers.frozen.registry import STAND_IN
+from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.whisper_files import whisper_identity
-from trainers.frozen.whisper_prepare import PrepareWhisper
+from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import Outcome, RunOptions, fit
 from trainers.loop.seeding import seed_all
@@ -99,7 +99,7 @@ def train(
     stage, item = stage_of(profile), item_of(profile, augmented=True)
     plain = item_of(profile, augmented=False)
     learn, measure = (_index(urls, item) for _, urls in _named(shards))
-    prepare = prepare or PrepareWhisper(profile.whisper)
+    prepare = prepare or OnTheFlyWhisper(profile.whisper)
     size = stage.resolution_px
     shown = shown_windows(measure, plain, size, prepare, profile.sample_clips)
     parts = load_parts(profile)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from trainers.audio.mel import MAX_VALUE, RANGE_DB, WindowStart, mel_window
 from trainers.audio.mel_windows import MelWindows
-from trainers.data.augment import Augmentation, Look, augmented, draw_augmentation
+from trainers.data.augment import Augmentation, AugmentationDraw, augmented, draw_augmentation
 from trainers.data.clip import DecodedClip
 from trainers.data.pixel_range import signed_from_array
 from trainers.systems.stable_syncnet.pairs import (
@@ -77,7 +77,7 @@ class Cut:
 class Change:
     """What was drawn for one item; the default changes nothing."""
 
-    look: Look = field(default_factory=Look)
+    look: AugmentationDraw = field(default_factory=AugmentationDraw)
     down: int = 0
     right: int = 0
     gain_db: float = 0.0

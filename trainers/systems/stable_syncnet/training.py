@@ -27,7 +27,7 @@ from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
 from trainers.data.shard_urls import shard_urls
-from trainers.data.windows import MakeItem
+from trainers.data.window_items import MakeItem
 from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import Outcome, RunOptions, fit
 from trainers.loop.seeding import seed_all

@@ -1,24 +1,24 @@
-"""Faces in windows: no seam, no dependence on where a run was interrupted, nothing but mouths."""
+"""Faces in windows: no seam, no dependence on where a run was interrupted, only mouths change."""
 
 import numpy as np
 import pytest
 import torch
 
 from tests.trainers.dubbing.scene import Tint, bundle
-from trainers.dubbing.generate import DubOptions, FaceDubber, dub_faces
+from trainers.dubbing.face_generation import DubOptions, FaceDubber, dub_faces
 from trainers.systems.latentsync.masks import keep_mask
 
 
 class Numbered:
-    """Paints what says when and in which window it was painted."""
+    """Generates values that encode the frame and the window."""
 
     size_px, frames = 8, 16
 
     def __init__(self):
-        self.seen = []
+        self.calls = []
 
-    def paint(self, faces_FCHW, start_frame):
-        self.seen.append((start_frame, len(faces_FCHW)))
+    def generate(self, faces_FCHW, start_frame):
+        self.calls.append((start_frame, len(faces_FCHW)))
         steps = torch.arange(len(faces_FCHW)) + start_frame * 1.5
         return steps[:, None, None, None].expand(-1, 3, 8, 8) / 1000
 
@@ -34,13 +34,13 @@ def all_of(dubber, given):
 
 @pytest.mark.parametrize("count", [1, 16, 17, 45])
 def test_every_face_comes_back_once_and_windows_are_always_whole(count):
-    painter = Numbered()
-    back = all_of(FaceDubber(painter, 100, count, 4), faces(count))
+    generator = Numbered()
+    back = all_of(FaceDubber(generator, 100, count, 4), faces(count))
     assert len(back) == count
-    assert {length for _, length in painter.seen} == {16}
+    assert {length for _, length in generator.calls} == {16}
 
 
-def test_a_painter_that_is_constant_in_time_leaves_no_seam():
+def test_a_generator_that_is_constant_in_time_leaves_no_seam():
     same = np.repeat(faces(1, 256), 45, axis=0)
     back = torch.stack(all_of(FaceDubber(Tint(), 0, 45, 4), same))
     assert (back - back[:1]).abs().max() < 1e-6
@@ -53,12 +53,12 @@ def test_windows_that_disagree_fade_without_a_jump():
 
 
 @pytest.mark.parametrize("first", [0, 1, 11, 12, 15, 16, 27, 29, 44])
-def test_a_run_that_begins_later_gives_the_same_faces(first):
+def test_an_interval_that_begins_later_gives_the_same_faces(first):
     whole = all_of(FaceDubber(Numbered(), 7, 45, 4), faces(45))
     dubber = FaceDubber(Numbered(), 7, 45, 4, first)
-    late = all_of(dubber, faces(45)[dubber.begins_at :])
-    wanted = late[first - dubber.gives_from :]
-    assert dubber.begins_at <= first
+    late = all_of(dubber, faces(45)[dubber.takes_from :])
+    wanted = late[first - dubber.returns_from :]
+    assert dubber.takes_from <= first
     assert len(wanted) == 45 - first
     assert all(torch.equal(a, b) for a, b in zip(wanted, whole[first:], strict=True))
 

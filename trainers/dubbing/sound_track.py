@@ -1,7 +1,7 @@
-"""The given sound as the track of the output: the same samples, by copy or without loss.
+"""The sound track of the output: the samples of the input, copied or encoded losslessly.
 
-Lossy codecs that the container takes are copied packet by packet, so nothing is encoded twice.
-Everything else becomes FLAC of 16 or 24 bits, which players read in mp4 and in Matroska.
+Lossy codecs that the container supports are copied packet by packet, so nothing is encoded twice.
+Everything else becomes FLAC of 16 or 24 bits, which players support in mp4 and in Matroska.
 
 Shape suffixes: C channels, N samples.
 """
@@ -21,9 +21,9 @@ from pipeline.errors import DecodeError
 from pipeline.media.container import decode_stream, open_media, require_audio
 
 COPIED = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
-"""Lossy codecs that mp4 and Matroska hold and players play there."""
+"""Lossy codecs that mp4, Matroska and players support."""
 BITS_24 = 2**23
-MOST_CHANNELS = 8
+MAX_CHANNELS = 8
 """Of FLAC."""
 
 Packet: TypeAlias = "av.Packet[Any]"
@@ -32,16 +32,16 @@ Packet: TypeAlias = "av.Packet[Any]"
 
 @dataclass(frozen=True, slots=True)
 class SoundFacts:
-    """What a sound is, by decoding it."""
+    """Properties of a sound track, measured by decoding it."""
 
     codec: str
     rate_hz: int
     layout: str
     samples: int
     start_s: float
-    """Time of the first sample to be heard, in the file's own time."""
+    """Presentation time of the first sample."""
     sixteen_bits: bool
-    """Its decoder gives whole numbers of at most 16 bits."""
+    """The decoder gives integers of at most 16 bits."""
 
     @property
     def seconds(self) -> Fraction:
@@ -50,11 +50,11 @@ class SoundFacts:
 
 
 def read_sound(path: Path) -> SoundFacts:
-    """Decode a file's first sound track once, keeping nothing.
+    """Decode the first sound track of a file once, and measure it.
 
     Raises:
-        DecodeError: no sound, not one sample, more channels than FLAC takes, or the rate or the
-            channels change on the way.
+        DecodeError: no sound, no sample, more channels than FLAC supports, or rate or channels
+            change within the track.
         MediaError: as `open_media`.
     """
     with open_media(path) as container:
@@ -64,10 +64,10 @@ def read_sound(path: Path) -> SoundFacts:
         first = next(frames, None)
         if first is None or first.sample_rate < 1:
             raise DecodeError("the sound track holds no sample")
-        if len(first.layout.channels) > MOST_CHANNELS:
+        if len(first.layout.channels) > MAX_CHANNELS:
             raise DecodeError(
                 f"the sound has {len(first.layout.channels)} channels, an output takes "
-                f"{MOST_CHANNELS}; mix it down first"
+                f"{MAX_CHANNELS}; mix it down first"
             )
         samples = first.samples
         for frame in frames:
@@ -80,25 +80,25 @@ def read_sound(path: Path) -> SoundFacts:
 
 
 class SoundTrack:
-    """Adds one sound to an output, cut off behind `samples` samples."""
+    """Adds one sound to an output, cut after `samples` samples."""
 
     def __init__(self, path: Path, facts: SoundFacts, samples: int, copy: bool) -> None:
         self.copy = copy
         self.exact = True
-        """Set by `packets`: False where numbers of more than 24 bits were rounded."""
+        """Set by `packets`: False if samples of more than 24 bits were rounded."""
         self.path, self._facts = path, facts
         self._samples = min(samples, facts.samples)
 
     @property
     def codec(self) -> str:
-        """Of the output's track."""
+        """Codec of the output's track."""
         return self._facts.codec if self.copy else "flac"
 
     def packets(self, output: OutputContainer, source: InputContainer) -> Iterator[Packet]:
-        """Add the stream at once; return its packets, to be read in order of time.
+        """Add the stream to the output immediately; return its packets in order of time.
 
         Args:
-            source: the sound's file, opened.
+            source: the opened file of the sound.
         """
         stream = require_audio(source)
         if self.copy:
@@ -150,15 +150,15 @@ class SoundTrack:
 
 
 def same_samples(one: Path, other: Path, samples: int) -> bool:
-    """Tell whether the first `samples` samples are equal, bit for bit, and begin at time 0.
+    """Return whether the first `samples` samples are bit-identical and start at time 0.
 
-    `other` may go on for less than one block of its codec.
+    `other` may be longer by less than one codec block.
 
     Raises:
         MediaError: as `open_media`.
     """
     with open_media(one) as a, open_media(other) as b:
-        first, second = _Samples(a), _Samples(b)
+        first, second = _SampleReader(a), _SampleReader(b)
         left = samples
         while left > 0:
             block = min(left, 2**16)
@@ -169,8 +169,8 @@ def same_samples(one: Path, other: Path, samples: int) -> bool:
         return abs(second.start_s) < 1e-3 and second.rest() < second.longest
 
 
-class _Samples:
-    """Reads the samples of a file's first sound track in blocks of any length."""
+class _SampleReader:
+    """Reads the first sound track of a file in blocks of any length."""
 
     def __init__(self, container: InputContainer) -> None:
         self._frames = decode_stream(container, require_audio(container))
@@ -196,24 +196,24 @@ class _Samples:
         return held[:, :count]
 
     def rest(self) -> int:
-        """Return how many samples there are still."""
+        """Return the number of samples that are left."""
         held = 0 if self._held is None else self._held.shape[1]
         return held + sum(frame.samples for frame in self._frames)
 
 
 def _planes(frame: av.AudioFrame) -> NDArray[Any]:
-    """Return (C, N) in the decoder's own numbers."""
+    """Return (C, N) in the sample format of the decoder."""
     data = frame.to_ndarray()
     return data if frame.format.is_planar else data.reshape(-1, len(frame.layout.channels)).T
 
 
 def _as_integers(planes_CN: NDArray[Any], sixteen_bits: bool) -> tuple[NDArray[Any], bool]:
-    """Return int16, or 24 bits in the upper part of int32, and whether nothing was rounded."""
+    """Return int16, or 24 bits in the upper bits of int32, and whether nothing was rounded."""
     if sixteen_bits:
         if planes_CN.dtype == np.uint8:
             return ((planes_CN.astype(np.int16) - 128) << 8).astype(np.int16), True
         return planes_CN, True
     scale = 1.0 if planes_CN.dtype.kind == "f" else 1.0 / 2.0 ** (8 * planes_CN.itemsize - 1)
-    wished = planes_CN.astype(np.float64) * scale * BITS_24
-    whole = np.clip(np.rint(wished), -BITS_24, BITS_24 - 1)
-    return whole.astype(np.int32) << 8, bool(np.array_equal(whole, wished))
+    scaled_CN = planes_CN.astype(np.float64) * scale * BITS_24
+    whole = np.clip(np.rint(scaled_CN), -BITS_24, BITS_24 - 1)
+    return whole.astype(np.int32) << 8, bool(np.array_equal(whole, scaled_CN))

@@ -1,7 +1,7 @@
-"""Do the lips fit the sound? The project's judge, and the trained StableSyncNet.
+"""Lip-sync scores: of the project's judge, and of the trained StableSyncNet.
 
-Only the SyncNet judge gives LSE-C and LSE-D. The landmark judge has numbers of its own, under names
-of their own: neither stands in for the other.
+Only the SyncNet judge gives LSE-C and LSE-D. The scores of the landmark judge are not comparable
+with them and have other names.
 
 Shape suffixes: T frames, F frames of a window, B windows, L landmarks, C coordinates or colours,
 H and W pixels, N samples, S mel columns, M mel bands.
@@ -20,7 +20,7 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from trainers.audio.mel import mel_window
 from trainers.data.pixel_range import signed_from_array
-from trainers.evaluation.mouths import Floats, Pixels, as_canvas, bridged
+from trainers.evaluation.landmark_distance import Floats, Pixels, as_canvas, with_gaps_filled
 from trainers.systems.latentsync.losses.pixel_sync import sync_view
 from trainers.systems.stable_syncnet.loss import cosine
 from trainers.systems.stable_syncnet.network import StableSyncNet
@@ -28,8 +28,8 @@ from trainers.systems.stable_syncnet.network import StableSyncNet
 Samples = NDArray[np.int16]
 
 STRIDE_FRAMES = 5
-"""Between the windows that StableSyncNet looks at."""
-AT_ONCE = 8
+"""Distance of the windows scored by StableSyncNet."""
+BATCH_WINDOWS = 8
 NOT_MEASURED = (
     "not measured: LSE-C and LSE-D are SyncNet's, and the landmark judge scored; "
     "set sync.judge: syncnet and fetch its weights"
@@ -37,31 +37,31 @@ NOT_MEASURED = (
 
 
 @dataclass(frozen=True, slots=True)
-class SyncJudge:
-    """The judge of `params.yaml`, for aligned faces."""
+class AlignedFaceJudge:
+    """The judge of `params.yaml`, applied to aligned faces."""
 
     choice: Choice
     judge: Any
     """LandmarkJudge or SyncNetJudge."""
     schema: str
-    """Of the landmarks."""
+    """Landmark schema."""
 
     def scores(
         self, frames_TCHW: Pixels, landmarks_TLC: Floats, audio_N: Samples
     ) -> dict[str, float]:
-        """Return the judge's numbers of one clip, by names that say whose they are.
+        """Return the judge's scores of one clip, with the judge in their names.
 
-        Landmarks are in pixels of the canvas (mouths.py). Empty where it cannot be judged: no face
-        at all, or too few frames.
+        Landmarks are in pixels of the canvas (landmark_distance.py). Empty if there is no face, or
+        too few frames.
         """
         try:
-            found = self._judged(frames_TCHW, bridged(landmarks_TLC), audio_N)
+            found = self._judged(frames_TCHW, with_gaps_filled(landmarks_TLC), audio_N)
         except ValueError:
             return {}
-        return named(self.choice.judge, found)
+        return scores_by_name(self.choice.judge, found)
 
     def facts(self) -> dict[str, str]:
-        """Return who judged, for the metrics."""
+        """Return name, mode and digest of the judge, for the metrics."""
         facts = {"name": self.choice.judge, "mode": self.choice.mode, "sha256": self.choice.sha256}
         if self.choice.fallback:
             facts["instead_of_syncnet_because"] = self.choice.fallback
@@ -75,17 +75,17 @@ class SyncJudge:
 
     def _judged(self, frames_TCHW: Pixels, landmarks_TLC: Floats, audio_N: Samples) -> JudgeResult:
         if self.choice.judge == "landmark":
-            by_lips: JudgeResult = self.judge.score(landmarks_TLC, audio_N)
-            return by_lips
+            of_landmarks: JudgeResult = self.judge.score(landmarks_TLC, audio_N)
+            return of_landmarks
         boxes = np.concatenate([landmarks_TLC.min(axis=1), landmarks_TLC.max(axis=1)], axis=1)
         wanted = detector_boxes(boxes[:, [0, 1, 3, 4]], self.schema)
         crops = render_crops(map(as_canvas, frames_TCHW), wanted)
-        seen: JudgeResult = self.judge.score(crops, audio_N, mode=self.choice.mode)
-        return seen
+        of_crops: JudgeResult = self.judge.score(crops, audio_N, mode=self.choice.mode)
+        return of_crops
 
 
-def named(judge: str, found: JudgeResult) -> dict[str, float]:
-    """Return a judge's answer under names that no other judge's answer has."""
+def scores_by_name(judge: str, found: JudgeResult) -> dict[str, float]:
+    """Return the scores by name; each judge has its own names."""
     if judge == "syncnet":
         return {
             "lse_c": found.confidence,
@@ -110,15 +110,17 @@ def stable_syncnet_cosine(
 
     Args:
         network: of a pixel configuration, in eval mode.
-        mel: `exact` or `compat`, as it was trained.
+        mel: `exact` or `compat`, as in its training.
     """
     config, device = network.config, next(network.parameters()).device
     starts = range(0, len(frames_TCHW) - config.num_frames + 1, STRIDE_FRAMES)
     found: list[Tensor] = []
-    for at in range(0, len(starts), AT_ONCE):
-        batch = [_window(network, frames_TCHW, audio_N, f, mel) for f in starts[at : at + AT_ONCE]]
-        visual, heard = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
-        found.append(cosine(*network(visual, heard)).cpu())
+    for at in range(0, len(starts), BATCH_WINDOWS):
+        batch = [
+            _window(network, frames_TCHW, audio_N, f, mel) for f in starts[at : at + BATCH_WINDOWS]
+        ]
+        visual, mels = (torch.stack(part).to(device) for part in zip(*batch, strict=True))
+        found.append(cosine(*network(visual, mels)).cpu())
     return torch.cat(found).double().mean().item() if found else float("nan")
 
 
@@ -128,6 +130,6 @@ def _window(
     config = network.config
     frames = frames_TCHW[start_frame : start_frame + config.num_frames]
     video_13FHW = signed_from_array(frames).transpose(0, 1)[None]
-    seen = sync_view(video_13FHW, config.resolution, antialias=True)[0]
-    heard = mel_window(audio_N, start_frame, config.num_frames, mel)
-    return seen, torch.from_numpy(heard).float()[None]
+    visual = sync_view(video_13FHW, config.resolution, antialias=True)[0]
+    mel_MS = mel_window(audio_N, start_frame, config.num_frames, mel)
+    return visual, torch.from_numpy(mel_MS).float()[None]

@@ -9,8 +9,8 @@ from pipeline.errors import DecodeError
 from pipeline.media.encode import write_clip
 from tests.media import write_sound
 from tests.trainers.dubbing.scene import film, tone
-from trainers.dubbing.join import join
-from trainers.dubbing.sound import COPIED, SoundTrack, read_sound, same_samples
+from trainers.dubbing.muxing import mux
+from trainers.dubbing.sound_track import COPIED, SoundTrack, read_sound, same_samples
 
 
 def samples_of(path):
@@ -35,7 +35,7 @@ def clip(tmp_path_factory):
 def joined(clip, source, out, samples=10**9, copy=None):
     facts = read_sound(source)
     track = SoundTrack(source, facts, samples, facts.codec in COPIED if copy is None else copy)
-    join(out, out.suffix, [(0, clip), (30, clip)], track, "{}")
+    mux(out, out.suffix, [(0, clip), (30, clip)], track, "{}")
     return track
 
 

@@ -7,7 +7,13 @@ import pytest
 from pipeline.errors import WeightsError
 from pipeline.faces.litert import LiteRTBackend
 from pipeline.faces.schemas import MESH468
-from trainers.evaluation.mouths import as_canvas, bridged, face_landmarks, mouth_distance, seen
+from trainers.evaluation.landmark_distance import (
+    as_canvas,
+    face_landmarks,
+    has_face,
+    mouth_distance,
+    with_gaps_filled,
+)
 
 
 @pytest.fixture
@@ -51,9 +57,9 @@ def test_gaps_are_filled_with_the_nearest_face(lips):
     broken = lips + np.arange(4, dtype=np.float32)[:, None, None]
     kept = broken.copy()
     broken[[0, 2]] = np.nan
-    np.testing.assert_array_equal(bridged(broken), kept[[1, 1, 1, 3]])
+    np.testing.assert_array_equal(with_gaps_filled(broken), kept[[1, 1, 1, 3]])
     with pytest.raises(ValueError, match="no frame has a face"):
-        bridged(np.full_like(lips, np.nan))
+        with_gaps_filled(np.full_like(lips, np.nan))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def test_a_face_that_fills_its_picture_is_seen_and_grey_is_none(backend, face):
     grey = np.full_like(face, 128)
     found = face_landmarks(backend, np.stack([face, grey, face]).transpose(0, 3, 1, 2))
     assert found.shape == (3, 468, 3)
-    assert seen(found).tolist() == [True, False, True]
+    assert has_face(found).tolist() == [True, False, True]
     assert mouth_distance(found[:1], found[2:]).px == 0
 
 

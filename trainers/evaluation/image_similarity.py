@@ -1,7 +1,7 @@
-"""How near dubbed pictures come to the real ones: SSIM and PSNR, by torchmetrics.
+"""SSIM and PSNR of dubbed and real frames, by torchmetrics.
 
-Pixels outside of the repaint mask are the original's, which flatters whole pictures; so both are
-given for the lower half too, where the mouth is.
+Pixels outside the repaint mask are copied from the original, which raises both for whole frames; so
+they are also given for the lower half, which contains the mouth.
 
 Shape suffixes: T frames, C colours, H and W pixels.
 Source: Wang et al., "Image Quality Assessment: From Error Visibility to Structural Similarity"
@@ -22,18 +22,18 @@ from torchmetrics.functional.image import (
 
 Pixels = NDArray[np.uint8]
 
-AT_ONCE = 16
-"""Frames compared together: SSIM holds five pictures of each."""
-EQUAL_DB = 10 * math.log10(255**2 * 12)
-"""PSNR of an error of 1/12 squared levels, which rounding to bytes makes: the finest to be told."""
+BATCH_FRAMES = 16
+"""Frames per batch: SSIM holds five images of each."""
+MAX_PSNR_DB = 10 * math.log10(255**2 * 12)
+"""Of a mean square error of 1/12 levels^2, that of rounding to bytes: the upper limit."""
 BORDER_PX = 5
-"""Half of SSIM's window: nearer to the picture's edge it would look outside."""
+"""Half of SSIM's window: closer to the edge, the window extends outside the image."""
 
 
-def picture_scores(real_TCHW: Pixels, made_TCHW: Pixels) -> dict[str, float]:
+def image_similarity(real_TCHW: Pixels, made_TCHW: Pixels) -> dict[str, float]:
     """Return `ssim`, `psnr_db`, `ssim_lower_half` and `psnr_lower_half_db`, means over the frames.
 
-    A frame that equals the original would have an infinite PSNR; it counts as 58.9 dB.
+    The PSNR of a frame is at most 58.9 dB, also if it equals the original.
 
     Raises:
         ValueError: shapes differ, no frame, or fewer than 11 rows.
@@ -47,7 +47,7 @@ def picture_scores(real_TCHW: Pixels, made_TCHW: Pixels) -> dict[str, float]:
 
 
 def _scores(real_TCHW: Tensor, made_TCHW: Tensor) -> dict[str, Tensor]:
-    """Return every number of every frame, (T,) float64."""
+    """Return every metric of every frame, (T,) float64."""
     top = real_TCHW.shape[2] // 2
     similar_TCHW = _ssim(real_TCHW, made_TCHW)
     inside = similar_TCHW[:, :, BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX]
@@ -61,7 +61,7 @@ def _scores(real_TCHW: Tensor, made_TCHW: Tensor) -> dict[str, Tensor]:
 
 
 def _ssim(real_TCHW: Tensor, made_TCHW: Tensor) -> Tensor:
-    """Return the similarity around every pixel, (T, C, H, W)."""
+    """Return the SSIM map, (T, C, H, W)."""
     found = structural_similarity_index_measure(
         made_TCHW, real_TCHW, data_range=255.0, reduction="none", return_full_image=True
     )
@@ -73,12 +73,12 @@ def _psnr(real_TCHW: Tensor, made_TCHW: Tensor) -> Tensor:
     found = peak_signal_noise_ratio(
         made_TCHW, real_TCHW, data_range=255.0, reduction="none", dim=(1, 2, 3)
     )
-    return found.double().clamp(max=EQUAL_DB)
+    return found.double().clamp(max=MAX_PSNR_DB)
 
 
 def _pairs(real_TCHW: Pixels, made_TCHW: Pixels) -> Iterator[tuple[Tensor, Tensor]]:
-    for start in range(0, len(real_TCHW), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, len(real_TCHW), BATCH_FRAMES):
+        part = slice(start, start + BATCH_FRAMES)
         yield _tensor(real_TCHW[part]), _tensor(made_TCHW[part])
 
 

@@ -1,4 +1,4 @@
-"""Which held-out clips are dubbed, and with whose sound."""
+"""The held-out clips of an evaluation, with their own and with foreign sound."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from pipeline.params.training import EvaluateParams
 from tests.trainers.data.made_shards import frame_numbers, write_shards
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
-from trainers.evaluation.foreign_sound import HeldOut, partner
+from trainers.evaluation.evaluation_clips import EvaluationClips, foreign_clip
 
 
 @pytest.fixture(scope="module")
@@ -18,8 +18,8 @@ def index(tmp_path_factory):
     return index_shards(shard_urls(folder), 32)
 
 
-def held_out(index, **named) -> HeldOut:
-    return HeldOut(index, EvaluateParams(**named), 64)
+def held_out(index, **named) -> EvaluationClips:
+    return EvaluationClips(index, EvaluateParams(**named), 64)
 
 
 def test_pictures_own_and_foreign_sound_are_equally_long(index):
@@ -39,8 +39,8 @@ def test_foreign_sound_is_another_clips(index):
 
 
 def test_everybody_gets_the_sound_of_half_the_split_away():
-    assert [partner(n, 5) for n in range(5)] == [2, 3, 4, 0, 1]
-    assert partner(0, 1) is None
+    assert [foreign_clip(n, 5) for n in range(5)] == [2, 3, 4, 0, 1]
+    assert foreign_clip(0, 1) is None
 
 
 def test_a_split_of_one_clip_has_no_foreign_sound(tmp_path):
@@ -51,7 +51,7 @@ def test_a_split_of_one_clip_has_no_foreign_sound(tmp_path):
 
 
 def test_the_seed_draws_the_clips_and_the_index_orders_them(index):
-    drawn = {tuple(held_out(index, clips=2, seed=seed).chosen()) for seed in range(20)}
+    drawn = {tuple(held_out(index, clips=2, seed=seed).selected()) for seed in range(20)}
     assert len(drawn) > 3
     assert all(list(one) == sorted(one) for one in drawn)
 

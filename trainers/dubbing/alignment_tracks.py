@@ -1,8 +1,7 @@
-"""Where each face of a video is, frame by frame, and how it is brought to the model's template.
+"""Tracks of the faces of a video, with what aligns each frame to the model's template.
 
-Shots, tracker, landmarks, smoothing and template are those of the curation, so that the network
-sees faces aligned as it saw them in training. Nothing but anchors and boxes is kept: 90 bytes a
-frame and face.
+Shots, tracker, landmarks, smoothing and template are those of the curation, so that faces are
+aligned as in training. Only anchors and boxes are kept: 90 bytes per frame and face.
 
 Shape suffixes: T frames of a track.
 """
@@ -19,29 +18,29 @@ from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.tracking import Observation, Tracker, TrackingRules, TrackUpdate
 
 MAX_BRIDGED_FRAMES = 5
-"""Frames in a row that may be painted though the face was not found on them: a blink of the
-tracker. In a longer gap something hides the face, and a mouth would be painted on top of it."""
+"""Longest gap of the detector that is dubbed on interpolated landmarks. In a longer one the face is
+probably occluded, and the mouth would be drawn over the occluder."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FaceTrace:
-    """One face through consecutive frames of one shot."""
+class AlignmentTrack:
+    """One face in consecutive frames of one shot."""
 
     number: int
     """Of the track in its video, from 0: the `face` of `lipforge judge`."""
     scene: int
     start_frame: int
     anchors: NDArray[np.float64]
-    """(T, 3, 2) left brow, right brow, nose in pixels of the picture, as found."""
+    """(T, 3, 2) left brow, right brow, nose in pixels of the frame, not smoothed."""
     boxes: NDArray[np.float32]
     """(T, 4) x0, y0, x1, y1 of the landmarks."""
-    seen: NDArray[np.bool_]
+    detected: NDArray[np.bool_]
     """(T,) False where the landmarks are interpolated."""
 
     @property
     def end_frame(self) -> int:
         """First frame after the track."""
-        return self.start_frame + len(self.seen)
+        return self.start_frame + len(self.detected)
 
     @property
     def face_px(self) -> float:
@@ -49,46 +48,46 @@ class FaceTrace:
         return float(np.median((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)))
 
     @property
-    def weight(self) -> float:
-        """Area of the face, summed over the frames on which it was found."""
+    def total_area(self) -> float:
+        """Area of the face in px^2, summed over the frames with a detection."""
         sides = self.boxes[:, 2:] - self.boxes[:, :2]
-        return float((sides.prod(axis=1) * self.seen).sum())
+        return float((sides.prod(axis=1) * self.detected).sum())
 
     def matrices(self, sigma_frames: float, crop_px: int) -> NDArray[np.float64]:
-        """Return (T, 2, 3): picture -> canvas, for `alignment.warp`; smoothed as in curation."""
+        """Return (T, 2, 3): frame -> canvas, for `alignment.warp`; smoothed as in curation."""
         smoothed = smoothing.smooth(self.anchors, sigma_frames)
         return np.stack([alignment.similarity(anchors, crop_px) for anchors in smoothed])
 
-    def paintable(self) -> NDArray[np.bool_]:
-        """Return (T,): found, or in a gap of at most MAX_BRIDGED_FRAMES."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[True], self.seen, [True]])))
-        answer = self.seen.copy()
+    def usable(self) -> NDArray[np.bool_]:
+        """Return (T,): detected, or in a gap of at most MAX_BRIDGED_FRAMES."""
+        edges = np.flatnonzero(np.diff(np.concatenate([[True], self.detected, [True]])))
+        answer = self.detected.copy()
         for begin, end in edges.reshape(-1, 2):
             answer[begin:end] = end - begin <= MAX_BRIDGED_FRAMES
         return answer
 
 
-def trace_faces(
+def track_faces(
     frames: Iterable[Frame],
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     rules: TrackingRules,
-) -> list[FaceTrace]:
-    """Follow every face of every shot; in order of their numbers.
+) -> list[AlignmentTrack]:
+    """Track every face of every shot; sorted by number.
 
     Args:
         frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
-        shots: [start, end) in frames; they cover the grid without gap, as `find_shots` gives them.
+        shots: [start, end) in frames; they cover the grid without gap, as returned by `find_shots`.
     """
     numbered, first_number = iter(enumerate(frames)), 0
-    traces: list[FaceTrace] = []
+    tracks: list[AlignmentTrack] = []
     for scene, (start, end) in enumerate(shots):
         tracker, shot = Tracker(backend, rules, first_number), _Shot(scene, backend)
         for index, image in islice(numbered, end - start):
             shot.add(tracker.step(index, image))
-        traces += shot.traces()
+        tracks += shot.finished()
         first_number = tracker.next_number
-    return traces
+    return tracks
 
 
 @dataclass(slots=True)
@@ -103,8 +102,8 @@ class _Shot:
                 track = self.tracks.setdefault(update.track, _Track(one.frame))
                 track.add(one, self.backend)
 
-    def traces(self) -> list[FaceTrace]:
-        return [track.trace(self.scene, number) for number, track in sorted(self.tracks.items())]
+    def finished(self) -> list[AlignmentTrack]:
+        return [track.finished(self.scene, number) for number, track in sorted(self.tracks.items())]
 
 
 @dataclass(slots=True)
@@ -112,19 +111,19 @@ class _Track:
     start_frame: int
     anchors: list[NDArray[np.float64]] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-    seen: list[bool] = field(default_factory=list)
+    detected: list[bool] = field(default_factory=list)
 
     def add(self, one: Observation, backend: FaceBackend) -> None:
         self.anchors.append(backend.anchors(one.points))
         self.boxes.append(one.box)
-        self.seen.append(not one.interpolated)
+        self.detected.append(not one.interpolated)
 
-    def trace(self, scene: int, number: int) -> FaceTrace:
-        return FaceTrace(
+    def finished(self, scene: int, number: int) -> AlignmentTrack:
+        return AlignmentTrack(
             number,
             scene,
             self.start_frame,
             np.stack(self.anchors),
             np.array(self.boxes, np.float32),
-            np.array(self.seen, np.bool_),
+            np.array(self.detected, np.bool_),
         )

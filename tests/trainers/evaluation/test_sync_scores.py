@@ -1,4 +1,4 @@
-"""Who says whether lips fit the sound, and under which names."""
+"""Sync scores by judge, and their names."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from pipeline.judge.syncnet.judge import SyncNetJudge
 from pipeline.judge.syncnet.network import SyncNet
 from tests.golden_rules import rule_frames, rule_sound
 from trainers.audio.mel import mel_window
-from trainers.evaluation.synchrony import SyncJudge, stable_syncnet_cosine
+from trainers.evaluation.sync_scores import AlignedFaceJudge, stable_syncnet_cosine
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -30,7 +30,7 @@ def choice(judge: str, fallback: str = "") -> Choice:
 
 
 def test_the_landmark_judge_gives_no_lse_and_says_why(clip):
-    judge = SyncJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
+    judge = AlignedFaceJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
     scores = judge.scores(*clip)
     assert {"landmark_probability", "landmark_offset_within_1"} <= set(scores)
     assert not any("lse" in name for name in scores)
@@ -39,40 +39,40 @@ def test_the_landmark_judge_gives_no_lse_and_says_why(clip):
 
 def test_the_syncnet_judge_gives_lse_and_no_landmark_numbers(clip):
     torch.manual_seed(0)
-    judge = SyncJudge(choice("syncnet"), SyncNetJudge(SyncNet().eval()), "mesh468")
+    judge = AlignedFaceJudge(choice("syncnet"), SyncNetJudge(SyncNet().eval()), "mesh468")
     scores = judge.scores(*(part[:12] for part in clip[:2]), clip[2])
     assert set(scores) == {"lse_c", "lse_d", "syncnet_abs_offset_frames"}
     assert "lse" not in judge.facts()
 
 
 def test_a_judge_in_place_of_another_says_so():
-    judge = SyncJudge(choice("landmark", "no network"), None, "mesh468")
+    judge = AlignedFaceJudge(choice("landmark", "no network"), None, "mesh468")
     assert judge.facts()["instead_of_syncnet_because"] == "no network"
 
 
 def test_a_clip_without_a_face_has_no_scores(clip):
-    judge = SyncJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
+    judge = AlignedFaceJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
     frames, points, sound = clip
     assert judge.scores(frames, np.full_like(points, np.nan), sound) == {}
 
 
-class Listener(nn.Module):
-    """Stands in for StableSyncNet: remembers what it is shown, and finds all alike."""
+class RecordingSyncNet(nn.Module):
+    """Stands in for StableSyncNet: records its inputs; every pair has cosine 1."""
 
     def __init__(self):
         super().__init__()
-        self.config, self.weight, self.heard = CONFIGS["tiny"], nn.Parameter(torch.ones(1)), []
+        self.config, self.weight, self.mels = CONFIGS["tiny"], nn.Parameter(torch.ones(1)), []
 
     def forward(self, visual, mel):
-        self.heard += list(mel)
+        self.mels += list(mel)
         return visual.flatten(1)[:, :4], visual.flatten(1)[:, :4]
 
 
-def test_stable_syncnet_hears_each_windows_own_moment(clip):
-    network = Listener()
+def test_stable_syncnet_gets_the_mel_of_each_window(clip):
+    network = RecordingSyncNet()
     frames, _, sound = clip
     assert stable_syncnet_cosine(network, frames, sound) == pytest.approx(1)
-    for mel, start in zip(network.heard, (0, 5), strict=True):
+    for mel, start in zip(network.mels, (0, 5), strict=True):
         np.testing.assert_allclose(mel[0], mel_window(sound, start, 16), atol=1e-5)
 
 

@@ -23,18 +23,19 @@ from tests.trainers.dubbing.scene import (
     tone,
     voice,
 )
-from trainers.dubbing import video as module
-from trainers.dubbing.finished_parts import only_one
-from trainers.dubbing.generate import DubOptions
-from trainers.dubbing.options import VideoOptions
-from trainers.dubbing.sound import same_samples
-from trainers.dubbing.video import dub_video
+from trainers.dubbing import provenance
+from trainers.dubbing import video_dubbing as module
+from trainers.dubbing.face_generation import DubOptions
+from trainers.dubbing.segment_store import output_lock
+from trainers.dubbing.sound_track import same_samples
+from trainers.dubbing.video_dubbing import dub_video
+from trainers.dubbing.video_options import VideoOptions
 
 
 @pytest.fixture(autouse=True)
 def _squares(monkeypatch):
     monkeypatch.setattr(module, "open_backend", lambda params: Squares([LEFT, RIGHT]))
-    monkeypatch.setattr(module, "weights_of", lambda params: {})
+    monkeypatch.setattr(provenance, "weights_of", lambda params: {})
 
 
 @pytest.fixture(scope="module")
@@ -42,10 +43,10 @@ def model():
     return bundle()
 
 
-def dub(model, folder, video, sound, name="out.mp4", painter=Tint, **options):
+def dub(model, folder, video, sound, name="out.mp4", generator=Tint, **options):
     out = folder / name
     return out, dub_video(
-        video, sound, out, model, VideoOptions(**options), painter_of=lambda *_: painter()
+        video, sound, out, model, VideoOptions(**options), generator_of=lambda *_: generator()
     )
 
 
@@ -65,9 +66,9 @@ def mouth(box, grow=0):
 def test_only_the_mouth_changes_and_the_sound_is_the_given_one(tmp_path, model):
     video = film(tmp_path / "v.mp4", 40, sound=tone(40))
     sound = write_sound(tmp_path / "a.m4a", tone(30))
-    out, told = dub(model, tmp_path, video, sound)
+    out, result = dub(model, tmp_path, video, sound)
     before, after = frames(video)[:31], frames(out)
-    assert (told.num_frames, told.painted_frames, told.sound_exact) == (len(after), 31, True)
+    assert (result.num_frames, result.dubbed_frames, result.sound_exact) == (len(after), 31, True)
     after = after[:]
     rest = np.ones(before.shape[1:3], bool)
     rest[mouth(LEFT)] = False
@@ -89,10 +90,10 @@ def test_a_picture_of_odd_size_gets_its_last_row_twice(tmp_path, model):
 def test_faceless_frames_pass_through(tmp_path, model):
     there = lambda n: not 12 <= n < 30  # noqa: E731
     video = film(tmp_path / "v.mp4", 42, {LEFT: there})
-    out, told = dub(model, tmp_path, video, voice(tmp_path / "a.wav", 42))
+    out, result = dub(model, tmp_path, video, voice(tmp_path / "a.wav", 42))
     before, after = frames(video), frames(out)[:42]
     quiet = [psnr(a, b) for a, b in zip(before, after, strict=True)]
-    assert told.painted_frames == 24
+    assert result.dubbed_frames == 24
     assert min(quiet[12:30]) > 40
     assert max(quiet[:12] + quiet[30:]) < 35
 
@@ -113,25 +114,25 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_bytes(tmp_path, model):
     video = film(tmp_path / "v.mp4", 50)
     sound = voice(tmp_path / "a.wav", 64)
     whole, _ = dub(model, tmp_path, video, sound, part_seconds=0.6)
-    stopped, painters = tmp_path / "stopped.mp4", []
+    stopped, generators = tmp_path / "stopped.mp4", []
 
-    def painter(stop_after=10**9):
-        painters.append(Tint(stop_after=stop_after))
-        return painters[-1]
+    def generator(stop_after=10**9):
+        generators.append(Tint(stop_after=stop_after))
+        return generators[-1]
 
     with pytest.raises(KeyboardInterrupt):
-        dub(model, tmp_path, video, sound, stopped.name, lambda: painter(4), part_seconds=0.6)
+        dub(model, tmp_path, video, sound, stopped.name, lambda: generator(4), part_seconds=0.6)
     assert not stopped.exists()
     (folder,) = [one for one in (tmp_path / "stopped.mp4.parts").iterdir() if one.is_dir()]
     (folder / "part-000009.mp4.part").write_bytes(b"what a killed process leaves")
-    _, told = dub(model, tmp_path, video, sound, stopped.name, painter, part_seconds=0.6)
+    _, result = dub(model, tmp_path, video, sound, stopped.name, generator, part_seconds=0.6)
     assert stopped.read_bytes() == whole.read_bytes()
-    assert told.resumed_frames == 45
-    assert painters[-1].starts == [36, 48], "only windows that the missing frames need"
+    assert result.resumed_frames == 45
+    assert generators[-1].starts == [36, 48], "only windows that the missing frames need"
     assert not folder.parent.exists()
 
 
-def test_parts_of_other_settings_are_not_taken(tmp_path, model):
+def test_segments_of_other_settings_are_not_reused(tmp_path, model):
     video, sound = film(tmp_path / "v.mp4", 30), voice(tmp_path / "a.wav", 30)
     for seed in (1, 2):
         with pytest.raises(KeyboardInterrupt):
@@ -140,7 +141,7 @@ def test_parts_of_other_settings_are_not_taken(tmp_path, model):
                 tmp_path,
                 video,
                 sound,
-                painter=lambda: Tint(stop_after=2),
+                generator=lambda: Tint(stop_after=2),
                 dub=DubOptions(seed=seed),
                 part_seconds=0.4,
             )
@@ -149,10 +150,10 @@ def test_parts_of_other_settings_are_not_taken(tmp_path, model):
 
 def test_longer_sound_runs_the_video_back_and_forth_without_a_seam(tmp_path, model):
     video = film(tmp_path / "v.mp4", 20)
-    out, told = dub(model, tmp_path, video, voice(tmp_path / "a.wav", 44))
+    out, result = dub(model, tmp_path, video, voice(tmp_path / "a.wav", 44))
     before, after = frames(video), frames(out)
     order = [*range(20), *range(18, -1, -1), *range(1, 6)]
-    assert told.num_frames == 44
+    assert result.num_frames == 44
     top = slice(150, None)  # below the face
     assert min(psnr(before[n, top], one[top]) for n, one in zip(order, after, strict=True)) > 38
     mouths = after[:, 75:85, 70:90].astype(float).mean(axis=(1, 2, 3))
@@ -176,9 +177,9 @@ def test_the_output_says_what_made_it(tmp_path, model):
         out, _ = dub(model, tmp_path, video, sound, name, dub=DubOptions(steps=7))
         with av.open(str(out)) as container:
             tags = {key.lower(): value for key, value in container.metadata.items()}
-        told = json.loads(tags["comment"])
-        assert told["options"]["steps"] == 7
-        assert told["stand_ins"] == ["vae=stand-in:blocks", "whisper=stand-in:whisper-tiny"]
+        result = json.loads(tags["comment"])
+        assert result["options"]["steps"] == 7
+        assert result["stand_ins"] == ["vae=stand-in:blocks", "whisper=stand-in:whisper-tiny"]
 
 
 def test_the_output_tells_nobody_where_its_maker_keeps_files(tmp_path, model):
@@ -186,17 +187,17 @@ def test_the_output_tells_nobody_where_its_maker_keeps_files(tmp_path, model):
     video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
     out, _ = dub(replace(model, facts={**model.facts, **facts}), tmp_path, video, sound)
     with av.open(str(out)) as container:
-        told = container.metadata["comment"]
-    assert json.loads(told)["model"]["syncnet"] == "sync.pt"
-    assert "ann" not in told
+        result = container.metadata["comment"]
+    assert json.loads(result)["model"]["syncnet"] == "sync.pt"
+    assert "ann" not in result
 
 
 def test_sound_that_the_container_refuses_becomes_flac(tmp_path, model):
     video = film(tmp_path / "v.mp4", 3)
     sound = write_sound(tmp_path / "a.mp3", tone(3, 8000, "libmp3lame", channels=1))
-    out, told = dub(model, tmp_path, video, sound)
-    assert (told.sound_codec, told.sound_copied) == ("flac", False)
-    assert len(frames(out)) == told.num_frames
+    out, result = dub(model, tmp_path, video, sound)
+    assert (result.sound_codec, result.sound_copied) == ("flac", False)
+    assert len(frames(out)) == result.num_frames
 
 
 def test_a_model_for_small_faces_dubs_a_video_too(tmp_path):
@@ -209,13 +210,13 @@ def test_a_model_for_small_faces_dubs_a_video_too(tmp_path):
     assert psnr(before[:, :, 160:], after[:, :, 160:]) > 40
 
 
-def test_a_smaller_painter_paints_the_same_place(tmp_path, model):
+def test_a_smaller_generator_changes_the_same_place(tmp_path, model):
     class Small(Tint):
         size_px = 64
 
     video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
     large, _ = dub(model, tmp_path, video, sound, "large.mp4")
-    small, _ = dub(model, tmp_path, video, sound, "small.mp4", painter=Small)
+    small, _ = dub(model, tmp_path, video, sound, "small.mp4", generator=Small)
     assert psnr(frames(large), frames(small)) > 35
 
 
@@ -255,14 +256,14 @@ def test_what_cannot_be_dubbed_says_why(tmp_path, model):
 def test_a_still_picture_can_be_dubbed(tmp_path, model):
     (picture,) = pictures(1, {LEFT: always})
     cv2.imwrite(str(tmp_path / "v.png"), picture[..., ::-1])
-    out, told = dub(model, tmp_path, tmp_path / "v.png", voice(tmp_path / "a.wav", 20))
-    assert (told.num_frames, told.painted_frames) == (20, 20)
+    out, result = dub(model, tmp_path, tmp_path / "v.png", voice(tmp_path / "a.wav", 20))
+    assert (result.num_frames, result.dubbed_frames) == (20, 20)
     assert psnr(frames(out)[:, 150:], picture[None, 150:]) > 40
 
 
 def test_two_runs_do_not_make_the_same_file_at_once(tmp_path, model):
     video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
-    with only_one(tmp_path / "out.mp4"), pytest.raises(StorageError, match="another run"):
+    with output_lock(tmp_path / "out.mp4"), pytest.raises(StorageError, match="another run"):
         dub(model, tmp_path, video, sound)
 
 

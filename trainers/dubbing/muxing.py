@@ -1,4 +1,4 @@
-"""Encoded parts and a sound -> one file, without encoding the pictures again."""
+"""Encoded segments and a sound track -> one file, without re-encoding the video."""
 
 import heapq
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ import av
 from pipeline.errors import ParamsError, StorageError
 from pipeline.media.container import local_url, open_media, require_video
 from pipeline.tables.rows import FPS
-from trainers.dubbing.sound import Packet, SoundTrack
+from trainers.dubbing.sound_track import Packet, SoundTrack
 
 _CONTAINERS = {
     ".mp4": ("mp4", {"movflags": "+faststart", "fflags": "+bitexact"}),
@@ -20,7 +20,7 @@ _CONTAINERS = {
 
 
 def check_suffix(out: Path) -> None:
-    """Refuse a name whose container is not supported.
+    """Check that the container of the output is supported.
 
     Raises:
         ParamsError: neither .mp4 nor .mkv.
@@ -29,16 +29,16 @@ def check_suffix(out: Path) -> None:
         raise ParamsError(f"{out}: the output must end in {' or '.join(_CONTAINERS)}")
 
 
-def join(
-    path: Path, suffix: str, parts: Sequence[tuple[int, Path]], sound: SoundTrack, comment: str
+def mux(
+    path: Path, suffix: str, segments: Sequence[tuple[int, Path]], sound: SoundTrack, comment: str
 ) -> None:
-    """Write the output.
+    """Write the output file.
 
     Args:
-        path: the name to write to, whatever its suffix.
+        path: file to write, of any suffix.
         suffix: .mp4 or .mkv.
-        parts: (first frame at 25 fps, clip of `write_clip`), in order.
-        comment: goes into the file's metadata.
+        segments: (first frame at 25 fps, clip of `write_clip`), in order.
+        comment: for the metadata of the file.
 
     Raises:
         StorageError: the disk is full or not writable.
@@ -47,24 +47,26 @@ def join(
     name, options = _CONTAINERS[suffix.lower()]
     with ExitStack() as stack:
         source = stack.enter_context(open_media(sound.path))
-        first = stack.enter_context(open_media(parts[0][1]))
+        first = stack.enter_context(open_media(segments[0][1]))
         try:
             output = stack.enter_context(
                 av.open(local_url(path), "w", format=name, container_options=options)
             )
             output.metadata["comment"] = comment
             target = output.add_stream_from_template(require_video(first))
-            heard = sound.packets(output, source)
-            for packet in heapq.merge(_pictures(target, parts), heard, key=_time):
+            audio = sound.packets(output, source)
+            for packet in heapq.merge(_video_packets(target, segments), audio, key=_time):
                 output.mux(packet)
             output.close()
         except OSError as error:  # FFmpeg's errors of the file system are OSErrors too
             raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _pictures(target: av.VideoStream, parts: Sequence[tuple[int, Path]]) -> Iterator[Packet]:
-    for start_frame, part in parts:
-        with open_media(part) as container:
+def _video_packets(
+    target: av.VideoStream, segments: Sequence[tuple[int, Path]]
+) -> Iterator[Packet]:
+    for start_frame, segment in segments:
+        with open_media(segment) as container:
             video = require_video(container)
             base = Fraction(video.time_base or Fraction(1, FPS))
             for packet in container.demux(video):

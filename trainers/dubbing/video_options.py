@@ -1,33 +1,33 @@
-"""How a video is dubbed, and what became of it."""
+"""Options and result of dubbing a video."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.params.curation import FacesParams, ScenesParams
-from trainers.dubbing.choosing import MAIN, Choice
-from trainers.dubbing.face_tracks import FaceTrace
-from trainers.dubbing.generate import DubOptions
+from trainers.dubbing.alignment_tracks import AlignmentTrack
+from trainers.dubbing.face_generation import DubOptions
+from trainers.dubbing.face_selection import MAIN, FaceSelection
 from trainers.dubbing.timeline import Longer, Shorter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoOptions:
-    """How a video is dubbed."""
+    """Options of dubbing a video."""
 
     dub: DubOptions = field(default_factory=DubOptions)
-    faces: Choice = MAIN
+    faces: FaceSelection = MAIN
     longer: Longer = "loop"
     shorter: Shorter = "cut"
     crf: int = 7
     """x264's quality of the output; 7 keeps 40 dB (docs/dub.md)."""
     part_seconds: float = 2.0
-    """What a killed run loses at most."""
+    """Length of a segment, and most that a killed run loses."""
     face_params: FacesParams = field(default_factory=FacesParams)
     scene_params: ScenesParams = field(default_factory=ScenesParams)
 
     def facts(self) -> dict[str, Any]:
-        """Return all of it as JSON values."""
+        """Return what determines the output, as JSON values."""
         return {
             "steps": self.dub.steps,
             "guidance": self.dub.guidance,
@@ -44,17 +44,17 @@ class VideoOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dubbed:
-    """What became of it."""
+class DubResult:
+    """Facts about the output that was written."""
 
     num_frames: int
-    painted_frames: int
-    """With at least one dubbed face; the others are the video's."""
+    dubbed_frames: int
+    """With at least one dubbed face; the others are copied from the source."""
     resumed_frames: int
-    """Taken over from an interrupted run."""
-    faces: Sequence[FaceTrace]
-    chosen: Sequence[FaceTrace]
+    """Reused from an interrupted run."""
+    faces: Sequence[AlignmentTrack]
+    selected: Sequence[AlignmentTrack]
     sound_codec: str
     sound_copied: bool
     sound_exact: bool
-    """False only where numbers of more than 24 bits had to be rounded."""
+    """False only if samples of more than 24 bits were rounded."""

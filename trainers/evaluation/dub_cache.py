@@ -1,7 +1,6 @@
-"""Dubbed clips, kept outside of DVC's outputs: an evaluation that was killed goes on after them.
+"""Cache of dubbed clips outside of DVC's outputs, so that a killed evaluation resumes after them.
 
-A dubbed clip depends on the model, on how it samples, and on the very pictures and samples it gets;
-all of that is in the name of its file.
+The key is a digest of the model, its sampling options, and the frames and samples of the clip.
 
 Shape suffixes: T frames, C colours, H and W pixels, N samples.
 """
@@ -29,26 +28,26 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dubber:
-    """A model that gives aligned faces new mouths."""
+    """A model that dubs aligned faces."""
 
     dub: Callable[[Pixels, Samples], Pixels]
     """(T, 3, H, W) and (T * 640,) -> (T, 3, H, W)."""
     size_px: int
     """Height and width of the faces."""
     names: Mapping[str, Any]
-    """What it is made of, stand-ins included: for the metrics."""
+    """Names of its components, stand-ins included: for the metrics."""
     facts: Mapping[str, Any]
-    """All that decides its pictures, as JSON: digests of its weights, steps, guidance, seed."""
+    """Everything that determines its output, as JSON: digests of weights, steps, guidance, seed."""
 
 
-class Dubs:
-    """Dubs a clip, or finds it dubbed."""
+class DubCache:
+    """Dubs clips, and stores the results."""
 
     def __init__(self, dubber: Dubber) -> None:
         self.dubber = dubber
         self.folder = training_folder("evaluate", {"dubs": dict(dubber.facts)})
 
-    def of(self, frames_TCHW: Pixels, audio_N: Samples) -> Pixels:
+    def dubbed(self, frames_TCHW: Pixels, audio_N: Samples) -> Pixels:
         """Return the clip dubbed with the sound, (T, 3, H, W) uint8.
 
         Raises:
@@ -58,7 +57,7 @@ class Dubs:
         found = _read(path, frames_TCHW.shape)
         if found is None:
             found = self.dubber.dub(frames_TCHW, audio_N)
-            assert found.shape == frames_TCHW.shape, "a dubbed clip is as long and as large"
+            assert found.shape == frames_TCHW.shape, "a dubbed clip has the shape of the original"
             _write(path, found)
         return found
 

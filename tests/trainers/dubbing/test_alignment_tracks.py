@@ -7,7 +7,7 @@ from pipeline.faces import alignment
 from pipeline.faces.clip_extraction import ExtractionRules, extract_clips
 from pipeline.faces.tracking import TrackingRules
 from tests.pipeline.faces.stub import World, face_at, picture
-from trainers.dubbing.face_tracks import trace_faces
+from trainers.dubbing.alignment_tracks import track_faces
 
 RULES = ExtractionRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256)
 
@@ -22,18 +22,18 @@ def frames(count=60):
 
 def test_faces_are_aligned_as_in_the_clips_of_the_curation(tmp_path):
     (clip,) = extract_clips(frames(), [(0, 60)], World([walker]), RULES, tmp_path)
-    (trace,) = trace_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
-    squares = [alignment.to_square(m, 256) for m in trace.matrices(RULES.sigma_frames, 256)]
-    assert trace.start_frame == clip.start_frame
+    (track,) = track_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
+    squares = [alignment.to_square(m, 256) for m in track.matrices(RULES.sigma_frames, 256)]
+    assert track.start_frame == clip.start_frame
     assert np.array_equal(np.stack(squares), clip.matrices)
-    assert np.array_equal(~trace.seen, clip.interpolated)
-    assert np.array_equal(trace.boxes, clip.boxes)
+    assert np.array_equal(~track.detected, clip.interpolated)
+    assert np.array_equal(track.boxes, clip.boxes)
 
 
 def test_faces_are_numbered_through_the_shots():
     here, there = (lambda _: face_at(100, 100)), (lambda _: face_at(400, 200))
-    traces = trace_faces(frames(), [(0, 25), (25, 60)], World([here, there]), RULES.tracking)
-    assert [(one.number, one.scene, one.start_frame, one.end_frame) for one in traces] == [
+    tracks = track_faces(frames(), [(0, 25), (25, 60)], World([here, there]), RULES.tracking)
+    assert [(one.number, one.scene, one.start_frame, one.end_frame) for one in tracks] == [
         (0, 0, 0, 25),
         (1, 0, 0, 25),
         (2, 1, 25, 60),
@@ -41,7 +41,7 @@ def test_faces_are_numbered_through_the_shots():
     ]
 
 
-def test_the_weight_is_area_over_time():
-    (trace,) = trace_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
-    assert trace.weight == pytest.approx(56 * 100 * 100, rel=1e-3)
-    assert trace.face_px == pytest.approx(100, rel=1e-3)
+def test_the_total_area_is_the_sum_over_detections():
+    (track,) = track_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
+    assert track.total_area == pytest.approx(56 * 100 * 100, rel=1e-3)
+    assert track.face_px == pytest.approx(100, rel=1e-3)

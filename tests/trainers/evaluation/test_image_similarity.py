@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.golden_rules import rule_frames
-from trainers.evaluation.pictures import picture_scores
+from trainers.evaluation.image_similarity import image_similarity
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def noisy(real):
 
 
 def test_a_clip_equals_itself(real):
-    scores = picture_scores(real, real)
+    scores = image_similarity(real, real)
     assert scores["ssim"] == pytest.approx(1, abs=1e-6)
     assert scores["ssim_lower_half"] == pytest.approx(1, abs=1e-6)
     assert scores["psnr_db"] == scores["psnr_lower_half_db"] == pytest.approx(58.92, abs=0.01)
@@ -27,9 +27,9 @@ def test_a_clip_equals_itself(real):
 
 def test_one_equal_frame_does_not_make_the_mean_infinite(real, noisy):
     mixed = np.concatenate([real[:1], noisy[1:]])
-    alone = [picture_scores(real[n : n + 1], noisy[n : n + 1])["psnr_db"] for n in (1, 2)]
+    alone = [image_similarity(real[n : n + 1], noisy[n : n + 1])["psnr_db"] for n in (1, 2)]
     expected = (58.92 + sum(alone)) / 3
-    assert picture_scores(real, mixed)["psnr_db"] == pytest.approx(expected, abs=0.01)
+    assert image_similarity(real, mixed)["psnr_db"] == pytest.approx(expected, abs=0.01)
 
 
 def test_both_agree_with_scikit_image(real, noisy):
@@ -40,20 +40,20 @@ def test_both_agree_with_scikit_image(real, noisy):
         metrics.structural_similarity(a, b, use_sample_covariance=False, **how) for a, b in pairs
     ]
     noise = [metrics.peak_signal_noise_ratio(a, b, data_range=255) for a, b in pairs]
-    scores = picture_scores(real, noisy)
+    scores = image_similarity(real, noisy)
     assert scores["ssim"] == pytest.approx(np.mean(similar), abs=1e-5)
     assert scores["psnr_db"] == pytest.approx(np.mean(noise), abs=1e-4)
 
 
 def test_a_difference_of_one_level_is_48_db(real):
     darker = np.clip(real, 1, 255)
-    assert picture_scores(darker, darker - 1)["psnr_db"] == pytest.approx(48.1308, abs=1e-3)
+    assert image_similarity(darker, darker - 1)["psnr_db"] == pytest.approx(48.1308, abs=1e-3)
 
 
 def test_what_happens_in_the_upper_half_leaves_the_lower_halfs_numbers(real):
     other = real.copy()
     other[:, :, :14] = 255 - other[:, :, :14]
-    scores = picture_scores(real, other)
+    scores = image_similarity(real, other)
     assert scores["ssim"] < 0.9
     assert scores["ssim_lower_half"] == pytest.approx(1, abs=1e-6)
     assert scores["psnr_lower_half_db"] == pytest.approx(58.92, abs=0.01)
@@ -61,4 +61,4 @@ def test_what_happens_in_the_upper_half_leaves_the_lower_halfs_numbers(real):
 
 def test_clips_of_different_length_are_refused(real):
     with pytest.raises(ValueError, match="frames to compare"):
-        picture_scores(real, real[:2])
+        image_similarity(real, real[:2])

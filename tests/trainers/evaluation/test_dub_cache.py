@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainers.evaluation.dubs import Dubber, Dubs
+from trainers.evaluation.dub_cache import Dubber, DubCache
 
 FRAMES = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
 SOUND = np.arange(1280, dtype=np.int16)
@@ -19,7 +19,7 @@ def dubs(tmp_path, monkeypatch):
         return 255 - frames
 
     def of(**facts):
-        return Dubs(Dubber(dub=dub, size_px=4, names={}, facts=facts)), made
+        return DubCache(Dubber(dub=dub, size_px=4, names={}, facts=facts)), made
 
     return of
 
@@ -27,25 +27,25 @@ def dubs(tmp_path, monkeypatch):
 def test_a_clip_is_dubbed_once_whoever_asks(dubs):
     first, made = dubs(steps=1)
     second, _ = dubs(steps=1)
-    np.testing.assert_array_equal(first.of(FRAMES, SOUND), 255 - FRAMES)
-    np.testing.assert_array_equal(second.of(FRAMES, SOUND), 255 - FRAMES)
+    np.testing.assert_array_equal(first.dubbed(FRAMES, SOUND), 255 - FRAMES)
+    np.testing.assert_array_equal(second.dubbed(FRAMES, SOUND), 255 - FRAMES)
     assert len(made) == 1
 
 
 def test_another_model_picture_or_sound_is_dubbed_anew(dubs):
     one, made = dubs(steps=1)
-    one.of(FRAMES, SOUND)
-    one.of(FRAMES + 1, SOUND)
-    one.of(FRAMES, SOUND + 1)
-    dubs(steps=2)[0].of(FRAMES, SOUND)
+    one.dubbed(FRAMES, SOUND)
+    one.dubbed(FRAMES + 1, SOUND)
+    one.dubbed(FRAMES, SOUND + 1)
+    dubs(steps=2)[0].dubbed(FRAMES, SOUND)
     assert len(made) == 4
 
 
 def test_a_damaged_file_is_replaced_and_said(dubs, caplog):
     one, made = dubs(steps=1)
-    one.of(FRAMES, SOUND)
+    one.dubbed(FRAMES, SOUND)
     (path,) = one.folder.glob("*.npz")
     path.write_bytes(path.read_bytes()[:-20])
-    np.testing.assert_array_equal(one.of(FRAMES, SOUND), 255 - FRAMES)
+    np.testing.assert_array_equal(one.dubbed(FRAMES, SOUND), 255 - FRAMES)
     assert "damaged" in caplog.text
     assert len(made) == 2

@@ -1,7 +1,7 @@
-"""What a dubbing has finished: `OUT.parts/<key>/`, until the output is there.
+"""Finished segments of a dubbing in `OUT.parts/<key>/`, until the output is written.
 
-The key is a digest of all that decides the bytes, so parts of another video, sound, model or
-setting are never taken for this one's. Every file appears under its name when it is whole.
+The key is a digest of everything that determines the bytes, so segments of another video, sound,
+model or setting are never reused. Files are written atomically.
 """
 
 import fcntl
@@ -17,48 +17,51 @@ import numpy as np
 from pipeline.atomic import replacing, write_json
 from pipeline.digest import digest
 from pipeline.errors import StorageError
-from trainers.dubbing.face_tracks import FaceTrace
+from trainers.dubbing.alignment_tracks import AlignmentTrack
 
 FACES_FILE, FACTS_FILE, LOCK_FILE = "faces.npz", "facts.json", "lock"
 KEY_LENGTH = 16
 
 
-class Parts:
-    """One dubbing's folder."""
+class SegmentStore:
+    """The folder of one dubbing."""
 
     def __init__(self, out: Path, facts: Mapping[str, Any]) -> None:
-        """Make the folder, or find it as an interrupted run left it.
+        """Create the folder, or open the one that an interrupted run left.
+
+        Args:
+            facts: everything that determines the bytes of the output.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: it cannot be created.
         """
         self.root = out.with_name(f"{out.name}.parts")
         self.folder = self.root / digest(facts)[:KEY_LENGTH]
         if not (self.folder / FACTS_FILE).exists():
             write_json(self.folder / FACTS_FILE, facts)
 
-    def part(self, number: int) -> Path:
-        """Return where a part lies, or will."""
+    def segment(self, number: int) -> Path:
+        """Return the path of a segment, whether it exists or not."""
         return self.folder / f"part-{number:06d}.mp4"
 
-    def done(self) -> int:
-        """Return how many parts there are, from the first on without a gap."""
+    def num_finished(self) -> int:
+        """Return how many segments exist, counted from the first one without a gap."""
         number = 0
-        while self.part(number).exists():
+        while self.segment(number).exists():
             number += 1
         return number
 
-    def faces(self, trace: Callable[[], Sequence[FaceTrace]]) -> list[FaceTrace]:
-        """Return the faces found by an interrupted run, else find them and keep them."""
+    def tracks(self, track: Callable[[], Sequence[AlignmentTrack]]) -> list[AlignmentTrack]:
+        """Return the tracks that an interrupted run stored, else compute and store them."""
         path = self.folder / FACES_FILE
         if not path.exists():
-            content = _packed(trace())
-            with replacing(path) as part:
-                part.write_bytes(content)
+            content = _packed(track())
+            with replacing(path) as partial:
+                partial.write_bytes(content)
         return _unpacked(path)
 
     def remove(self) -> None:
-        """Remove the folder; what is not ours stays."""
+        """Remove the folder; files of others stay."""
         shutil.rmtree(self.folder)
         (self.root / LOCK_FILE).unlink(missing_ok=True)
         with suppress(OSError):
@@ -66,11 +69,11 @@ class Parts:
 
 
 @contextmanager
-def only_one(out: Path) -> Iterator[None]:
-    """Keep a second run from writing the same output.
+def output_lock(out: Path) -> Iterator[None]:
+    """Lock the output, so that no second run writes it at the same time.
 
     Raises:
-        StorageError: there is another one, or the folder cannot be made.
+        StorageError: another run holds the lock, or the folder cannot be created.
     """
     root = out.with_name(f"{out.name}.parts")
     try:
@@ -86,23 +89,23 @@ def only_one(out: Path) -> Iterator[None]:
         yield
 
 
-def _packed(traces: Sequence[FaceTrace]) -> bytes:
+def _packed(tracks: Sequence[AlignmentTrack]) -> bytes:
     arrays: dict[str, Any] = {
-        "facts": np.array([(t.number, t.scene, t.start_frame) for t in traces], np.int64)
+        "facts": np.array([(t.number, t.scene, t.start_frame) for t in tracks], np.int64)
     }
-    for trace in traces:
-        arrays[f"anchors_{trace.number}"] = trace.anchors
-        arrays[f"boxes_{trace.number}"] = trace.boxes
-        arrays[f"seen_{trace.number}"] = trace.seen
+    for track in tracks:
+        arrays[f"anchors_{track.number}"] = track.anchors
+        arrays[f"boxes_{track.number}"] = track.boxes
+        arrays[f"seen_{track.number}"] = track.detected
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 
-def _unpacked(path: Path) -> list[FaceTrace]:
+def _unpacked(path: Path) -> list[AlignmentTrack]:
     with np.load(path, allow_pickle=False) as stored:
         return [
-            FaceTrace(
+            AlignmentTrack(
                 number,
                 scene,
                 start_frame,

@@ -1,7 +1,7 @@
-"""Whisper's features made in the data loader, once per decoded clip: no stage, no files between.
+"""Whisper features computed in the data loader, once per decoded clip, without intermediate files.
 
-For large runs make them once and for all (the `features` stage); this is for small sets and for
-trying things out. The cost is one encoder run of 30 s per decode, shared by all windows.
+For small datasets and trials; for large runs the `features` stage computes them once in advance.
+The cost is one encoder pass per 30 s of each decoded clip, shared by all its windows.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from trainers.frozen.whisper_files import load_whisper
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareWhisper:
-    """A loader's `prepare`: puts features (T, L, D) into `DecodedClip.prepared`.
+class OnTheFlyWhisper:
+    """A loader's `prepare`: computes the features (T, L, D) for `DecodedClip.prepared`.
 
-    Every process loads its own encoder at its first clip; `source` is that of `load_whisper`.
+    Every process loads its own encoder for its first clip; `source` is that of `load_whisper`.
     """
 
     source: str

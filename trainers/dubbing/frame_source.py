@@ -1,7 +1,7 @@
-"""Pictures of a video in the order in which the output shows them: forwards, frozen, backwards.
+"""Frames of a video in the order of the output: forwards, frozen, backwards.
 
-Forwards it decodes once. Backwards it decodes short stretches from the key frame before them;
-containers without an index (MPEG streams, AVI) are decoded from their beginning for each.
+Forwards every frame is decoded once. Backwards, short ranges are decoded from the key frame before
+each; containers without an index (MPEG streams, AVI) are decoded from the start for each range.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,20 +13,20 @@ from pipeline.media.excerpt import frames_between
 from pipeline.media.probe import Probe
 
 BACKWARD_BYTES = 256 * 2**20
-"""Most that the pictures of one stretch take."""
+"""Most memory for the frames of one range."""
 BACKWARD_FRAMES = 50
 
 
-class Pictures:
-    """Random access to the 25 fps frames of a file, cheap in order."""
+class FrameSource:
+    """Random access to the 25 fps frames of a file, fastest in order."""
 
     def __init__(self, path: Path, facts: Probe) -> None:
         self._path, self._facts = path, facts
         fitting = BACKWARD_BYTES // max(1, 3 * facts.width * facts.height)
-        self._stretch = max(1, min(BACKWARD_FRAMES, fitting))
+        self._range_frames = max(1, min(BACKWARD_FRAMES, fitting))
 
     def in_order(self, frames: Iterable[int]) -> Iterator[Frame]:
-        """Yield the picture of each frame; do not change it.
+        """Yield the image of each frame number; read-only.
 
         Raises:
             DecodeError: a frame does not decode.
@@ -52,9 +52,9 @@ class Pictures:
         return frames_between(self._path, self._facts, frame, self._facts.num_frames)
 
     def _behind(self, frame: int) -> dict[int, Frame]:
-        """Return the stretch that ends with `frame`."""
-        start = max(0, frame + 1 - self._stretch)
-        pictures = islice(
+        """Return the range that ends with `frame`."""
+        start = max(0, frame + 1 - self._range_frames)
+        images = islice(
             frames_between(self._path, self._facts, start, frame + 1), frame + 1 - start
         )
-        return dict(zip(range(start, frame + 1), pictures, strict=True))
+        return dict(zip(range(start, frame + 1), images, strict=True))

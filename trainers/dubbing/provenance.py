@@ -1,0 +1,58 @@
+"""What an output was made from: the key of its segments, and the metadata in the file."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.digest import file_sha256
+from pipeline.faces.open import weights_of
+from trainers.dubbing.video_options import VideoOptions
+from trainers.frozen.stand_ins import STAND_IN
+from trainers.systems.latentsync.bundle import LdmBundle
+
+VERSION = 1
+"""Of the dubbing code: segments of another version are not reused."""
+
+
+def output_key(
+    video: Path, audio: Path, bundle: LdmBundle, options: VideoOptions
+) -> dict[str, Any]:
+    """Return everything that determines the bytes of the output: the key of its segments."""
+    return {
+        "version": VERSION,
+        "video": file_sha256(video),
+        "audio": file_sha256(audio),
+        "model": bundle.facts,
+        "options": options.facts(),
+        "face_params": options.face_params.model_dump(exclude={"insightface_root"}),
+        "scene_params": options.scene_params.model_dump(),
+        "face_weights": dict(weights_of(options.face_params)),
+        "device": next(bundle.unet.parameters()).device.type,
+        "torch": torch.__version__,
+    }
+
+
+def output_metadata(bundle: LdmBundle, options: VideoOptions) -> dict[str, Any]:
+    """Return the metadata of the output file; it holds no local path."""
+    facts = {key: value for key, value in bundle.facts.items() if key != "profile"}
+    model = {key: _without_folder(value) for key, value in facts.items()}
+    return {
+        "lipforge_dub": VERSION,
+        "notice": "the mouths in this video are made by a model",
+        "model": model,
+        "stand_ins": stand_ins(bundle),
+        "options": options.facts(),
+    }
+
+
+def _without_folder(value: Any) -> Any:
+    """Return the name of a component without the folder that it was read from."""
+    return Path(value).name if isinstance(value, str) else value
+
+
+def stand_ins(bundle: LdmBundle) -> list[str]:
+    """Return role=name of every stand-in; a model with one is for trials only."""
+    named = {role: name for role, name in bundle.facts.items() if isinstance(name, str)}
+    named |= {"vae": bundle.vae.name, "whisper": bundle.whisper.name}
+    return [f"{role}={name}" for role, name in sorted(named.items()) if name.startswith(STAND_IN)]

@@ -1,0 +1,287 @@
+"""Any video and any sound -> the video lip-synced to the sound."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.atomic import replacing
+from pipeline.digest import canonical_json
+from pipeline.errors import MediaError, ParamsError, SourceError, WeightsError
+from pipeline.faces.backend import Frame
+from pipeline.faces.open import open_backend
+from pipeline.faces.tracking import TrackingRules
+from pipeline.media.audio import decode_audio
+from pipeline.media.encode import write_clip
+from pipeline.media.frames import frames_at_25fps
+from pipeline.media.probe import Probe, probe
+from pipeline.media.shots import find_shots
+from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
+from trainers.dubbing.alignment_tracks import AlignmentTrack, track_faces
+from trainers.dubbing.face_generation import DubOptions, FaceGenerator, LdmFaceGenerator
+from trainers.dubbing.face_selection import select_faces
+from trainers.dubbing.frame_renderer import RenderPlan, render_frames
+from trainers.dubbing.frame_source import FrameSource
+from trainers.dubbing.muxing import check_suffix, mux
+from trainers.dubbing.provenance import output_key, output_metadata
+from trainers.dubbing.segment_store import SegmentStore, output_lock
+from trainers.dubbing.sound_track import COPIED, SoundFacts, SoundTrack, read_sound, same_samples
+from trainers.dubbing.timeline import FaceInterval, Timeline, face_intervals, timeline_of
+from trainers.dubbing.video_options import DubResult, VideoOptions
+from trainers.systems.latentsync.bundle import LdmBundle
+
+GOP = 50
+CROPS_PX = (256, 512)
+"""Crop sizes of `pipeline.faces.alignment`; a smaller model gets scaled faces of the first."""
+
+GeneratorOf = Callable[[LdmBundle, Any, DubOptions], FaceGenerator]
+Progress = Callable[[int, int], None]
+"""Called with the number of finished frames and of all frames."""
+
+
+def dub_video(
+    video: Path,
+    audio: Path,
+    out: Path,
+    bundle: LdmBundle,
+    options: VideoOptions | None = None,
+    *,
+    progress: Progress = lambda done, total: None,
+    generator_of: GeneratorOf = LdmFaceGenerator,
+) -> DubResult:
+    """Write `out`: the video at 25 fps, the selected faces lip-synced to the sound, and the sound.
+
+    An interrupted run resumes where it stopped, with the same bytes.
+
+    Raises:
+        SourceError: video or sound cannot be used, the video has no face, or not the selected one.
+        ParamsError: the output's name ends in neither .mp4 nor .mkv, or it is an input or a
+            folder, or the windows cannot overlap that much.
+        WeightsError: a model file of the face networks is absent, or the resolution of the model is
+            not supported.
+        StorageError: the disk is full or not writable, or another run writes the same file.
+    """
+    check_suffix(out)
+    _refuse_overwriting(out, video, audio)
+    _check_model((options or VideoOptions()).dub, bundle)
+    options = _for_model(options or VideoOptions(), bundle)
+    with naming(video):
+        facts = probe_video(video)
+    with naming(audio):
+        sound = read_sound(audio)
+    cv2.setNumThreads(1)
+    with output_lock(out):
+        segments = SegmentStore(out, output_key(video, audio, bundle, options))
+        job = _Job(
+            video, audio, out, bundle, options, facts, sound, segments, progress, generator_of
+        )
+        try:
+            dubbed = job.run()
+        except SourceError:  # a resume would fail again
+            segments.remove()
+            raise
+        segments.remove()
+    return dubbed
+
+
+def find_faces(video: Path, options: VideoOptions) -> list[AlignmentTrack]:
+    """Return the tracks of all faces of a video, without dubbing it.
+
+    Raises:
+        SourceError: the video cannot be used.
+        WeightsError: a model file of the face networks is absent.
+    """
+    with naming(video):
+        return _tracks(video, probe_video(video), options)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    video: Path
+    audio: Path
+    out: Path
+    bundle: LdmBundle
+    options: VideoOptions
+    facts: Probe
+    sound: SoundFacts
+    segments: SegmentStore
+    progress: Progress
+    generator_of: GeneratorOf
+
+    def run(self) -> DubResult:
+        with naming(self.video):
+            faces = self.segments.tracks(lambda: _tracks(self.video, self.facts, self.options))
+        selected = _selected(self.video, faces, self.options)
+        timeline = timeline_of(
+            self.facts.num_frames, self.sound.seconds, self.options.longer, self.options.shorter
+        )
+        intervals = face_intervals(timeline, selected)
+        if not intervals:
+            raise SourceError(f"{self.video}: no chosen face is to be seen while the sound plays")
+        resumed = self._render(timeline, selected, intervals)
+        track = self._mux(timeline)
+        return DubResult(
+            num_frames=timeline.num_frames,
+            dubbed_frames=len({f for one in intervals for f in range(one.start, one.end)}),
+            resumed_frames=resumed,
+            faces=faces,
+            selected=selected,
+            sound_codec=track.codec,
+            sound_copied=track.copy,
+            sound_exact=track.exact,
+        )
+
+    @property
+    def _segment_frames(self) -> int:
+        return max(1, round(self.options.part_seconds * FPS))
+
+    def _render(
+        self,
+        timeline: Timeline,
+        selected: Sequence[AlignmentTrack],
+        intervals: Sequence[FaceInterval],
+    ) -> int:
+        """Write the missing segments; return how many frames existed already."""
+        total = timeline.num_frames
+        resumed = min(self.segments.num_finished() * self._segment_frames, total)
+        self.progress(resumed, total)
+        if resumed == total:
+            return resumed
+        plan = self._plan(timeline, selected, intervals)
+        with naming(self.video):
+            frames = map(_even, render_frames(plan, resumed))
+            for start in range(resumed, total, self._segment_frames):
+                length = min(self._segment_frames, total - start)
+                with replacing(self.segments.segment(start // self._segment_frames)) as path:
+                    write_clip(path, islice(frames, length), self.options.crf, 1, GOP)
+                self.progress(start + length, total)
+        return resumed
+
+    def _plan(
+        self,
+        timeline: Timeline,
+        selected: Sequence[AlignmentTrack],
+        intervals: Sequence[FaceInterval],
+    ) -> RenderPlan:
+        length = timeline.num_frames * SAMPLES_PER_FRAME
+        with naming(self.audio):
+            samples = decode_audio(
+                self.audio, self.sound.start_s, length, self.segments.folder / "sound.raw"
+            )
+        sigma, crop_px = (
+            self.options.face_params.smooth_sigma_frames,
+            self.options.face_params.crop_px,
+        )
+        return RenderPlan(
+            source=FrameSource(self.video, self.facts),
+            intervals=intervals,
+            matrices={
+                one.number: (one.start_frame, one.matrices(sigma, crop_px)) for one in selected
+            },
+            generator=self.generator_of(self.bundle, samples, self.options.dub),
+            crop_px=crop_px,
+            overlap_frames=self.options.dub.overlap_frames,
+            source_frames=timeline.sources(),
+        )
+
+    def _mux(self, timeline: Timeline) -> SoundTrack:
+        starts = range(0, timeline.num_frames, self._segment_frames)
+        segments = [(start, self.segments.segment(number)) for number, start in enumerate(starts)]
+        samples = int(Fraction(timeline.num_frames, FPS) * self.sound.rate_hz)
+        comment = canonical_json(output_metadata(self.bundle, self.options))
+        with naming(self.audio), replacing(self.out) as path:
+            for copy in (True, False):
+                if copy and self.sound.codec not in COPIED:
+                    continue
+                track = SoundTrack(self.audio, self.sound, samples, copy)
+                try:
+                    mux(path, self.out.suffix, segments, track, comment)
+                except MediaError:  # e.g. mp4 does not support MP3 of 8 kHz
+                    if copy:
+                        continue
+                    raise
+                if not copy or same_samples(self.audio, path, min(samples, self.sound.samples)):
+                    break
+        return track
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Add the name of the file to a media error.
+
+    Raises:
+        SourceError: instead of MediaError.
+    """
+    try:
+        yield
+    except MediaError as error:
+        raise SourceError(f"{path}: {error}") from error
+
+
+def probe_video(path: Path) -> Probe:
+    """Probe a file that must have a video stream.
+
+    Raises:
+        MediaError: as `probe`, or it has none.
+    """
+    facts = probe(path)
+    if not facts.video_codec:
+        raise MediaError("the file has no video stream")
+    return facts
+
+
+def _refuse_overwriting(out: Path, *inputs: Path) -> None:
+    if out.is_dir():
+        raise ParamsError(f"{out}: this is a folder; give the name of a file")
+    for path in inputs:
+        if out.exists() and path.exists() and out.samefile(path):
+            raise ParamsError(f"{out}: the output is the input; give another name")
+
+
+def _check_model(options: DubOptions, bundle: LdmBundle) -> None:
+    if bundle.resolution_px > CROPS_PX[0] and bundle.resolution_px not in CROPS_PX:
+        raise WeightsError(
+            f"a model for faces of {bundle.resolution_px} px cannot dub videos: it must be "
+            f"{CROPS_PX[1]} px or at most {CROPS_PX[0]}"
+        )
+    if not 0 <= options.overlap_frames <= bundle.frames // 2:
+        raise ParamsError(
+            f"--overlap {options.overlap_frames}: windows of this model have {bundle.frames} "
+            f"frames; give 0 to {bundle.frames // 2}"
+        )
+
+
+def _for_model(options: VideoOptions, bundle: LdmBundle) -> VideoOptions:
+    px = max(bundle.resolution_px, CROPS_PX[0])
+    return replace(options, face_params=options.face_params.model_copy(update={"crop_px": px}))
+
+
+def _tracks(video: Path, facts: Probe, options: VideoOptions) -> list[AlignmentTrack]:
+    shots, _ = find_shots(video, facts, options.scene_params)
+    rules = TrackingRules.of(options.face_params)
+    return track_faces(frames_at_25fps(video), shots, open_backend(options.face_params), rules)
+
+
+def _selected(
+    video: Path, faces: Sequence[AlignmentTrack], options: VideoOptions
+) -> list[AlignmentTrack]:
+    if not faces:
+        raise SourceError(
+            f"{video}: no face of at least {options.face_params.min_face_px} px in any frame; "
+            "give another video, or lower faces.min_face_px in params.yaml"
+        )
+    return select_faces(faces, options.faces)
+
+
+def _even(image: Frame) -> Frame:
+    """Repeat the last row or column of a frame of odd size, which H.264 does not support."""
+    height, width = image.shape[:2]
+    if height % 2 == 0 and width % 2 == 0:
+        return image
+    return np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
