@@ -1,4 +1,4 @@
-"""What stops a training run because of its data.
+"""Errors in the data of a training run, which stop it.
 
 LipforgeError
 `- TrainingDataError         the shards cannot be trained from    stop
@@ -6,7 +6,7 @@ LipforgeError
    |  `- ShardNotFoundError  there is no such file                stop
    `- TooManyBadSamplesError more samples are broken than allowed stop; lists every key
 
-Each takes one message, so that a worker process of torch can hand it on under its own name.
+Each takes one message, so that torch can re-raise it from a worker process as the same class.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class TrainingDataError(LipforgeError):
 
 
 class ShardReadError(TrainingDataError):
-    """A shard cannot be read at all: the storage's fault, not the sample's."""
+    """A shard cannot be read: a fault of the storage, not of the sample."""
 
 
 class ShardNotFoundError(ShardReadError):
@@ -33,10 +33,10 @@ class TooManyBadSamplesError(TrainingDataError):
 
 
 def too_many(bad: Mapping[str, str], limit: int) -> TooManyBadSamplesError:
-    """Return the error that names the broken samples.
+    """Return the error with a list of the broken samples.
 
     Args:
-        bad: key of the sample (`shard.tar/clip_id`) -> what is wrong with it.
+        bad: key of the sample (`shard.tar/clip_id`) -> error.
     """
     listed = [f"  {key}: {reason}" for key, reason in sorted(bad.items())[:LISTED]]
     more = [f"  and {len(bad) - LISTED} more"] if len(bad) > LISTED else []

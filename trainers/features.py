@@ -1,9 +1,9 @@
-"""The DVC stage `features`: what Whisper hears of every clip, made once, beside the shards.
+"""The DVC stage `features`: Whisper features of every clip in tars beside the shards.
 
 data/shards/{train,val,test} -> data/features/{train,val,test}, clips.parquet, index.json
 
-With `features.whisper: none`, the default, only an index that says so is written, nothing heavy is
-imported, and trainers make the features while they read.
+With `features.whisper: none`, the default, only an index with this value is written, nothing heavy
+is imported, and trainers compute the features while loading.
 """
 
 from pathlib import Path
@@ -17,23 +17,23 @@ OUT = DATA / "features"
 
 
 def run(params: Params, shards: Path = DATA / "shards", out: Path = OUT) -> None:
-    """Make all features, or none.
+    """Write the features, or an index without any.
 
     Raises:
         ParamsError: no such stand-in.
-        WeightsError: the encoder's file is absent or altered, or float16 cannot hold its numbers.
+        WeightsError: the encoder's file is absent or altered, or a feature exceeds float16.
         ShardReadError: a shard cannot be read.
         TooManyFailuresError: too many clips without usable sound.
     """
     if params.features.whisper == NONE:
-        _leave_none(out)
+        _write_empty_index(out)
         return
     from trainers.sidecar.stage import make_features  # torch, transformers: seconds
 
     make_features(params, shards, out)
 
 
-def _leave_none(out: Path) -> None:
+def _write_empty_index(out: Path) -> None:
     for old in [*out.glob("*/*.tar"), *out.glob("*.parquet")]:
         old.unlink()
     write_json(out / INDEX, {"whisper": NONE, "shards": []})

@@ -1,1 +1,1 @@
-"""What the networks hear: spectrograms and speech features, and their windows."""
+"""Mel spectrograms and their windows per video frame."""

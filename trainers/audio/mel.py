@@ -1,12 +1,12 @@
-"""The mel spectrogram that StableSyncNet hears, and the windows that go with video frames.
+"""The mel spectrogram of StableSyncNet's audio input, and its windows per video frame.
 
-80 bands from 55 to 7600 Hz, 80 columns a second, decibels mapped to -4 ... 4. Column j of a
+80 bands from 55 to 7600 Hz, 80 columns per second, decibels mapped to -4 ... 4. Column j of a
 spectrogram is centred on sample 200 j; a window of F frames has ceil(3.2 F) columns.
 
-Where a window begins: frame f is shown from sample 640 f on, that is column 3.2 f. LatentSync takes
-whole columns of one spectrogram and rounds down (`compat`), so that the sound comes 0, 2.5, 5, 7.5
-or 10 ms early, by the frame's number modulo 5. The default (`exact`) centres the first column on
-sample 640 f itself. Every fifth frame both are the same.
+Start of a window: frame f starts at sample 640 f, which is column 3.2 f. LatentSync slices whole
+columns of one spectrogram and rounds down (`compat`), so that the audio is 0, 2.5, 5, 7.5 or 10 ms
+early, depending on f modulo 5. The default (`exact`) centres the first column on sample 640 f. Both
+are equal at every fifth frame.
 
 Shape suffixes: N samples, S mel columns, M mel bands, K frequencies.
 Source: parameters of LatentSync's mel spectrogram; mel scale of Slaney's Auditory Toolbox (1998).
@@ -46,7 +46,7 @@ def mel_spectrogram(audio_N: NDArray[Any]) -> Doubles:
     """Return the mel spectrogram (80, 1 + N // 200) of a whole clip, low to high.
 
     Args:
-        audio_N: 16 kHz mono, int16 or float with full scale 1. What lies outside is zero.
+        audio_N: 16 kHz mono, int16 or float with full scale 1. Padded with zeros.
     """
     return _columns(audio_N, 0, 1 + len(audio_N) // HOP_SAMPLES)
 
@@ -54,16 +54,16 @@ def mel_spectrogram(audio_N: NDArray[Any]) -> Doubles:
 def mel_window(
     audio_N: NDArray[Any], start_frame: int, num_frames: int, start: WindowStart = "exact"
 ) -> Doubles:
-    """Return the mel spectrogram (80, ceil(3.2 F)) of F video frames; only these are computed.
+    """Return the mel spectrogram (80, ceil(3.2 F)) of F video frames, without computing the rest.
 
-    A clip with 640 samples per frame has a window for every run of F frames.
+    A clip with 640 samples per frame has a window for every F consecutive frames.
 
     Args:
-        audio_N: the whole clip as in `mel_spectrogram`; sample 0 is heard when frame 0 is shown.
+        audio_N: the whole clip as in `mel_spectrogram`; sample 0 is at the start of frame 0.
         start_frame: first frame of the window, at 25 fps.
-        start: see the module.
+        start: see the module docstring.
     Raises:
-        ValueError: the window begins before the clip or ends behind it.
+        ValueError: the window starts before the clip or ends after it.
     """
     first, columns = first_sample(start_frame, start), num_columns(num_frames)
     if start_frame < 0 or first + HOP_SAMPLES * (columns - 1) > len(audio_N):
@@ -97,9 +97,9 @@ def _columns(audio_N: NDArray[Any], first: int, columns: int) -> Doubles:
 
 
 def _emphasised(audio_N: NDArray[Any], begin: int, end: int) -> Doubles:
-    """Return samples begin ... end - 1 with the highs lifted; zeros outside of the clip.
+    """Return samples begin ... end - 1 with pre-emphasis; zeros outside the clip.
 
-    Sample `begin` would need its predecessor, but the Hann window multiplies it by 0.
+    Sample `begin` has no predecessor here, but the Hann window multiplies it by 0.
     """
     full_scale = 32768.0 if audio_N.dtype == np.int16 else 1.0
     low, high = max(begin, 0), min(end, len(audio_N))
@@ -119,7 +119,7 @@ def _hann() -> Doubles:
 def _mel_filters() -> Doubles:
     """Return (80, 401): triangles of area 1 (in Hz), equally spaced on the mel scale.
 
-    Rounded to float32, as the spectrograms that the published weights have learnt from.
+    Rounded to float32, as for the spectrograms that the published weights were trained on.
     """
     low, high = _hz_to_mel(np.array(MEL_RANGE_HZ))
     edges = _mel_to_hz(np.linspace(low, high, NUM_MELS + 2))

@@ -1,8 +1,8 @@
-"""All mel windows of a clip from a few spectrograms: made once per decode, cut for every draw.
+"""All mel windows of a clip from five spectrograms: computed once per decode, sliced per draw.
 
-Windows of neighbouring frames share most of their columns. Frame f begins at sample 640 f, columns
-stand every 200 samples, so frames with the same remainder by 5 share one grid: five spectrograms
-hold all windows of a clip, for 17 ms each per 10 s; a window on its own takes 0.6 ms.
+Windows of neighbouring frames share most of their columns. Frame f starts at sample 640 f and
+columns are 200 samples apart, so frames that are equal modulo 5 share one grid: five spectrograms
+contain all windows of a clip, at 17 ms each per 10 s; a single window takes 0.6 ms.
 
 Shape suffixes: M mel bands, S mel columns.
 """
@@ -17,22 +17,22 @@ from trainers.audio.mel import HOP_SAMPLES, WindowStart, first_sample, mel_windo
 from trainers.data.clip import DecodedClip
 
 _PHASES = 5
-"""Frames after which a frame begins on a column again: 5 x 640 = 16 x 200 samples."""
+"""Frames until a frame starts on a column again: 5 x 640 = 16 x 200 samples."""
 
 
 @dataclass(frozen=True, slots=True)
 class MelWindows:
-    """The windows of one clip: those of `trainers.audio.mel.mel_window`, up to rounding."""
+    """The windows of one clip, equal to `trainers.audio.mel.mel_window` up to rounding."""
 
     grids: Sequence[NDArray[np.float32]]
-    """(80, S) spectrograms; number g begins where the window of frame g begins."""
+    """(80, S) spectrograms; number g starts at the window of frame g."""
     start: WindowStart
 
     def window(self, start_frame: int, num_frames: int) -> NDArray[np.float32]:
         """Return (80, ceil(3.2 F)) float32, a view.
 
         Raises:
-            ValueError: the window ends behind the clip.
+            ValueError: the window ends after the clip.
         """
         grid = start_frame % len(self.grids)
         samples = first_sample(start_frame, self.start) - first_sample(grid, self.start)
@@ -45,12 +45,12 @@ class MelWindows:
 
 @dataclass(frozen=True, slots=True)
 class PrepareMel:
-    """The loader's `prepare`: a clip's `MelWindows`."""
+    """A loader's `prepare`: computes the `MelWindows` of a clip."""
 
     start: WindowStart = "exact"
 
     def __call__(self, clip: DecodedClip) -> MelWindows:
-        """Make the spectrograms; whole columns (`compat`) need only one."""
+        """Compute the spectrograms; whole columns (`compat`) need only one."""
         phases = {"exact": min(_PHASES, clip.num_frames), "compat": 1}[self.start]
         return MelWindows([self._grid(clip, phase) for phase in range(phases)], self.start)
 

@@ -1,1 +1,1 @@
-"""One loader for every trainer: shards in, batches out, `batch = f(seed, step)`."""
+"""The data loader of all trainers: shards -> batches, a pure function of seed and step."""

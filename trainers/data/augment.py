@@ -1,4 +1,4 @@
-"""Changes of the picture, drawn once per item and the same for all its frames.
+"""Image augmentation, drawn once per item and applied to all its frames alike.
 
 Shape suffixes: F frames, C colours, H and W pixels.
 """
@@ -18,12 +18,12 @@ Bytes = NDArray[np.uint8]
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 """Of ITU-R BT.709."""
 X264 = "threads=1:bframes=0:cpu-independent=1"
-"""With B-frames x264 gave one of seven results for the same small frames, at random."""
+"""Without B-frames: with them x264 gave one of seven results for the same small frames."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How often and how much. The default changes nothing."""
+    """Probabilities and strengths. The default changes nothing."""
 
     flip: float = 0.0
     """Share of items mirrored left to right."""
@@ -32,10 +32,10 @@ class Augmentation:
     colour_strength: float = 0.2
     """Each factor lies between 1 - strength and 1 + strength."""
     jpeg: float = 0.0
-    """Share of items stored as JPEG and read again, every frame with one quality."""
+    """Share of items compressed as JPEG, all frames with one quality."""
     jpeg_quality: tuple[int, int] = (40, 95)
     h264: float = 0.0
-    """Share of items stored as H.264 and read again: the traces of web video."""
+    """Share of items compressed as H.264: the artefacts of web video."""
     h264_crf: tuple[int, int] = (18, 35)
 
     def __post_init__(self) -> None:
@@ -52,7 +52,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AugmentationDraw:
-    """What was drawn for one item."""
+    """The augmentation drawn for one item."""
 
     flip: bool = False
     factors: tuple[float, float, float] | None = None
@@ -62,7 +62,7 @@ class AugmentationDraw:
 
 
 def draw_augmentation(config: Augmentation, rng: np.random.Generator) -> AugmentationDraw:
-    """Draw a look. Always takes as many numbers, so that one option does not move another."""
+    """Draw for one item. Uses a fixed number of random numbers, so that options are independent."""
     flip, colour, jpeg, h264 = rng.random(4)
     low, high = 1 - config.colour_strength, 1 + config.colour_strength
     brightness, contrast, saturation = rng.uniform(low, high, 3).tolist()
@@ -76,22 +76,22 @@ def draw_augmentation(config: Augmentation, rng: np.random.Generator) -> Augment
     )
 
 
-def augmented(frames_FCHW: Bytes, look: AugmentationDraw) -> Bytes:
-    """Return a changed copy, (F, 3, H, W) uint8; the same array if nothing was drawn."""
-    out = np.ascontiguousarray(frames_FCHW[..., ::-1]) if look.flip else frames_FCHW
-    if look.factors is not None:
-        out = colour_jittered(out, *look.factors)
-    if look.jpeg_quality is not None:
-        out = jpeg_compressed(out, look.jpeg_quality)
-    if look.h264_crf is not None:
-        out = h264_compressed(out, look.h264_crf)
+def augmented(frames_FCHW: Bytes, drawn: AugmentationDraw) -> Bytes:
+    """Return an augmented copy, (F, 3, H, W) uint8; the same array if nothing was drawn."""
+    out = np.ascontiguousarray(frames_FCHW[..., ::-1]) if drawn.flip else frames_FCHW
+    if drawn.factors is not None:
+        out = colour_jittered(out, *drawn.factors)
+    if drawn.jpeg_quality is not None:
+        out = jpeg_compressed(out, drawn.jpeg_quality)
+    if drawn.h264_crf is not None:
+        out = h264_compressed(out, drawn.h264_crf)
     return out
 
 
 def colour_jittered(
     frames_FCHW: Bytes, brightness: float, contrast: float, saturation: float
 ) -> Bytes:
-    """Scale around black, around the window's mean luma, and around every pixel's luma."""
+    """Scale brightness around 0, contrast around the mean luma, saturation around each luma."""
     pixels = frames_FCHW.astype(np.float32) * brightness
     luma = np.einsum("fchw,c->fhw", pixels, LUMA)[:, None]
     pixels = luma + saturation * (pixels - luma)
@@ -100,19 +100,19 @@ def colour_jittered(
 
 
 def jpeg_compressed(frames_FCHW: Bytes, quality: int) -> Bytes:
-    """Return what JPEG of this quality leaves."""
+    """Return the frames compressed as JPEG of this quality."""
     out = np.empty_like(frames_FCHW)
     for number, frame_CHW in enumerate(frames_FCHW):
         bgr = np.ascontiguousarray(frame_CHW[::-1].transpose(1, 2, 0))
-        stored = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        read = cv2.imdecode(stored, cv2.IMREAD_COLOR)
-        assert read is not None
-        out[number] = read[..., ::-1].transpose(2, 0, 1)
+        encoded = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+        assert decoded is not None
+        out[number] = decoded[..., ::-1].transpose(2, 0, 1)
     return out
 
 
 def h264_compressed(frames_FCHW: Bytes, crf: int) -> Bytes:
-    """Return what x264 (veryfast, no B-frames) of this quality leaves; H and W must be even."""
+    """Return the frames compressed by x264 (veryfast, no B-frames); H and W must be even."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         options = {"crf": str(crf), "preset": "veryfast", "x264-params": X264}

@@ -1,4 +1,7 @@
-"""One clip of a shard, decoded whole.
+"""Decoding of one clip of a shard.
+
+Video is decoded here and not by `pipeline.media.encode.read_video`, because training needs RGB
+planes, scaling in the same pass, and an error for damaged frames.
 
 Shape suffixes: T frames, C colours, H and W pixels.
 """
@@ -26,7 +29,7 @@ _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
 
 @dataclass(slots=True)
 class DecodedClip:
-    """Pictures and sound of one clip; shared by all its windows, so never to be changed."""
+    """Frames and audio of one clip; shared by all its windows, so read-only."""
 
     clip_id: str
     shard: str
@@ -35,7 +38,7 @@ class DecodedClip:
     audio: NDArray[np.int16]
     """(T * 640,) mono, 16 kHz."""
     prepared: Any = None
-    """What the loader's `prepare` made of the clip, once per decode: a spectrogram, say."""
+    """Result of the loader's `prepare`, computed once per decode: e.g. a spectrogram."""
 
     @property
     def num_frames(self) -> int:
@@ -49,11 +52,11 @@ def decode_clip(
     """Decode the members `mp4` and `flac` of one sample.
 
     Args:
-        num_frames: what the sample's JSON says.
-        size_px: scale to this height and width (bicubic); None keeps what is stored.
+        num_frames: of the sample's JSON.
+        size_px: scale to this height and width (bicubic); None keeps the stored size.
 
     Raises:
-        DecodeError: a member does not decode, or sound, picture and JSON differ in length.
+        DecodeError: a member does not decode, or audio, video and JSON differ in length.
     """
     frames_TCHW = _decode_video(members["mp4"], num_frames, size_px)
     audio = decode_audio(members["flac"])
@@ -78,10 +81,8 @@ def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[n
     try:
         with av.open(io.BytesIO(mp4), "r", metadata_errors="replace") as container:
             video = require_video(container)
-            video.thread_count = 1  # the loader's workers are the parallelism
-            video.codec_context.options = {
-                "err_detect": "explode"
-            }  # else FFmpeg paints damage over
+            video.thread_count = 1  # parallelism is by the loader's workers
+            video.codec_context.options = {"err_detect": "explode"}  # else FFmpeg conceals damage
             planes = _Planes(num_frames, size_px)
             for frame in container.decode(video):
                 planes.add(frame)
@@ -91,7 +92,7 @@ def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[n
 
 
 class _Planes:
-    """Collects frames as R, G, B planes: the layout of training, and one copy less."""
+    """Collects frames as R, G, B planes: the layout for training, with one copy less."""
 
     def __init__(self, num_frames: int, size_px: int | None) -> None:
         self._num_frames, self._size_px = num_frames, size_px

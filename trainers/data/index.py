@@ -1,8 +1,8 @@
-"""What lies where in the shards: every clip's shard, length and byte ranges.
+"""Index of the clips of shards: shard, length and byte ranges of each.
 
-Made once by reading the headers of the tars and the JSON members; kept in a folder if one is
-named, keyed by each shard's URL and what its file system says of its state. With it a clip is one
-range read, so that each clip is read by the one worker that shows it, and no byte of `npz` at all.
+Built once from the tar headers and the JSON members; optionally cached in a folder, keyed by each
+shard's URL and the state that its file system reports. Reading a clip is then one range read by the
+worker that needs it, and `npz` is never read.
 """
 
 import hashlib
@@ -22,27 +22,27 @@ from pipeline.atomic import write_text
 from trainers.data.range_reads import read_indexed
 from trainers.errors import ShardReadError
 
-MEMBERS = ("mp4", "flac")
-"""What training reads of a sample; its JSON is read here."""
+TRAINING_MEMBERS = ("mp4", "flac")
+"""Members of a sample that training reads; the JSON is read for the index only."""
 SCANNERS = 8
-"""Shards whose headers are read at once."""
+"""Threads that read shards for the index."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardContents:
-    """The clips of one shard, in the order of the tar."""
+    """The clips of one shard, in tar order."""
 
     clip_ids: list[str]
     num_frames: list[int]
     spans: list[list[int]]
     """Offset and size in bytes of `mp4`, then of `flac`."""
     bad: dict[str, str] = field(default_factory=dict)
-    """clip_id, or "" for the shard itself -> why it cannot be used."""
+    """clip_id, or "" for the shard itself -> error."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShardIndex:
-    """All clips that training may show, numbered through the shards in the order of their URLs."""
+    """All clips for training, numbered across the shards in the order of their URLs."""
 
     urls: tuple[str, ...]
     shard_of: NDArray[np.int32]
@@ -52,11 +52,11 @@ class ShardIndex:
     num_frames: NDArray[np.int32]
     """(N,) at 25 fps."""
     spans: NDArray[np.int64]
-    """(N, 2, 2): `mp4`, `flac` by offset, size in bytes."""
+    """(N, 2, 2): member `mp4`, `flac`; offset, size in bytes."""
     too_short: tuple[str, ...]
-    """Keys of clips that have fewer frames than was asked for."""
+    """Keys of clips with fewer than the required frames."""
     bad: Mapping[str, str]
-    """Key of a sample that cannot be used -> why."""
+    """Key of an unusable sample -> error."""
 
     def __len__(self) -> int:
         return len(self.shard_of)
@@ -79,10 +79,10 @@ class ShardIndex:
         return f"{self.shard_name(clip)}/{self.clip_ids[clip]}"
 
     def fingerprint(self) -> str:
-        """Return a digest of the clips, their sizes and their shards: another one, other batches.
+        """Return a digest of the clips, their sizes and shards; if it differs, batches differ.
 
-        A clip keeps its id when it is cropped, encoded or shifted anew, so its picture and sound
-        stand here by their sizes in bytes. Knows no path.
+        A clip keeps its id when it is cropped, encoded or shifted again, so the sizes of its video
+        and audio in bytes are part of it. Independent of paths.
         """
         sizes = self.spans[:, :, 1].tolist()
         rows = zip(self.clip_ids.tolist(), self.num_frames.tolist(), sizes, strict=True)
@@ -93,11 +93,11 @@ class ShardIndex:
 def index_shards(
     urls: Sequence[str], min_frames: int = 16, cache_dir: Path | None = None
 ) -> ShardIndex:
-    """Read what lies where, several shards at once.
+    """Index shards, several in parallel.
 
     Args:
-        min_frames: shorter clips are left out, and listed.
-        cache_dir: where to keep the result for the next start.
+        min_frames: shorter clips are omitted, and listed.
+        cache_dir: where to store the result for the next start.
 
     Raises:
         ShardReadError: a shard cannot be opened or read.
@@ -139,7 +139,7 @@ def read_members(url: str, spans: NDArray[np.int64]) -> dict[str, bytes]:
     content = read_indexed(url, begin, end - begin)
     return {
         name: content[offset - begin : offset - begin + size]
-        for name, (offset, size) in zip(MEMBERS, spans.tolist(), strict=True)
+        for name, (offset, size) in zip(TRAINING_MEMBERS, spans.tolist(), strict=True)
     }
 
 
@@ -181,7 +181,7 @@ def _scan(stream: Any) -> ShardContents:
 def _samples(
     tar: tarfile.TarFile, bad: dict[str, str]
 ) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
-    """Yield (clip_id, members): those that stand together and share the name before the dot."""
+    """Yield (clip_id, members): consecutive members with the same name before the first dot."""
     clip_id, members = "", dict[str, tarfile.TarInfo]()
     try:
         for member in tar:
@@ -193,7 +193,7 @@ def _samples(
             members[suffix] = member
     except tarfile.TarError as error:
         bad[""] = f"not a whole tar: {error}"
-        members.popitem() if members else None  # its data may be cut off
+        members.popitem() if members else None  # its data may be truncated
     if members:
         yield clip_id, members
 
@@ -204,7 +204,7 @@ def _add(
     clip_id: str,
     members: Mapping[str, tarfile.TarInfo],
 ) -> None:
-    missing = [name for name in (*MEMBERS, "json") if name not in members]
+    missing = [name for name in (*TRAINING_MEMBERS, "json") if name not in members]
     if missing:
         contents.bad[clip_id] = f"no member {', '.join(missing)}"
         return
@@ -216,4 +216,6 @@ def _add(
         return
     contents.clip_ids.append(clip_id)
     contents.num_frames.append(num_frames)
-    contents.spans.append([n for m in MEMBERS for n in (members[m].offset_data, members[m].size)])
+    contents.spans.append(
+        [n for m in TRAINING_MEMBERS for n in (members[m].offset_data, members[m].size)]
+    )

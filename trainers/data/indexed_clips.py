@@ -1,15 +1,15 @@
-"""One clip of an index, read and decoded."""
+"""Reading and decoding of one clip of an index."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.clip import DecodedClip, decode_audio, decode_clip
-from trainers.data.index import MEMBERS, ShardIndex, read_members
+from trainers.data.index import TRAINING_MEMBERS, ShardIndex, read_members
 from trainers.data.range_reads import read_indexed
 
 
 def decode_indexed(index: ShardIndex, number: int, size_px: int | None = None) -> DecodedClip:
-    """Read and decode picture and sound of a clip.
+    """Read and decode the frames and audio of a clip.
 
     Args:
         number: of the clip in the index.
@@ -29,11 +29,11 @@ def decode_indexed(index: ShardIndex, number: int, size_px: int | None = None) -
 
 
 def decode_indexed_audio(index: ShardIndex, number: int) -> NDArray[np.int16]:
-    """Read and decode the sound alone, (N,) mono 16 kHz.
+    """Read and decode the audio alone, (N,) mono 16 kHz.
 
     Raises:
         ShardReadError: the storage refuses, or the shard has become shorter.
-        DecodeError: the sound does not decode.
+        DecodeError: the audio does not decode.
     """
-    offset, size = index.spans[number, MEMBERS.index("flac")].tolist()
+    offset, size = index.spans[number, TRAINING_MEMBERS.index("flac")].tolist()
     return decode_audio(read_indexed(index.url(number), offset, size))

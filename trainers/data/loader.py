@@ -1,11 +1,11 @@
-"""Shards in, batches out. `batch_at(step)` is a pure function of the seed and the step.
+"""Shards -> batches. `batch_at(step)` is a pure function of the seed and the step.
 
     index = index_shards(shard_urls("data/shards/train"), min_frames=32)
     loader = Loader(index, WindowItem(), LoaderConfig(order=OrderConfig(seed=0, batch=8)))
     for batch in loader.batches(first_step=resumed_at):
         ...
 
-docs/loader.md says why the order is as it is, and how much memory it takes.
+docs/loader.md explains the order and its memory use.
 """
 
 import logging
@@ -35,24 +35,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoaderConfig:
-    """The order, and how this machine carries it out."""
+    """The sampling order, and how this machine decodes."""
 
     order: OrderConfig
     window_frames: int = 16
-    """Starts are drawn so that so many frames follow."""
+    """Length of the windows for which starts are drawn."""
     size_px: int | None = None
-    """Scale frames to this height and width; None keeps what is stored."""
+    """Scale frames to this height and width; None keeps the stored size."""
     max_bad_samples: int = 16
-    """More broken samples than this stop the run (counted per rank)."""
+    """The run stops at more broken samples than this (counted per rank)."""
     rank: int = 0
     world_size: int = 1
     workers: int = 0
-    """Threads or processes that decode ahead; 0 decodes when asked. Changes no batch."""
+    """Threads or processes that decode ahead; 0 decodes on demand. Does not change the batches."""
     prefetch_steps: int = 2
-    """Batches that every worker may be ahead."""
+    """Number of batches that every worker decodes ahead."""
     worker_kind: Literal["thread", "fork", "spawn", "forkserver"] = "thread"
-    """Threads share memory, and decoding leaves Python's lock; processes of torch's DataLoader (by
-    how they start) are for a `make_item` or `prepare` that computes long in Python."""
+    """Threads share memory, and decoding releases the GIL; processes of torch's DataLoader (by
+    start method) are for a `make_item` or `prepare` that runs long in Python."""
 
     def __post_init__(self) -> None:
         if self.order.batch % self.world_size:
@@ -71,33 +71,33 @@ class LoaderConfig:
 
     @property
     def positions(self) -> range:
-        """The places of the whole batch that are this rank's."""
+        """The positions of the whole batch that belong to this rank."""
         return range(self.rank, self.order.batch, self.world_size)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class LoaderBatch:
     """This rank's part of one step."""
 
     step: int
     epoch: int
-    """The latest epoch that a clip of this part belongs to."""
+    """The latest epoch of the clips of this part."""
     data: dict[str, Any]
-    """Tensors of one shape stacked; numbers as a tensor; everything else a list."""
+    """Tensors of one shape stacked; integers as a tensor; everything else as lists."""
     bad: dict[str, str]
-    """Broken samples found so far by this rank: key -> why. Others stood in for them."""
+    """Broken samples that this rank found so far and replaced: key -> error."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What one worker made of a step; its positions are every n-th of the rank's."""
+    """The items of one worker for a step, at every n-th position of the rank."""
 
     step: int
     epoch: int
     items: list[Item]
     bad: dict[str, str]
     columns: dict[str, Any] | None = None
-    """The items collated, in place of them, for the way from process to process."""
+    """The collated items, instead of `items`, for the transfer between processes."""
 
 
 class Loader:
@@ -110,11 +110,11 @@ class Loader:
         config: LoaderConfig,
         prepare: Prepare | None = None,
     ) -> None:
-        """Make the loader; nothing is decoded yet.
+        """Set up the loader; nothing is decoded yet.
 
         Raises:
             TrainingDataError: no clip, or a clip is shorter than `window_frames`.
-            TooManyBadSamplesError: the index alone lists too many broken samples.
+            TooManyBadSamplesError: the index lists too many broken samples.
         """
         if len(index) and int(index.num_frames.min()) < config.window_frames:
             raise TrainingDataError(
@@ -124,12 +124,12 @@ class Loader:
         if len(index.bad) > config.max_bad_samples:
             raise too_many(index.bad, config.max_bad_samples)
         self.config, self.index = config, index
-        self._recipe = _Recipe(index, config, make_item, prepare)
-        self._reader = self._recipe.reader(0, 1)
+        self._spec = _WorkerSpec(index, config, make_item, prepare)
+        self._reader = self._spec.reader(0, 1)
         for key, why in index.bad.items():
             logger.warning("left out: %s: %s", key, why)
 
-    def batch_at(self, step: int) -> Batch:
+    def batch_at(self, step: int) -> LoaderBatch:
         """Return this rank's part of a step, decoded in this process.
 
         Raises:
@@ -137,10 +137,10 @@ class Loader:
             ShardReadError: a shard cannot be read.
         """
         part = self._reader.part(step)
-        return Batch(step, part.epoch, collated(part.items), {**self.index.bad, **part.bad})
+        return LoaderBatch(step, part.epoch, collated(part.items), {**self.index.bad, **part.bad})
 
-    def batches(self, first_step: int = 0) -> Generator[Batch, None, None]:
-        """Yield the batches from `first_step` on, without end. Closing it ends the workers.
+    def batches(self, first_step: int = 0) -> Generator[LoaderBatch, None, None]:
+        """Yield the batches from `first_step` on, without end; closing it stops the workers.
 
         Raises: as `batch_at`.
         """
@@ -156,7 +156,7 @@ class Loader:
 
     def _thread_parts(self, first_step: int) -> Generator[_Part, None, None]:
         workers = self.config.workers
-        readers = [self._recipe.reader(worker, workers) for worker in range(workers)]
+        readers = [self._spec.reader(worker, workers) for worker in range(workers)]
         waiting: deque[Future[_Part]] = deque()
         with ExitStack() as stack:
             pools = [stack.enter_context(ThreadPoolExecutor(1, "loader")) for _ in readers]
@@ -171,21 +171,21 @@ class Loader:
         config = self.config
         iterator = iter(
             DataLoader(
-                _Worker(self._recipe, first_step),
+                _Worker(self._spec, first_step),
                 batch_size=None,
                 num_workers=config.workers,
                 prefetch_factor=config.prefetch_steps,
                 multiprocessing_context=config.worker_kind,
                 worker_init_fn=_one_thread,
-                generator=torch.Generator(),  # else torch draws from the training's own stream
+                generator=torch.Generator(),  # else torch uses the generator of the training
             )
         )
         yield from iterator
 
 
 @dataclass(frozen=True, slots=True)
-class _Recipe:
-    """All that a worker needs to make its part; holds no pixels, so it travels cheaply."""
+class _WorkerSpec:
+    """Everything that a worker needs; holds no pixels, so that it is cheap to pickle."""
 
     index: ShardIndex
     config: LoaderConfig
@@ -201,13 +201,13 @@ def _one_thread(_worker: int) -> None:
 
 
 class _Worker(IterableDataset[_Part]):
-    def __init__(self, recipe: _Recipe, first_step: int) -> None:
-        self._recipe, self._first_step = recipe, first_step
+    def __init__(self, spec: _WorkerSpec, first_step: int) -> None:
+        self._spec, self._first_step = spec, first_step
 
     def __iter__(self) -> Iterator[_Part]:
         info = get_worker_info()
         assert info is not None
-        reader = self._recipe.reader(info.id, info.num_workers)
+        reader = self._spec.reader(info.id, info.num_workers)
         step = self._first_step
         while True:
             part = reader.part(step)
@@ -215,8 +215,10 @@ class _Worker(IterableDataset[_Part]):
             step += 1
 
 
-def _joined(parts: Iterator[_Part], config: LoaderConfig, bad: dict[str, str]) -> Iterator[Batch]:
-    """Put the workers' parts together; torch hands them over in the order of the workers."""
+def _joined(
+    parts: Iterator[_Part], config: LoaderConfig, bad: dict[str, str]
+) -> Iterator[LoaderBatch]:
+    """Join the parts of the workers, which come in the order of the workers."""
     while True:
         step_parts = [next(parts) for _ in range(config.workers)]
         assert len({part.step for part in step_parts}) == 1
@@ -226,7 +228,7 @@ def _joined(parts: Iterator[_Part], config: LoaderConfig, bad: dict[str, str]) -
             raise too_many(bad, config.max_bad_samples)
         data = _data(step_parts, len(config.positions))
         epoch = max(part.epoch for part in step_parts)
-        yield Batch(step_parts[0].step, epoch, data, dict(bad))
+        yield LoaderBatch(step_parts[0].step, epoch, data, dict(bad))
 
 
 def _data(parts: Sequence[_Part], total: int) -> dict[str, Any]:
@@ -237,14 +239,14 @@ def _data(parts: Sequence[_Part], total: int) -> dict[str, Any]:
 
 
 class _Reader:
-    """Decodes for some positions of the batch. Holds one decoded clip per slot, at most."""
+    """Decodes for some positions of the batch; holds at most one decoded clip per slot."""
 
-    def __init__(self, recipe: _Recipe, positions: Sequence[int]) -> None:
-        self._index, self._config = recipe.index, recipe.config
-        self._make_item, self._prepare = recipe.make_item, recipe.prepare
+    def __init__(self, spec: _WorkerSpec, positions: Sequence[int]) -> None:
+        self._index, self._config = spec.index, spec.config
+        self._make_item, self._prepare = spec.make_item, spec.prepare
         self._positions = positions
-        self._order = Order(recipe.index.clips_per_shard, recipe.config.order)
-        self._capacity = len(positions) * recipe.config.order.lanes
+        self._order = Order(spec.index.clips_per_shard, spec.config.order)
+        self._capacity = len(positions) * spec.config.order.lanes
         self._in_slot: dict[int, int] = {}
         self._decoded: dict[int, DecodedClip] = {}
         self.bad: dict[str, str] = {}
@@ -262,7 +264,7 @@ class _Reader:
         return self._make_item(clip, self._order.start(pick, num_starts, rng), rng)
 
     def _good_clip(self, pick: Pick) -> DecodedClip:
-        """Return the pick's clip, or the one that stands in for it if it is broken."""
+        """Return the chosen clip, or its replacement if it is broken."""
         number, attempt = pick.clip, 0
         while (clip := self._clip(pick.slot, number)) is None:
             number = self._order.substitute(pick.ordinal, attempt)
@@ -285,7 +287,7 @@ class _Reader:
 
     def _make_room(self) -> None:
         wanted = set(self._in_slot.values())
-        for number in list(self._decoded):  # dicts keep their order: the oldest first
+        for number in list(self._decoded):  # in insertion order: the oldest first
             if len(self._decoded) < self._capacity:
                 return
             if number not in wanted:
@@ -306,7 +308,7 @@ class _Reader:
 
 
 def collated(items: Sequence[Item]) -> dict[str, Any]:
-    """Stack tensors of one shape, make a tensor of whole numbers, list everything else."""
+    """Stack tensors of one shape, make a tensor of integers, and a list of everything else."""
     return {key: _column([item[key] for item in items]) for key in items[0]}
 
 
@@ -320,7 +322,7 @@ def _column(values: list[Any]) -> Any:
 
 
 def interleaved(parts: Sequence[dict[str, Any]], total: int) -> dict[str, Any]:
-    """Undo the split of positions among workers: position i comes from part i % len(parts)."""
+    """Merge the positions of the workers: position i is of part i % len(parts)."""
     if len(parts) == 1:
         return parts[0]
     return {key: _interleaved([part[key] for part in parts], total) for key in parts[0]}

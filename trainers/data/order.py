@@ -1,10 +1,10 @@
-"""Which window of which clip stands at which place of which batch: a pure function of the seed.
+"""The sampling order: which clip and window each position of each batch gets, by the seed alone.
 
-A batch has `batch` positions. Behind every position stand `lanes` slots, and every slot holds one
-clip for `windows_per_clip` draws; then the next clip of an endless stream of epoch permutations
-comes in. One round is `lanes` steps, in which every slot is drawn from once, in an order shuffled
-per round and position. Slots change their clips staggered, so that the decoding is spread evenly.
-docs/loader.md has the picture and the memory bound.
+A batch has `batch` positions. Every position has `lanes` slots, and every slot holds one clip for
+`windows_per_clip` draws, then the next clip of an endless stream of epoch permutations. A round is
+`lanes` steps, in which every slot is drawn from once, in an order shuffled per round and position.
+Slots change clips at different rounds, so that the decoding load is even. docs/loader.md has a
+diagram and the memory bound.
 """
 
 from collections.abc import Sequence
@@ -16,22 +16,22 @@ from numpy.typing import NDArray
 from trainers.errors import TrainingDataError
 
 _EPOCH, _LANES, _STRATA, _DRAW, _SUBSTITUTE = range(5)
-"""What a random stream is for; part of its seed."""
+"""Purpose of a random generator; part of its seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderConfig:
-    """All that decides the order. None of it depends on ranks or workers."""
+    """Everything that determines the order; independent of ranks and workers."""
 
     seed: int
     batch: int
     """Windows per step, all ranks together."""
     windows_per_clip: int = 64
-    """Windows drawn from one decoded clip."""
+    """Windows drawn from one decoded clip before it is replaced."""
     in_flight_clips: int = 64
-    """Clips that take turns, rounded up to a multiple of `batch`: the shuffle buffer."""
+    """Size of the shuffle buffer in clips, rounded up to a multiple of `batch`."""
     shuffle_clips: int = 4096
-    """Clips of neighbouring shards are shuffled together in groups of at least so many."""
+    """Clips of neighbouring shards are shuffled together in groups of at least this size."""
 
     def __post_init__(self) -> None:
         for name in ("batch", "windows_per_clip", "in_flight_clips", "shuffle_clips"):
@@ -42,22 +42,22 @@ class OrderConfig:
 
     @property
     def lanes(self) -> int:
-        """Slots behind every position."""
+        """Slots per position."""
         return -(-self.in_flight_clips // self.batch)
 
     @property
     def slots(self) -> int:
-        """Clips in flight, all ranks together."""
+        """Size of the shuffle buffer in clips, all ranks together."""
         return self.lanes * self.batch
 
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """One place of one batch."""
+    """The choice for one position of one batch."""
 
     slot: int
     ordinal: int
-    """Place of the clip in the endless stream."""
+    """Position of the clip in the endless stream."""
     draw: int
     """0 to windows_per_clip - 1."""
     epoch: int
@@ -66,13 +66,13 @@ class Pick:
 
 
 class Order:
-    """The order for a list of shards."""
+    """The sampling order for a list of shards."""
 
     def __init__(self, clips_per_shard: Sequence[int], config: OrderConfig) -> None:
-        """Make the order.
+        """Set up the order.
 
         Args:
-            clips_per_shard: clips of shard 0, 1, ...; clip numbers run through all shards.
+            clips_per_shard: clips of shard 0, 1, ...; clips are numbered across the shards.
 
         Raises:
             TrainingDataError: there is no clip.
@@ -85,16 +85,16 @@ class Order:
         starts = ends - np.asarray(clips_per_shard)
         self._shards = [np.arange(a, b, dtype=np.int32) for a, b in zip(starts, ends, strict=True)]
         self._epochs: dict[int, NDArray[np.int32]] = {}
-        self._turns: tuple[int, NDArray[np.intp]] = (-1, np.empty((0, 0), np.intp))
+        self._round_lanes: tuple[int, NDArray[np.intp]] = (-1, np.empty((0, 0), np.intp))
 
     def pick(self, step: int, position: int) -> Pick:
-        """Return what stands at `position` (0 to batch - 1) of the batch of `step`."""
+        """Return the choice for `position` (0 to batch - 1) of the batch of `step`."""
         config = self.config
-        turn, lane_step = divmod(step, config.lanes)
-        slot = int(self._lanes(turn)[position, lane_step]) * config.batch + position
+        round_number, lane_step = divmod(step, config.lanes)
+        slot = int(self._lanes(round_number)[position, lane_step]) * config.batch + position
         first_change = slot * config.windows_per_clip // config.slots
-        cycle, draw = divmod(turn - first_change, config.windows_per_clip)
-        unused = -(-config.slots // config.windows_per_clip)  # slots that change in round 0
+        cycle, draw = divmod(round_number - first_change, config.windows_per_clip)
+        unused = -(-config.slots // config.windows_per_clip)  # slots that change clip in round 0
         ordinal = (cycle + 1) * config.slots + slot - unused
         epoch, place = divmod(ordinal, self.num_clips)
         return Pick(slot, ordinal, draw, epoch, int(self.epoch(epoch)[place]))
@@ -102,7 +102,7 @@ class Order:
     def epoch(self, number: int) -> NDArray[np.int32]:
         """Return (N,) clip numbers in the order of one epoch: every clip once.
 
-        Shards are shuffled, then the clips of neighbouring shards together.
+        Shards are shuffled, then the clips of each group of neighbouring shards.
         """
         if number not in self._epochs:
             held = 2 + self.config.slots // self.num_clips
@@ -112,31 +112,33 @@ class Order:
         return self._epochs[number]
 
     def start(self, pick: Pick, num_starts: int, rng: np.random.Generator) -> int:
-        """Return the window's first frame, 0 to num_starts - 1.
+        """Return the first frame of the window, 0 to num_starts - 1.
 
-        The draws of a clip are spread over its length: each takes another one of
-        `windows_per_clip` equal parts.
+        Stratified: each draw of a clip is from another one of `windows_per_clip` equal parts.
         """
         parts = self.config.windows_per_clip
         part = self._rng(_STRATA, pick.ordinal).permutation(parts)[pick.draw]
         return min(int((part + rng.random()) / parts * num_starts), num_starts - 1)
 
     def draw_rng(self, pick: Pick) -> np.random.Generator:
-        """Return the random stream of one draw, the same on every rank and worker."""
+        """Return the random generator of one draw, the same on every rank and worker."""
         return self._rng(_DRAW, pick.ordinal, pick.draw)
 
     def substitute(self, ordinal: int, attempt: int) -> int:
-        """Return the clip that takes the place of a broken one: a pure function, too."""
+        """Return the replacement of a broken clip: a pure function as well."""
         return int(self._rng(_SUBSTITUTE, ordinal, attempt).integers(self.num_clips))
 
     def _rng(self, purpose: int, *place: int) -> np.random.Generator:
         return np.random.default_rng([self.config.seed, purpose, *place])
 
-    def _lanes(self, turn: int) -> NDArray[np.intp]:
-        if self._turns[0] != turn:
+    def _lanes(self, round_number: int) -> NDArray[np.intp]:
+        if self._round_lanes[0] != round_number:
             shape = (self.config.batch, self.config.lanes)
-            self._turns = (turn, self._rng(_LANES, turn).random(shape).argsort(axis=1))
-        return self._turns[1]
+            self._round_lanes = (
+                round_number,
+                self._rng(_LANES, round_number).random(shape).argsort(axis=1),
+            )
+        return self._round_lanes[1]
 
     def _shuffled(self, rng: np.random.Generator) -> NDArray[np.int32]:
         order: list[NDArray[np.int32]] = []

@@ -1,24 +1,23 @@
-"""Curated shards as a source of batches: the loader of trainers/data, with keys for messages."""
+"""Shards as the batch source of the training loop, with the keys of items for messages."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-from trainers.data.loader import Batch as LoaderBatch
-from trainers.data.loader import Loader
+from trainers.data.loader import Loader, LoaderBatch
 from trainers.loop.batches import BatchSource
 from trainers.loop.task import Batch
 
 
 class ShardBatches(BatchSource):
-    """Batches of windows; items need `shard`, `clip_id` and `start_frame`, as WindowItem's have."""
+    """Batches of windows; items need `shard`, `clip_id`, `start_frame`, as those of WindowItem."""
 
     def __init__(self, loader_of: Callable[[int, int], Loader]) -> None:
-        """Take the function (rank, number of ranks) -> loader; it is called once per process."""
+        """Take a factory (rank, number of ranks) -> loader, which is called once per process."""
         self._loader_of = loader_of
         self._loaders: dict[tuple[int, int], Loader] = {}
 
     def batch_at(self, step: int, rank: int, size: int) -> Batch:
-        """Return this rank's part, decoded in this thread.
+        """Return this rank's part of a step, decoded in this thread.
 
         Raises:
             TrainingDataError: as the loader.
@@ -26,7 +25,7 @@ class ShardBatches(BatchSource):
         return _with_keys(self._loader(rank, size).batch_at(step))
 
     def batches(self, first_step: int, rank: int, size: int) -> Iterator[Batch]:
-        """Yield the batches from `first_step` on, made by the loader's workers."""
+        """Yield the batches from `first_step` on, decoded by the loader's workers."""
         with closing(self._loader(rank, size).batches(first_step)) as batches:
             for batch in batches:
                 yield _with_keys(batch)

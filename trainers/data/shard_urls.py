@@ -1,4 +1,4 @@
-"""Which shards there are: tars by folder, glob or brace list, and those of a curated split."""
+"""Listing of shards: by folder, tar, glob or brace list, and those of a curated split."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,7 +18,7 @@ def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
             or any URL that fsspec knows.
 
     Raises:
-        TrainingDataError: one of them names no tar.
+        TrainingDataError: a source has no tar.
         ShardReadError: the file system cannot be listed.
     """
     named = [sources] if isinstance(sources, str | Path) else list(sources)
@@ -35,7 +35,7 @@ def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
     """Return the tars of one split of the curated shards.
 
     Raises:
-        TrainingDataError: the split is empty; says what to do.
+        TrainingDataError: the split is empty; with a hint.
     """
     folder = shards / split
     if not any(folder.glob("*.tar")):

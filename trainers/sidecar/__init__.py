@@ -1,1 +1,1 @@
-"""Features beside the shards: layout, writing, reading."""
+"""Precomputed Whisper features in tars beside the shards: layout, writing, reading."""

@@ -3,7 +3,11 @@
 Imports nothing heavy, so that `trainers.features` can write an index without an encoder.
 """
 
+import hashlib
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 INDEX = "index.json"
 TABLE = "clips.parquet"
@@ -13,11 +17,11 @@ NONE = "none"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipFeatures:
-    """The features of one clip. Written by `features`."""
+    """The features of one clip. Row of the table that `features` writes."""
 
     clip_id: str
     shard: str
-    """Name of its tar, and of the shard, below their folders."""
+    """Path of its tar, and of its shard, relative to their folders."""
     num_steps: int
     """T, 50 per second."""
     layers: int
@@ -25,10 +29,15 @@ class ClipFeatures:
     width: int
     """D."""
     sound_sha256: str
-    """Digest of the decoded sound: `sound_sha256`."""
+    """Digest of the decoded audio, by `sound_sha256`."""
     num_bytes: int
     """Size of the member."""
     offset_bytes: int = 0
-    """Where it begins inside of the tar."""
+    """Offset of the member's content in the tar."""
     artifact: str = ""
-    """Cache key under which the array lies. Filled in by the engine."""
+    """Cache key of the array. Filled in by the engine."""
+
+
+def sound_sha256(audio_N: NDArray[np.int16]) -> str:
+    """Return the digest of decoded audio (little-endian), independent of its file."""
+    return hashlib.sha256(np.ascontiguousarray(audio_N, "<i2").data).hexdigest()

@@ -1,7 +1,7 @@
-"""Whisper features of every clip of the shards, as items of a curation stage: cached, on Ray.
+"""Whisper features of every clip, by the engine of the curation stages: cached, on Ray.
 
-An item is one clip. Its sound goes to the worker with it, so that workers need no shards, and its
-key is made of the sound's bytes and the encoder, not of the shard it lies in.
+An item is one clip. Its audio is sent to the worker with it, so that workers need no access to the
+shards; its cache key depends on the bytes of the audio and on the encoder, not on the shard.
 
 Shape suffixes: N samples, T steps of 20 ms, L layers + 1, D width.
 """
@@ -33,18 +33,17 @@ from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity, load_whisper, whisper_identity
-from trainers.sidecar.layout import TABLE, ClipFeatures
-from trainers.sidecar.reader import sound_sha256
-from trainers.sidecar.tars import pack, with_places
+from trainers.sidecar.layout import TABLE, ClipFeatures, sound_sha256
+from trainers.sidecar.tars import with_offsets, write_feature_tars
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSound:
-    """The sound of one clip, where it lies in its shard; or why it has none."""
+    """The location of one clip's audio in its shard; or the error of a broken sample."""
 
     clip_id: str
     shard: str
-    """Name below the folder of shards: `train/train-0000-000.tar`."""
+    """Path relative to the folder of shards: `train/train-0000-000.tar`."""
     num_frames: int = 0
     fault: str = ""
     url: str = field(default="", repr=False)
@@ -61,7 +60,7 @@ class ClipSound:
         return read_indexed(self.url, *self.span) if self.content is None else self.content
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel as the sound itself; until then only its place takes memory."""
+        """Pickle with the audio instead of its location, which saves memory until then."""
         content = b"" if self.fault else self.flac()
         named = (self.clip_id, self.shard, self.num_frames, self.fault, "", self.span, content)
         return ClipSound, named
@@ -77,17 +76,17 @@ class Features(Stage[ClipSound, ClipFeatures]):
         self.source, self.encoder = source, identity
 
     def item_id(self, item: ClipSound) -> str:
-        """Return the clip's id, or the name of what is no clip."""
+        """Return the clip's id, or a name of a broken sample."""
         return f"{item.shard}/{item.clip_id}" if item.fault else item.clip_id
 
     def identity(self, item: ClipSound) -> Mapping[str, Any]:
-        """Return the clip's id, which names the file, and the digest of its sound."""
+        """Return the clip's id, which is the name of the file, and the digest of its audio."""
         if item.fault:
             return {"clip_id": item.clip_id, "shard": item.shard, "fault": item.fault}
         return {"clip_id": item.clip_id, "flac": hashlib.sha256(item.flac()).hexdigest()}
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the encoder's name; no path, no device."""
+        """Return the encoder's name, without path and device."""
         return {"whisper": self.encoder.name}
 
     def weights(self) -> Mapping[str, str]:
@@ -95,26 +94,26 @@ class Features(Stage[ClipSound, ClipFeatures]):
         return self.encoder.sha256
 
     def deadline_s(self, item: ClipSound) -> float:
-        """Return a hundred times what it takes on one core."""
+        """Return a hundred times the duration on one core."""
         return 300 + 30 * item.num_frames / FPS
 
     def setup(self) -> None:
-        """Load the encoder; on the CPU with one thread, so that bytes depend on no core count."""
+        """Load the encoder; one CPU thread, so that bytes do not depend on the number of cores."""
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)
         self.whisper = load_whisper(self.source).to(torch_device())
 
     def close(self) -> None:
-        """Drop the encoder, and give the threads back."""
+        """Release the encoder and restore the number of threads."""
         del self.whisper
         torch.set_num_threads(self.threads)
 
     def process(self, item: ClipSound, workdir: Path) -> Sequence[ClipFeatures | Reject] | Reject:
-        """Decode, encode, round.
+        """Decode the audio, encode it, round to float16.
 
         Raises:
-            DecodeError: the sample is broken, its sound does not decode or is too short.
-            WeightsError: float16 cannot hold the encoder's numbers.
+            DecodeError: the sample is broken, its audio does not decode or is too short.
+            WeightsError: a feature exceeds the range of float16.
         """
         if item.fault:
             raise DecodeError(item.fault)
@@ -140,10 +139,10 @@ def encoded(whisper: WhisperFeatures, audio_N: NDArray[np.int16]) -> NDArray[np.
 
     Raises:
         DecodeError: fewer than 201 samples.
-        WeightsError: float16 cannot hold the encoder's numbers.
+        WeightsError: a feature exceeds the range of float16.
     """
     try:
-        # TF32, which cuDNN's convolutions default to, would cost three digits.
+        # cuDNN's convolutions use TF32 by default, which is three digits less exact.
         with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
             (features_TLD,) = whisper.features([audio_N])
     except ValueError as error:
@@ -167,13 +166,13 @@ def make_features(params: Params, shards: Path, out: Path) -> None:
     stage = Features(source, whisper_identity(source))
     urls = shard_urls(shards)
     sounds = clip_sounds(index_shards(urls, min_frames=0), shards)
-    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish=with_places)
-    pack(outcomes, out, stage.encoder, _digests(urls, shards), open_cache())
+    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish=with_offsets)
+    write_feature_tars(outcomes, out, stage.encoder, _digests(urls, shards), open_cache())
 
 
 def clip_sounds(index: ShardIndex, shards: Path) -> list[ClipSound]:
-    """List every sample of the shards, broken ones included."""
-    names = [_below(url, shards) for url in index.urls]
+    """Return every sample of the shards, broken ones included."""
+    names = [_relative_path(url, shards) for url in index.urls]
     full = {name.rsplit("/", 1)[-1]: name for name in names}
     if len(full) < len(names):
         raise TrainingDataError(f"{shards}: two shards have one name")
@@ -193,12 +192,12 @@ def clip_sounds(index: ShardIndex, shards: Path) -> list[ClipSound]:
     return good + [ClipSound(clip_id, full[tar], fault=why) for tar, clip_id, why in broken]
 
 
-def _below(url: str, shards: Path) -> str:
+def _relative_path(url: str, shards: Path) -> str:
     return Path(url.removeprefix("file://")).relative_to(shards.absolute()).as_posix()
 
 
 def _digests(urls: Sequence[str], shards: Path) -> dict[str, str]:
-    paths = {_below(url, shards): Path(url.removeprefix("file://")) for url in urls}
+    paths = {_relative_path(url, shards): Path(url.removeprefix("file://")) for url in urls}
     with ThreadPoolExecutor() as threads:
         return dict(zip(paths, threads.map(file_sha256, paths.values()), strict=True))
 

@@ -1,7 +1,7 @@
-"""Feature tars beside the shards: what lies where, written reproducibly.
+"""Reproducible writing of feature tars beside the shards.
 
-data/features/train/train-0002-000.tar accompanies data/shards/train/train-0002-000.tar and holds
-`<clip_id>.npy`, float16 (T, L, D), for every clip of it that has sound, in the order of clip ids.
+data/features/train/train-0002-000.tar belongs to data/shards/train/train-0002-000.tar and holds
+`<clip_id>.npy`, float16 (T, L, D), for every clip of it with usable sound, sorted by clip id.
 """
 
 import json
@@ -23,25 +23,25 @@ from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.layout import INDEX, ClipFeatures
 
 
-def with_places(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Write into every kept row where its array will lie."""
-    places = {}
+def with_offsets(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return the outcomes with the offset of the array in every kept row."""
+    offsets = {}
     for _, members in _by_shard(outcomes):
         end = 0
         for row in members:
-            places[row.clip_id] = end + tarfile.BLOCKSIZE
+            offsets[row.clip_id] = end + tarfile.BLOCKSIZE
             end += tarfile.BLOCKSIZE + _in_blocks(row.num_bytes)
-    return [_placed(outcome, places) for outcome in outcomes]
+    return [_with_offset(outcome, offsets) for outcome in outcomes]
 
 
-def pack(
+def write_feature_tars(
     outcomes: Sequence[Outcome],
     out: Path,
     whisper: WhisperIdentity,
     shards_sha256: Mapping[str, str],
     cache: Cache,
 ) -> None:
-    """Write the tars and `index.json`; a tar that is there already, whole and current, is kept.
+    """Write the tars and `index.json`; an existing tar that is intact and current is kept.
 
     Args:
         shards_sha256: name of every shard -> its digest.
@@ -72,11 +72,11 @@ def _by_shard(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[ClipFeatu
         yield shard, list(members)
 
 
-def _placed(outcome: Outcome, places: Mapping[str, int]) -> Outcome:
+def _with_offset(outcome: Outcome, offsets: Mapping[str, int]) -> Outcome:
     part = outcome.parts[0]
     if outcome.status != "kept" or part.row is None:
         return outcome
-    row = {**part.row, "offset_bytes": places[part.row["clip_id"]]}
+    row = {**part.row, "offset_bytes": offsets[part.row["clip_id"]]}
     return replace(outcome, parts=(replace(part, row=row),))
 
 

@@ -14,7 +14,7 @@ from trainers.data.augment import (
     jpeg_compressed,
 )
 from trainers.data.clip import DecodedClip
-from trainers.data.window_items import WindowItem, apart_start
+from trainers.data.window_items import WindowItem, non_overlapping_start
 from trainers.errors import TrainingDataError
 
 FRAMES = np.ascontiguousarray(rule_frames(4, 64, 64, 0).transpose(0, 3, 1, 2))
@@ -109,10 +109,10 @@ def test_a_clip_itself_is_never_changed():
 def test_every_start_has_a_window_apart_and_all_are_drawn():
     rng = np.random.default_rng(0)
     for start in range(47 - 16 + 1):
-        drawn = {apart_start(47, start, 16, rng) for _ in range(400)}
+        drawn = {non_overlapping_start(47, start, 16, rng) for _ in range(400)}
         assert drawn == {s for s in range(32) if abs(s - start) >= 16}
     with pytest.raises(ValueError, match="no window"):
-        apart_start(31, 8, 16, rng)
+        non_overlapping_start(31, 8, 16, rng)
 
 
 @pytest.mark.parametrize(
