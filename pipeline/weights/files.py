@@ -27,7 +27,7 @@ from pipeline.atomic import write_bytes
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.params.environment import environment
-from pipeline.weights.first_use import check_or_trust, trusted_sha256
+from pipeline.weights.first_use import check_or_pin, pinned_sha256
 
 LOCK = Path(__file__).with_name("weights.lock.json")
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ def list_weights() -> list[Weight]:
 def sha256_of(name: str) -> str:
     """Return the locked SHA-256 of a model file, hex; empty before its first trust."""
     entry = _entry(name)
-    return trusted_sha256(name) if entry.kind == "http-first-trust" else entry.sha256
+    return pinned_sha256(name) if entry.kind == "http-first-trust" else entry.sha256
 
 
 def path_of(name: str) -> Path:
@@ -154,7 +154,7 @@ def fetch(names: Iterable[str] | None = None, validators: Validators = NO_VALIDA
         if entry.kind == "http":
             _store(entry, _http_get(entry))
         elif entry.kind == "http-first-trust":
-            _trust(entry, validators)
+            _fetch_first(entry, validators)
     return [path_of(entry.name) for entry in entries]
 
 
@@ -201,8 +201,8 @@ def _status(entry: Weight) -> Status:
     return "ok" if found == locked else "altered"
 
 
-def _trust(entry: Weight, validators: Validators) -> None:
-    """Take the file that is here, else the one at its home; either must be the trusted one."""
+def _fetch_first(entry: Weight, validators: Validators) -> None:
+    """Use the file that is here, else fetch it; a digest that is pinned already must match."""
     path = _place(entry)
     if path.exists():
         _pin(entry, path.read_bytes(), str(path), validators)
@@ -213,13 +213,13 @@ def _trust(entry: Weight, validators: Validators) -> None:
 
 
 def _pin(entry: Weight, content: bytes, where: str, validators: Validators) -> None:
-    if not trusted_sha256(entry.name):
+    if not pinned_sha256(entry.name):
         _validate(entry, content, where, validators)
-    check_or_trust(entry.name, hashlib.sha256(content).hexdigest(), where)
+    check_or_pin(entry.name, hashlib.sha256(content).hexdigest(), where)
 
 
 def _validate(entry: Weight, content: bytes, where: str, validators: Validators) -> None:
-    """Refuse a log-in page of a network, say, before its digest is taken for the file's."""
+    """Refuse what is no such file (a network's log-in page, say) before its digest is pinned."""
     if entry.name not in validators:
         raise WeightsError(
             f"{entry.name}: nothing here can check that a file is one, so none is trusted"

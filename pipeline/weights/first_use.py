@@ -13,11 +13,11 @@ from pathlib import Path
 from pipeline.atomic import write_bytes
 from pipeline.errors import WeightsError
 
-TRUSTED = Path(__file__).resolve().parents[2] / "trusted.lock.json"
+PINNED = Path(__file__).resolve().parents[2] / "trusted.lock.json"
 
 
-def trusted_sha256(name: str) -> str:
-    """Return the digest on record, hex; empty when the file was never trusted.
+def pinned_sha256(name: str) -> str:
+    """Return the digest on record, hex; empty when the file was never fetched.
 
     Raises:
         WeightsError: the record cannot be read.
@@ -25,8 +25,8 @@ def trusted_sha256(name: str) -> str:
     return _record().get(name, "")
 
 
-def check_or_trust(name: str, sha256: str, where: str) -> None:
-    """Compare a digest with the record; without one, make it the record and say so on stderr.
+def check_or_pin(name: str, sha256: str, where: str) -> None:
+    """Compare a digest with the record; without one, record it and print that to stderr.
 
     Args:
         where: path or URL of the bytes, for messages.
@@ -35,31 +35,31 @@ def check_or_trust(name: str, sha256: str, where: str) -> None:
         WeightsError: the record has another digest, or cannot be read.
         StorageError: the record cannot be written.
     """
-    known = trusted_sha256(name)
+    known = pinned_sha256(name)
     if known == sha256:
         return
     if known:
         raise WeightsError(
             f"{where}: SHA-256 is {sha256}, but {known} was trusted at first use; nothing was used "
             f"or stored; delete the file if it is damaged, or accept the new bytes on purpose by "
-            f"removing {name!r} from {TRUSTED}; then run `lipforge weights fetch {name}`"
+            f"removing {name!r} from {PINNED}; then run `lipforge weights fetch {name}`"
         )
-    write_bytes(TRUSTED, _text({**_record(), name: sha256}))
+    write_bytes(PINNED, _text({**_record(), name: sha256}))
     sys.stderr.write(
         f"{name}: trusted at first use, SHA-256 {sha256}, from {where}\n"
-        f"{name}: recorded in {TRUSTED}; commit that file; other bytes will be refused\n"
+        f"{name}: recorded in {PINNED}; commit that file; other bytes will be refused\n"
     )
 
 
 def _record() -> Mapping[str, str]:
     try:
-        content = json.loads(TRUSTED.read_text(encoding="utf-8"))
+        content = json.loads(PINNED.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{TRUSTED}: cannot be read ({error}); restore it with git") from error
+        raise WeightsError(f"{PINNED}: cannot be read ({error}); restore it with git") from error
     if not isinstance(content, dict) or not all(isinstance(v, str) for v in content.values()):
-        raise WeightsError(f"{TRUSTED}: not a JSON object of name: SHA-256; restore it with git")
+        raise WeightsError(f"{PINNED}: not a JSON object of name: SHA-256; restore it with git")
     return content
 
 

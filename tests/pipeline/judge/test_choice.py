@@ -12,7 +12,7 @@ from pipeline.judge.choice import NOT_FETCHED, Choice, choose
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
 from pipeline.params.curation import SyncParams
 from pipeline.weights import files as weights
-from pipeline.weights import first_use as first_trust
+from pipeline.weights import first_use
 
 ASKED = SyncParams(judge="syncnet", syncnet_mode="masked")
 
@@ -77,7 +77,7 @@ def test_only_a_download_that_does_not_come_lets_another_judge_score(
     (tmp_path / "syncnet_v2.model").write_bytes(b"other bytes")
     (tmp_path / "trusted.lock.json").write_text(record)
     monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(first_trust, "TRUSTED", tmp_path / "trusted.lock.json")
+    monkeypatch.setattr(first_use, "PINNED", tmp_path / "trusted.lock.json")
     with pytest.raises(WeightsError, match=r"was trusted at first use|restore it with git"):
         choose(ASKED)
 
@@ -89,7 +89,7 @@ def test_a_home_that_cannot_be_reached_lets_the_landmark_judge_score(
     lock = {"wheels": {}, "weights": [{**entry, "location": "http://127.0.0.1:1/x"}]}
     (tmp_path / "lock.json").write_text(json.dumps(lock))
     monkeypatch.setattr(weights, "LOCK", tmp_path / "lock.json")
-    monkeypatch.setattr(first_trust, "TRUSTED", tmp_path / "trusted.lock.json")
+    monkeypatch.setattr(first_use, "PINNED", tmp_path / "trusted.lock.json")
     monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path / "weights"))
     assert choose(ASKED).fallback == NOT_FETCHED
 

@@ -18,7 +18,7 @@ from pipeline.errors import StorageError, WeightsError, WeightsUnavailableError
 from pipeline.judge.syncnet import weights as syncnet_weights
 from pipeline.judge.syncnet.network import SyncNet, load_network
 from pipeline.weights import files as weights
-from pipeline.weights import first_use as first_trust
+from pipeline.weights import first_use
 
 REAL_VALIDATORS = syncnet_weights.VALIDATORS
 FIRST, OTHER = b"official weights" * 100, b"something else" * 100
@@ -66,7 +66,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Home]:
         monkeypatch.setattr(weights, "LOCK", lock)
         monkeypatch.setattr(syncnet_weights, "VALIDATORS", {syncnet_weights.NAME: no_page})
         monkeypatch.setattr("pipeline.cli.VALIDATORS", {syncnet_weights.NAME: no_page})
-        monkeypatch.setattr(first_trust, "TRUSTED", tmp_path / "trusted.lock.json")
+        monkeypatch.setattr(first_use, "PINNED", tmp_path / "trusted.lock.json")
         monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path / "weights"))
         yield server
         server.shutdown()
@@ -74,7 +74,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Home]:
 
 
 def record() -> dict[str, str]:
-    return dict(json.loads(first_trust.TRUSTED.read_text()))
+    return dict(json.loads(first_use.PINNED.read_text()))
 
 
 def test_the_lock_names_the_official_home_and_no_digest() -> None:
@@ -94,7 +94,7 @@ def test_the_first_fetch_is_recorded_and_said(
     assert syncnet_weights.digest(path) == DIGEST == weights.sha256_of("syncnet_v2.model")
     said = capsys.readouterr().err
     assert f"trusted at first use, SHA-256 {DIGEST}" in said
-    assert str(first_trust.TRUSTED) in said
+    assert str(first_use.PINNED) in said
 
 
 def test_later_uses_neither_fetch_nor_speak(
@@ -117,7 +117,7 @@ def test_another_file_at_the_home_is_refused_with_both_digests_and_the_way_out(
     assert hashlib.sha256(OTHER).hexdigest() in str(refusal.value)
     assert "trusted.lock.json" in str(refusal.value)
     assert not (tmp_path / "weights" / "syncnet_v2.model").exists()
-    first_trust.TRUSTED.write_text("{}")
+    first_use.PINNED.write_text("{}")
     assert syncnet_weights.find().read_bytes() == OTHER
 
 
@@ -177,14 +177,14 @@ def test_what_is_no_syncnet_is_never_trusted(
     home.content = content()
     with pytest.raises(WeightsError, match=f"{fault}.*nothing was trusted.*another network"):
         syncnet_weights.find()
-    assert not first_trust.TRUSTED.exists()
+    assert not first_use.PINNED.exists()
     assert not (tmp_path / "weights").exists()
     by_hand = tmp_path / "weights" / "syncnet_v2.model"
     by_hand.parent.mkdir()
     by_hand.write_bytes(home.content)
     with pytest.raises(WeightsError, match=f"{fault}.*delete {by_hand}"):
         syncnet_weights.find()
-    assert not first_trust.TRUSTED.exists()
+    assert not first_use.PINNED.exists()
 
 
 def test_weights_that_fit_the_network_are_trusted(home: _Home, real_validator: None) -> None:
@@ -196,7 +196,7 @@ def test_weights_that_fit_the_network_are_trusted(home: _Home, real_validator: N
 def test_a_file_that_nothing_can_check_is_never_trusted(home: _Home) -> None:
     with pytest.raises(WeightsError, match="nothing here can check"):
         weights.fetch([syncnet_weights.NAME])
-    assert not first_trust.TRUSTED.exists()
+    assert not first_use.PINNED.exists()
 
 
 def test_many_at_once_end_with_one_whole_file(home: _Home, tmp_path: Path) -> None:
@@ -212,12 +212,12 @@ def test_a_home_that_does_not_answer_is_an_error_and_trusts_nothing(home: _Home)
         WeightsUnavailableError, match=r"cannot be downloaded: .*fetch syncnet_v2\.model`"
     ):
         syncnet_weights.find()
-    assert not first_trust.TRUSTED.exists()
+    assert not first_use.PINNED.exists()
 
 
 def test_a_damaged_record_of_trust_is_an_error(home: _Home) -> None:
     for content in ("{", "[]", '{"syncnet_v2.model": 1}'):
-        first_trust.TRUSTED.write_text(content)
+        first_use.PINNED.write_text(content)
         with pytest.raises(WeightsError, match="restore it with git"):
             syncnet_weights.find()
 
@@ -226,7 +226,7 @@ def test_a_record_that_cannot_be_written_is_a_storage_error(
     home: _Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(first_trust, "TRUSTED", tmp_path / "file" / "trusted.lock.json")
+    monkeypatch.setattr(first_use, "PINNED", tmp_path / "file" / "trusted.lock.json")
     with pytest.raises((StorageError, WeightsError), match=r"file/trusted\.lock\.json"):
         syncnet_weights.find()
 
