@@ -17,9 +17,8 @@ from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
-from pipeline.media.audio import as_int16
+from pipeline.media.clip_reader import read_audio_int16
 from pipeline.media.container import as_media_error, require_video
-from pipeline.media.flac import read_flac
 from pipeline.media.picture import EXACT, SD_LINES
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
@@ -59,22 +58,13 @@ def decode_clip(
         DecodeError: a member does not decode, or audio, video and JSON differ in length.
     """
     frames_TCHW = _decode_video(members["mp4"], num_frames, size_px)
-    audio = decode_audio(members["flac"])
+    audio = read_audio_int16(members["flac"])
     if len(audio) != num_frames * SAMPLES_PER_FRAME:
         raise DecodeError(
             f"{len(audio)} samples of sound for {num_frames} frames; "
             f"{num_frames * SAMPLES_PER_FRAME} belong to them"
         )
     return DecodedClip(clip_id, shard, frames_TCHW, audio)
-
-
-def decode_audio(flac: bytes) -> NDArray[np.int16]:
-    """Return the sound, (N,), as the 16-bit integers that are stored.
-
-    Raises:
-        DecodeError: no FLAC, or its data end early.
-    """
-    return as_int16(read_flac(flac))
 
 
 def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[np.uint8]:

@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.clip import DecodedClip, decode_audio, decode_clip
+from pipeline.media.clip_reader import read_audio_int16
+from trainers.data.clip import DecodedClip, decode_clip
 from trainers.data.index import TRAINING_MEMBERS, ShardIndex, read_members
 from trainers.data.range_reads import read_indexed
 
@@ -36,4 +37,4 @@ def decode_indexed_audio(index: ShardIndex, number: int) -> NDArray[np.int16]:
         DecodeError: the audio does not decode.
     """
     offset, size = index.spans[number, TRAINING_MEMBERS.index("flac")].tolist()
-    return decode_audio(read_indexed(index.url(number), offset, size))
+    return read_audio_int16(read_indexed(index.url(number), offset, size))

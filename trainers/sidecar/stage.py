@@ -24,9 +24,9 @@ from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, WeightsError
+from pipeline.media.clip_reader import read_audio_int16
 from pipeline.params.curation import Params
 from pipeline.tables.rows import FPS
-from trainers.data.clip import decode_audio
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.range_reads import read_indexed
 from trainers.data.shard_urls import shard_urls
@@ -117,7 +117,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         """
         if item.fault:
             raise DecodeError(item.fault)
-        audio_N = decode_audio(item.flac())
+        audio_N = read_audio_int16(item.flac())
         features_TLD = encoded(self.whisper, audio_N)
         path = workdir / f"{item.clip_id}.npy"
         np.save(path, features_TLD, allow_pickle=False)
