@@ -21,7 +21,7 @@ from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from trainers.audio.mel import mel_window
 from trainers.evaluation.mouths import Floats, Pixels, as_canvas, bridged
 from trainers.systems.latentsync.losses.pixel_sync import sync_view
-from trainers.systems.stable_syncnet.loss import cosine
+from trainers.systems.stable_syncnet.losses import cosine
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 Samples = NDArray[np.int16]
