@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.systems.latentsync.unet_config import INPUT_CHANNELS, STAGES, TOKENS_PER_FRAME
+from trainers.systems.latentsync.configs import INPUT_CHANNELS, STAGES, TOKENS_PER_FRAME
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -97,7 +97,7 @@ class UNetWork(nn.Module):
 
     def __init__(self, name: str, checkpointing: bool) -> None:
         super().__init__()
-        from trainers.systems.latentsync.unet import LatentSyncUNet
+        from trainers.systems.latentsync.network import LatentSyncUNet
 
         self.stage = STAGES[name]
         self.network = LatentSyncUNet(self.stage.unet)

@@ -34,7 +34,7 @@ from trainers.evaluation.sample_videos import write_samples
 from trainers.evaluation.summary import for_json, summary, table
 from trainers.evaluation.sync_scores import AlignedFaceJudge
 from trainers.frozen.public_files import file_sha256
-from trainers.loop.options import fix_cpu_threads
+from trainers.loop.run_options import fix_cpu_threads
 from trainers.systems.latentsync.bundle import load_bundle
 from trainers.systems.stable_syncnet.files import load_safetensors, read_metadata
 from trainers.systems.stable_syncnet.network import StableSyncNet

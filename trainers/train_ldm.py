@@ -19,8 +19,8 @@ from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.data.shard_urls import split_urls
-from trainers.loop.curves import write_curves
-from trainers.loop.options import fix_cpu_threads, loader_workers, run_options
+from trainers.loop.learning_curves import write_learning_curves
+from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.sidecar.layout import NONE
@@ -100,7 +100,7 @@ def main() -> None:
     for file in sorted((folder / MODEL).iterdir()):
         with replacing(OUT / file.name) as part:
             shutil.copyfile(file, part)
-    write_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
+    write_learning_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
     named = {"profile": section.profile, "stand_ins": read_facts(OUT)["stand_ins"]}
     write_json(REPORTS / f"{STAGE}.json", {**named, **outcome})
 

@@ -17,15 +17,15 @@ from pipeline.engine.command import run_main
 from pipeline.params.curation import load_params
 from pipeline.params.training import SyncnetProfile
 from trainers.data.shard_urls import split_urls
-from trainers.loop.curves import write_curves
-from trainers.loop.options import fix_cpu_threads, loader_workers, run_options
+from trainers.loop.learning_curves import write_learning_curves
+from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet.files import save_checkpoint, save_safetensors
-from trainers.systems.stable_syncnet.preflight.plan import Plan, preflight
+from trainers.systems.stable_syncnet.preflight.preflight import PlannedRun, preflight
 from trainers.systems.stable_syncnet.training import (
-    Shards,
-    indexed,
+    SyncnetShards,
+    index_splits,
     new_task,
     run_folder,
     train,
@@ -50,8 +50,8 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     """
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = SyncnetProfile.model_validate(config["profile"])
-    shards, folder = Shards(**config["shards"]), Path(config["folder"])
-    _look_first(profile, shards, config["name"], world, folder)
+    shards, folder = SyncnetShards(**config["shards"]), Path(config["folder"])
+    _run_preflight(profile, shards, config["name"], world, folder)
     options = run_options(folder, stop_file)
     task, outcome = train(profile, shards, world, options, folder, loader_workers())
     if world.first:
@@ -61,11 +61,11 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     return asdict(outcome)
 
 
-def _look_first(
-    profile: SyncnetProfile, shards: Shards, name: str, world: World, folder: Path
+def _run_preflight(
+    profile: SyncnetProfile, shards: SyncnetShards, name: str, world: World, folder: Path
 ) -> None:
-    learn, measure = indexed(profile, shards)
-    plan = Plan(
+    learn, measure = index_splits(profile, shards)
+    plan = PlannedRun(
         train=learn,
         validation=measure,
         source=training_source(profile, learn),
@@ -83,7 +83,7 @@ def main() -> None:
     """`python -m trainers.train_syncnet`, called by dvc.yaml."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     section = load_params().train_syncnet
-    shards = Shards(train=split_urls("train"), validation=split_urls("val"))
+    shards = SyncnetShards(train=split_urls("train"), validation=split_urls("val"))
     folder = run_folder(section.chosen, shards)
     config = {
         "name": section.profile,
@@ -94,13 +94,13 @@ def main() -> None:
     try:
         outcome = launch(run, config, folder)
     finally:  # also what the pre-flight found when it stops the run
-        _hand_on(folder, PREFLIGHT)
-    _hand_on(folder, f"{WEIGHTS}.safetensors", f"{WEIGHTS}.pt")
-    write_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
+        _copy_to_outputs(folder, PREFLIGHT)
+    _copy_to_outputs(folder, f"{WEIGHTS}.safetensors", f"{WEIGHTS}.pt")
+    write_learning_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
     write_json(REPORTS / f"{STAGE}.json", {"profile": section.profile, **outcome})
 
 
-def _hand_on(folder: Path, *names: str) -> None:
+def _copy_to_outputs(folder: Path, *names: str) -> None:
     for name in names:
         if (folder / name).exists():
             with replacing(OUT / name) as part:

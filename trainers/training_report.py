@@ -19,7 +19,6 @@ from pipeline.html.templates import html_environment
 from pipeline.html.words import number
 from pipeline.params.curation import Params, load_params
 from pipeline.tables.printable import visible
-from trainers.page.bars import offset_histograms
 from trainers.page.charts import (
     Chart,
     Rows,
@@ -28,8 +27,15 @@ from trainers.page.charts import (
     syncnet_charts,
     term_charts,
 )
-from trainers.page.embedded_samples import Samples, read_samples
-from trainers.page.fact_tables import Table, flat_rows, settings, stand_ins, tables
+from trainers.page.embedded_samples import EmbeddedSamples, read_samples
+from trainers.page.offset_histograms import offset_histograms
+from trainers.page.report_tables import (
+    ReportTable,
+    flat_rows,
+    metric_tables,
+    profile_settings,
+    stand_ins,
+)
 
 PAGE = "training.html"
 
@@ -46,7 +52,7 @@ class Inputs:
     ldm_outcome: Mapping[str, Any] | None
     model: Mapping[str, Any] | None
     metrics: Mapping[str, Any] | None
-    samples: Samples | None
+    samples: EmbeddedSamples | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
         "stand_ins": _stand_ins(inputs),
         "preflight": _preflight(inputs.preflight),
         "trained": _trained(inputs),
-        "metrics_tables": tables(inputs.metrics) if inputs.metrics else [],
+        "metrics_tables": metric_tables(inputs.metrics) if inputs.metrics else [],
         "samples": inputs.samples,
         "parts": _parts(inputs.model),
         "sections": _sections(inputs.params),
@@ -202,11 +208,11 @@ def _outcome(content: Mapping[str, Any] | None) -> str:
     return f"{told}; ended by {content.get('finished')}."
 
 
-def _parts(model: Mapping[str, Any] | None) -> Table | None:
+def _parts(model: Mapping[str, Any] | None) -> ReportTable | None:
     if model is None:
         return None
     rows = flat_rows(model, leave_out=("profile",))
-    return Table("", ("value",), tuple(rows), len(rows))
+    return ReportTable("", ("value",), tuple(rows), len(rows))
 
 
 def _sections(params: Params) -> list[dict[str, Any]]:
@@ -216,7 +222,7 @@ def _sections(params: Params) -> list[dict[str, Any]]:
         f"train_ldm, profile {params.train_ldm.profile}": params.train_ldm.chosen,
         "evaluate": params.evaluate,
     }
-    return [{"title": title, "settings": settings(one)} for title, one in chosen.items()]
+    return [{"title": title, "settings": profile_settings(one)} for title, one in chosen.items()]
 
 
 def _read(path: Path) -> Mapping[str, Any] | None:

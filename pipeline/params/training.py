@@ -148,7 +148,7 @@ class LdmProfile(TrainSection):
     """
 
     stage: str = "mini"
-    """A name of STAGES in trainers/systems/latentsync/unet_config.py."""
+    """A name of STAGES in trainers/systems/latentsync/configs.py."""
     start: str = ""
     """Nothing, `sd-v1-5:<file>`, or another stage's weights (a folder or file)."""
     keep_noisy_input: bool = False

@@ -17,8 +17,8 @@ from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
 from trainers.evaluation.summary import for_json
 from trainers.systems.latentsync.bundle import save_bundle
-from trainers.systems.latentsync.unet import LatentSyncUNet
-from trainers.systems.latentsync.unet_config import STAGES
+from trainers.systems.latentsync.configs import STAGES
+from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.files import save_safetensors
 from trainers.systems.stable_syncnet.network import StableSyncNet

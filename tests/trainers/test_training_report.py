@@ -14,10 +14,10 @@ from pipeline.errors import ManifestError
 from pipeline.media.encode import write_clip
 from pipeline.params.curation import Params
 from tests.stages.test_report import Page, browse
-from trainers.page.bars import offset_histograms
 from trainers.page.charts import MOST_POINTS, learning_chart, syncnet_charts, term_charts
 from trainers.page.embedded_samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
-from trainers.page.fact_tables import stand_ins, tables
+from trainers.page.offset_histograms import offset_histograms
+from trainers.page.report_tables import metric_tables, stand_ins
 from trainers.training_report import build_training_report
 
 HOSTILE = "<script>document.title='owned'</script>"
@@ -213,7 +213,7 @@ def test_bars_hold_every_clip():
 
 
 def test_versions_stand_side_by_side_and_nothing_is_lost():
-    syncnet, compared, rest = tables(METRICS)
+    syncnet, compared, rest = metric_tables(METRICS)
     assert compared.columns == ("real", "own")
     assert {row.name: [c.text for c in row.cells] for row in compared.rows}["ssim"] == ["1", "0.91"]
     named = {row.name: row.cells[0].text for row in rest.rows}
@@ -225,7 +225,7 @@ def test_versions_stand_side_by_side_and_nothing_is_lost():
 
 def test_a_distance_has_a_meaning_and_the_name_of_its_network_none():
     distances = {name: {"fid": {"value": 1.0, "needed_samples": 9}} for name in ("own", "foreign")}
-    compared, rest = tables({"ldm": {**distances, "networks": {"fid": "inception"}}})
+    compared, rest = metric_tables({"ldm": {**distances, "networks": {"fid": "inception"}}})
     meanings = {row.name: row.meaning for row in (*compared.rows, *rest.rows)}
     assert "less is closer" in meanings["fid.value"]
     assert meanings["networks.fid"] == ""

@@ -22,7 +22,7 @@ from trainers.audio.mel import mel_window
 from trainers.data.pixel_range import signed_from_array
 from trainers.evaluation.landmark_distance import Floats, Pixels, as_canvas, with_gaps_filled
 from trainers.systems.latentsync.losses.pixel_sync import sync_view
-from trainers.systems.stable_syncnet.loss import cosine
+from trainers.systems.stable_syncnet.losses import cosine
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 Samples = NDArray[np.int16]

@@ -21,14 +21,28 @@ from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
 from trainers.loop.batches import BatchSource, read_ahead
-from trainers.loop.logs import DvcLive, JsonLines, MetricsLog, Speed, TensorBoard, opened
-from trainers.loop.run_lock import only_run_in
+from trainers.loop.metric_loggers import (
+    DvcLive,
+    JsonLines,
+    MetricLogger,
+    TensorBoard,
+    Throughput,
+    close_at_end,
+)
+from trainers.loop.optimizations import compile_networks, set_memory_format
+from trainers.loop.run_lock import run_folder_lock
 from trainers.loop.sample_files import write_samples
-from trainers.loop.speed import compile_networks, lay_out
-from trainers.loop.state import Finished, TrainState, content_of, final_weights, new_state, restore
+from trainers.loop.state import (
+    Finished,
+    TrainState,
+    checkpoint_content,
+    final_weights,
+    new_state,
+    restore,
+)
 from trainers.loop.step import train_step
 from trainers.loop.task import Batch, Task
-from trainers.loop.validation import Validation, seeded, validated
+from trainers.loop.validation import Validation, run_validation, seed_batch
 from trainers.processes.stop import StopRequest, TrainingStopped
 from trainers.processes.world import World
 
@@ -72,11 +86,11 @@ class _Run:
     folder: Path
     world: World
     validation: Validation | None
-    logs: list[MetricsLog]
+    logs: list[MetricLogger]
 
     def log(self, step: int, values: dict[str, float]) -> None:
         for log in self.logs:
-            log.numbers(step, values)
+            log.log(step, values)
 
 
 def fit(
@@ -104,23 +118,23 @@ def fit(
         ParamsError: `best_metric` is no metric of the task.
     """
     world, options = world or World(), options or RunOptions()
-    with only_run_in(folder, world):
-        _tune(task, options)
+    with run_folder_lock(folder, world):
+        _apply_options(task, options)
         state = new_state(task, params, world)
         restore(state, folder, world)
         if not state.finished:
-            with opened(_logs(state, folder, world, options)) as logs:
+            with close_at_end(_open_loggers(state, folder, world, options)) as logs:
                 run = _Run(params, folder, world, validation, logs)
                 _train(run, state, source, options)
-        _hand_on(state, params, folder)
+        _load_final_weights(state, params, folder)
     return Outcome(
         state.step, state.finished, state.best_value, state.best_step, dict(state.metrics)
     )
 
 
-def _tune(task: Task, options: RunOptions) -> None:
+def _apply_options(task: Task, options: RunOptions) -> None:
     if options.channels_last:
-        lay_out(task, torch.channels_last)
+        set_memory_format(task, torch.channels_last)
     if options.compile:
         compile_networks(task)
 
@@ -133,7 +147,7 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
     stop = StopRequest(options.stop_file)
     with (
         stop.listening(),
-        _speed(run, state) as speed,
+        _throughput(run, state) as speed,
         read_ahead(
             source.batches(state.step, world.rank, world.size),
             options.read_ahead_batches,
@@ -142,17 +156,17 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
     ):
         while not state.finished:
             batch = _checked(next(batches, None), state.step)
-            batch = seeded(batch, params, state.step, world)
+            batch = seed_batch(batch, params, state.step, world)
             values = train_step(state.task, state.players, batch, state.step, params, world)
             state.step += 1
             if state.ema:
                 state.ema.update(state.step)
             speed.count(len(batch["keys"]) * world.size)
             _after_step(run, state, values, speed)
-            _obey(run, state, stop)
+            _stop_if_requested(run, state, stop)
 
 
-def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: Speed) -> None:
+def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: Throughput) -> None:
     """Log, validate, show, decide whether this was the last step, save."""
     params, step = run.params, state.step
     state.means.add(values)
@@ -164,12 +178,12 @@ def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: S
     if run.validation and (step % params.validate_every == 0 or state.finished):
         _validate(run, state)
     if params.sample_every and (step % params.sample_every == 0 or state.finished):
-        _show(run, state)
+        _write_samples(run, state)
     if step % params.save_every == 0 or state.finished:
         _save(run, state)
 
 
-def _obey(run: _Run, state: TrainState, stop: StopRequest) -> None:
+def _stop_if_requested(run: _Run, state: TrainState, stop: StopRequest) -> None:
     """Save and leave if some rank was told to stop."""
     if state.finished or not run.world.any(stop.signum is not None):
         return
@@ -182,17 +196,17 @@ def _obey(run: _Run, state: TrainState, stop: StopRequest) -> None:
 def _log_start(run: _Run, state: TrainState) -> None:
     """Validate before the first step: the value to compare with, and errors come up early."""
     if run.validation:
-        metrics = validated(state.task, run.validation, run.params, run.world)
-        _named_best(run.params, metrics)
+        metrics = run_validation(state.task, run.validation, run.params, run.world)
+        _best_metric(run.params, metrics)
         run.log(0, {f"validation/{name}": value for name, value in metrics.items()})
 
 
 def _validate(run: _Run, state: TrainState) -> None:
     assert run.validation
     with state.averaged():
-        state.metrics = validated(state.task, run.validation, run.params, run.world)
+        state.metrics = run_validation(state.task, run.validation, run.params, run.world)
     run.log(state.step, {f"validation/{name}": v for name, v in state.metrics.items()})
-    value = _named_best(run.params, state.metrics)
+    value = _best_metric(run.params, state.metrics)
     if value is None:
         return
     if _better(value, state.best_value, run.params):
@@ -206,7 +220,7 @@ def _validate(run: _Run, state: TrainState) -> None:
             state.finished = "early_stop"
 
 
-def _named_best(params: FitParams, metrics: dict[str, float]) -> float | None:
+def _best_metric(params: FitParams, metrics: dict[str, float]) -> float | None:
     if params.best_metric is None:
         return None
     if params.best_metric not in metrics:
@@ -221,7 +235,7 @@ def _better(value: float, best: float | None, params: FitParams) -> bool:
     return best is None or (value < best if params.best_mode == "min" else value > best)
 
 
-def _show(run: _Run, state: TrainState) -> None:
+def _write_samples(run: _Run, state: TrainState) -> None:
     with state.averaged():
         state.task.eval()
         samples = state.task.samples(run.world.rank, run.world.size)
@@ -231,17 +245,17 @@ def _show(run: _Run, state: TrainState) -> None:
 
 def _save(run: _Run, state: TrainState) -> None:
     if run.world.first:
-        checkpoints.save_state(run.folder, state.step, content_of(state))
+        checkpoints.save_state(run.folder, state.step, checkpoint_content(state))
     run.world.wait()
 
 
-def _hand_on(state: TrainState, params: FitParams, folder: Path) -> None:
+def _load_final_weights(state: TrainState, params: FitParams, folder: Path) -> None:
     if params.final == "best" and state.best_value is not None:
         state.task.load_saved_state(checkpoints.best(folder)["task"])
     else:
         state.task.load_saved_state(final_weights(state))
     state.task.eval()
-    lay_out(state.task, torch.contiguous_format)  # equal weights, equal bytes in files
+    set_memory_format(state.task, torch.contiguous_format)  # equal weights, equal bytes in files
 
 
 def _checked(batch: Batch | None, step: int) -> Batch:
@@ -250,11 +264,13 @@ def _checked(batch: Batch | None, step: int) -> Batch:
     return batch
 
 
-def _logs(state: TrainState, folder: Path, world: World, options: RunOptions) -> list[MetricsLog]:
+def _open_loggers(
+    state: TrainState, folder: Path, world: World, options: RunOptions
+) -> list[MetricLogger]:
     """Only the first rank writes."""
     if not world.first:
         return []
-    logs: list[MetricsLog] = [JsonLines(folder / "metrics.jsonl", state.step)]
+    logs: list[MetricLogger] = [JsonLines(folder / "metrics.jsonl", state.step)]
     if options.tensorboard:
         logs.append(TensorBoard(options.tensorboard, state.step))
     if options.dvclive:
@@ -264,9 +280,9 @@ def _logs(state: TrainState, folder: Path, world: World, options: RunOptions) ->
 
 
 @contextmanager
-def _speed(run: _Run, state: TrainState) -> Iterator[Speed]:
+def _throughput(run: _Run, state: TrainState) -> Iterator[Throughput]:
     name = "speed.jsonl" if run.world.first else f"speed-rank{run.world.rank}.jsonl"
-    speed = Speed(run.folder / name, state.step, run.world.device)
+    speed = Throughput(run.folder / name, state.step, run.world.device)
     try:
         yield speed
     finally:

@@ -38,18 +38,18 @@ class Player:
     """batch -> weighted terms; a DDP module where there are several ranks."""
     skipped_steps: int = 0
     """fp16: in a row, until now."""
-    may_leave_out: bool = False
+    has_unused_parameters: bool = False
     """See Task."""
 
-    def apart(self, last: bool) -> AbstractContextManager[None]:
+    def gradient_sync(self, last: bool) -> AbstractContextManager[None]:
         """Let the backward passes before the last one stay on this rank."""
         if isinstance(self.losses, DistributedDataParallel) and not last:
             return self.losses.no_sync()
         return nullcontext()
 
-    def check_all_learn(self) -> None:
+    def check_gradients(self) -> None:
         """Fail where no loss has reached a parameter: its ranks would go apart unnoticed."""
-        if self.may_leave_out or all(p.grad is not None for p in self.parameters):
+        if self.has_unused_parameters or all(p.grad is not None for p in self.parameters):
             return
         named = self.losses.named_parameters()
         idle = [name for name, p in named if p.requires_grad and p.grad is None]
@@ -69,8 +69,8 @@ def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
     _check(task, owned)
     players = []
     for name, parameters in owned.items():
-        with turn_of(parameters, [p for other in owned.values() for p in other]):
-            losses = _among(world, _Losses(task, name), task.may_leave_out)
+        with gradients_only_for(parameters, [p for other in owned.values() for p in other]):
+            losses = _among(world, _Losses(task, name), task.has_unused_parameters)
         optimizer = torch.optim.AdamW(
             parameters,
             lr=params.learning_rate,
@@ -80,13 +80,22 @@ def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
         )
         scaler = new_scaler(params, world.device)
         players.append(
-            Player(name, parameters, optimizer, scaler, losses, may_leave_out=task.may_leave_out)
+            Player(
+                name,
+                parameters,
+                optimizer,
+                scaler,
+                losses,
+                has_unused_parameters=task.has_unused_parameters,
+            )
         )
     return players
 
 
 @contextmanager
-def turn_of(mine: Sequence[nn.Parameter], everyones: Sequence[nn.Parameter]) -> Iterator[None]:
+def gradients_only_for(
+    mine: Sequence[nn.Parameter], everyones: Sequence[nn.Parameter]
+) -> Iterator[None]:
     """Let only these parameters collect gradients, so that no player pays for another's."""
     ids = {id(parameter) for parameter in mine}
     others = [parameter for parameter in everyones if id(parameter) not in ids]
@@ -108,9 +117,9 @@ def _check(task: Task, owned: dict[str, list[nn.Parameter]]) -> None:
     assert not strays, f"trainable, but no player's: {strays[:5]}; freeze them"
 
 
-def _among(world: World, losses: nn.Module, may_leave_out: bool) -> nn.Module:
+def _among(world: World, losses: nn.Module, has_unused_parameters: bool) -> nn.Module:
     if world.size == 1:
         return losses
     return DistributedDataParallel(
-        losses, gradient_as_bucket_view=True, find_unused_parameters=may_leave_out
+        losses, gradient_as_bucket_view=True, find_unused_parameters=has_unused_parameters
     )

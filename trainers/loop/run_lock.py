@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def only_run_in(folder: Path, world: World) -> Iterator[None]:
+def run_folder_lock(folder: Path, world: World) -> Iterator[None]:
     """Hold a run's folder for all ranks; every rank must call it.
 
     Raises:

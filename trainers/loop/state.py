@@ -15,7 +15,7 @@ from pipeline.errors import CheckpointError
 from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
 from trainers.loop.ema import Ema
-from trainers.loop.logs import Means
+from trainers.loop.metric_loggers import RunningMeans
 from trainers.loop.players import Player, new_players
 from trainers.loop.task import Task
 from trainers.processes.world import World
@@ -38,7 +38,7 @@ class TrainState:
     """In a row without a better value."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the latest validation."""
-    means: Means = field(default_factory=Means)
+    means: RunningMeans = field(default_factory=RunningMeans)
 
     def averaged(self) -> AbstractContextManager[None]:
         """Let the task have the weights that are validated and handed on."""
@@ -54,7 +54,7 @@ def new_state(task: Task, params: FitParams, world: World) -> TrainState:
     return TrainState(task, players, ema)
 
 
-def content_of(state: TrainState) -> dict[str, Any]:
+def checkpoint_content(state: TrainState) -> dict[str, Any]:
     """Return what a checkpoint holds: tensors, numbers and text."""
     return {
         "task": state.task.saved_state(),
@@ -82,7 +82,7 @@ def restore(state: TrainState, folder: Path, world: World) -> None:
     if content is None:
         return
     try:
-        _put_back(state, content)
+        _load_content(state, content)
     except (KeyError, ValueError, RuntimeError) as error:
         fix = f"it is of another model; delete {folder} to start anew"
         raise CheckpointError(f"step {content['step']} does not fit: {error}; {fix}") from error
@@ -102,7 +102,7 @@ def _player_content(player: Player) -> dict[str, Any]:
     }
 
 
-def _put_back(state: TrainState, content: dict[str, Any]) -> None:
+def _load_content(state: TrainState, content: dict[str, Any]) -> None:
     state.task.load_saved_state(content["task"])
     for player in state.players:
         stored = content["players"][player.name]
@@ -114,4 +114,4 @@ def _put_back(state: TrainState, content: dict[str, Any]) -> None:
     state.step, state.finished = content["step"], content["finished"]
     state.best_value, state.best_step = content["best_value"], content["best_step"]
     state.stale_validations = content["stale_validations"]
-    state.metrics, state.means = content["metrics"], Means(content["means"])
+    state.metrics, state.means = content["metrics"], RunningMeans(content["means"])

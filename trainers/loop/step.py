@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from pipeline.errors import NonFiniteLossError
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import micro_batches, moved
-from trainers.loop.players import Player, turn_of
+from trainers.loop.players import Player, gradients_only_for
 from trainers.loop.precision import autocast
 from trainers.loop.schedule import learning_rate, set_learning_rate
 from trainers.loop.task import Batch, Task
@@ -26,7 +26,7 @@ KEYS_NAMED = 32
 
 
 @dataclass(frozen=True)
-class Parts:
+class WeightedMicroBatches:
     """This rank's share of a batch, in micro-batches."""
 
     batches: list[Batch]
@@ -34,13 +34,15 @@ class Parts:
     """What each counts of the whole batch, all ranks together: their sum over ranks is 1."""
 
 
-def parts_of(task: Task, batch: Batch, params: FitParams, world: World) -> Parts:
+def weighted_micro_batches(
+    task: Task, batch: Batch, params: FitParams, world: World
+) -> WeightedMicroBatches:
     """Cut this rank's share of a batch; every rank must call it."""
     batches = micro_batches(batch, params.micro_batch)
     weights = [task.weight_of(part) for part in batches]
     local = torch.tensor(sum(weights), dtype=torch.float64, device=world.device)
     total = float(world.summed(local).item())
-    return Parts(batches, [weight / total for weight in weights])
+    return WeightedMicroBatches(batches, [weight / total for weight in weights])
 
 
 def train_step(
@@ -56,19 +58,19 @@ def train_step(
         NonFiniteLossError: on all ranks, before the optimizer step.
     """
     rate = learning_rate(step, params)
-    parts = parts_of(task, batch, params, world)
+    parts = weighted_micro_batches(task, batch, params, world)
     everyones = [parameter for player in players for parameter in player.parameters]
     logged = {"learning_rate": rate}
     for player in players:
         set_learning_rate(player.optimizer, rate)
-        with turn_of(player.parameters, everyones):
+        with gradients_only_for(player.parameters, everyones):
             terms = _update(player, parts, step, params, world)
         logged |= {f"{player.name}/{name}": value for name, value in terms.items()}
     return logged
 
 
 def _update(
-    player: Player, parts: Parts, step: int, params: FitParams, world: World
+    player: Player, parts: WeightedMicroBatches, step: int, params: FitParams, world: World
 ) -> dict[str, float]:
     names, values_MT = _accumulate(player, parts, params, world)
     player.scaler.unscale_(player.optimizer)
@@ -79,8 +81,8 @@ def _update(
     *terms, length = torch.cat([means, norm.reshape(1).float()]).tolist()
     finite = all(map(_is_finite, terms))
     _count_skipped(player, _is_finite(length))
-    if not finite or player.skipped_steps > _allowed(params):
-        keys = _suspects(parts, values_MT, world)
+    if not finite or player.skipped_steps > _allowed_skips(params):
+        keys = _non_finite_keys(parts, values_MT, world)
         told = dict(zip(names, terms, strict=True))
         raise _non_finite(f"step {step}, {player.name}: {told}, gradient norm {length}", keys)
     player.scaler.step(player.optimizer)
@@ -89,14 +91,14 @@ def _update(
 
 
 def _accumulate(
-    player: Player, parts: Parts, params: FitParams, world: World
+    player: Player, parts: WeightedMicroBatches, params: FitParams, world: World
 ) -> tuple[list[str], Tensor]:
     """Run all micro-batches; return the terms' names and values (micro-batches, terms)."""
     player.optimizer.zero_grad(set_to_none=True)
     names: list[str] = []
     rows = []
     for number, (batch, share) in enumerate(zip(parts.batches, parts.shares, strict=True), 1):
-        with player.apart(last=number == len(parts.batches)):
+        with player.gradient_sync(last=number == len(parts.batches)):
             with autocast(params, world.device):
                 terms = player.losses(moved(batch, world.device))
             assert names in ([], list(terms)), "a task's terms have the same names in every batch"
@@ -106,7 +108,7 @@ def _accumulate(
             loss = player.scaler.scale(row.sum() * share * world.size)
             loss.backward()  # type: ignore[no-untyped-call]
         rows.append(row.detach())
-    player.check_all_learn()
+    player.check_gradients()
     return names, torch.stack(rows)
 
 
@@ -118,12 +120,12 @@ def _count_skipped(player: Player, finite: bool) -> None:
     player.skipped_steps = 0 if finite else player.skipped_steps + 1
 
 
-def _allowed(params: FitParams) -> int:
+def _allowed_skips(params: FitParams) -> int:
     """In fp16 a gradient overflows now and then, and the scaler leaves that step out."""
     return params.max_skipped_steps if params.precision == "fp16" else 0
 
 
-def _suspects(parts: Parts, values_MT: Tensor, world: World) -> list[str]:
+def _non_finite_keys(parts: WeightedMicroBatches, values_MT: Tensor, world: World) -> list[str]:
     """Return the keys of the micro-batches whose losses are no numbers; of all, if none is."""
     good = values_MT.isfinite().all(dim=1).tolist()
     pairs = list(zip(parts.batches, good, strict=True))

@@ -23,7 +23,7 @@ class Task(nn.Module, ABC):
     """Who takes turns in every step; by default also the names of their networks."""
     frozen: ClassVar[tuple[str, ...]] = ()
     """Submodules with public weights: never trained, never saved, always in eval mode."""
-    may_leave_out: ClassVar[bool] = False
+    has_unused_parameters: ClassVar[bool] = False
     """Whether a batch's losses may pass a parameter by (layers that hear, where there is no sound);
     then several ranks search for such in every step. Otherwise it is taken for a mistake."""
 

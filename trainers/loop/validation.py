@@ -23,7 +23,7 @@ class Validation:
 
 
 @torch.no_grad()
-def validated(
+def run_validation(
     task: Task, validation: Validation, params: FitParams, world: World
 ) -> dict[str, float]:
     """Return each metric's mean over the items of the whole set; every rank must call it.
@@ -37,7 +37,7 @@ def validated(
         batch = validation.source.batch_at(number, world.rank, world.size)
         if not batch["keys"]:  # a short batch may leave nothing for this rank
             continue
-        batch = seeded(batch, params, number, world, validation=True)
+        batch = seed_batch(batch, params, number, world, validation=True)
         for part in micro_batches(batch, params.micro_batch):  # what fits the step fits here
             weight = task.weight_of(part)
             total += weight
@@ -47,7 +47,7 @@ def validated(
     return _means(world.gathered((total, dict(sums))))
 
 
-def seeded(
+def seed_batch(
     batch: Batch, params: FitParams, number: int, world: World, validation: bool = False
 ) -> Batch:
     """Seed all streams for this batch and give each item a seed of its own."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.html.drawing import HEIGHT, WIDTH, Mark
 from pipeline.html.words import number
-from trainers.loop.curves import read_curves
+from trainers.loop.learning_curves import read_learning_curves
 
 MOST_POINTS = 240
 """Of one line; more are averaged in groups, so that a long run makes no large page."""
@@ -52,7 +52,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class ChartSpec:
     """What a chart shows."""
 
     title: str
@@ -64,7 +64,7 @@ class Spec:
 
 def read_table(path: Path) -> Rows | None:
     """Return the rows of a curve's file; None if it is not there."""
-    return read_curves(path) if path.is_file() else None
+    return read_learning_curves(path) if path.is_file() else None
 
 
 def syncnet_charts(rows: Rows) -> list[Chart]:
@@ -75,9 +75,9 @@ def syncnet_charts(rows: Rows) -> list[Chart]:
     cosines = ("validation/cosine_in_sync", "validation/cosine_out_of_sync")
     known = "binary cross-entropy; 0.693 knows nothing"
     specs = [
-        Spec("Loss", known, losses, KNOWS_NOTHING, "0.693"),
-        Spec("Accuracy", "on held-out clips; 0.5 is chance", accuracy, 0.5, "chance"),
-        Spec("Cosine", "of pairs in sync and out of sync", cosines),
+        ChartSpec("Loss", known, losses, KNOWS_NOTHING, "0.693"),
+        ChartSpec("Accuracy", "on held-out clips; 0.5 is chance", accuracy, 0.5, "chance"),
+        ChartSpec("Cosine", "of pairs in sync and out of sync", cosines),
     ]
     rest = [name for name in names if not any(name in spec.columns for spec in specs)]
     return _charts(rows, [*specs, *_by_term(rest)])
@@ -92,7 +92,9 @@ def learning_chart(losses: Sequence[float]) -> Chart | None:
     """Return how one batch was learnt by heart."""
     rows: Rows = [{"step": float(step), "loss": loss} for step, loss in enumerate(losses)]
     told = "loss over the steps on the same windows"
-    charts = _charts(rows, [Spec("One batch by heart", told, ("loss",), KNOWS_NOTHING, "0.693")])
+    charts = _charts(
+        rows, [ChartSpec("One batch by heart", told, ("loss",), KNOWS_NOTHING, "0.693")]
+    )
     return charts[0] if charts else None
 
 
@@ -100,14 +102,14 @@ def _names(rows: Rows) -> list[str]:
     return [name for name in (rows[0] if rows else {}) if name != "step"]
 
 
-def _by_term(names: Sequence[str]) -> list[Spec]:
+def _by_term(names: Sequence[str]) -> list[ChartSpec]:
     """Put `train/<player>/noise` and `validation/noise` into one chart; losses come first."""
     terms: dict[str, list[str]] = {}
     for name in names:
         terms.setdefault(name.rsplit("/", 1)[-1], []).append(name)
     late = ("gradient_norm", "learning_rate")
     ordered = sorted(terms, key=lambda term: (term in late, -len(terms[term]), term))
-    return [Spec(_title(term), "", tuple(terms[term])) for term in ordered]
+    return [ChartSpec(_title(term), "", tuple(terms[term])) for term in ordered]
 
 
 def _title(term: str) -> str:
@@ -115,11 +117,11 @@ def _title(term: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _charts(rows: Rows, specs: Sequence[Spec]) -> list[Chart]:
+def _charts(rows: Rows, specs: Sequence[ChartSpec]) -> list[Chart]:
     return [chart for spec in specs if (chart := _chart(rows, spec)) is not None]
 
 
-def _chart(rows: Rows, spec: Spec) -> Chart | None:
+def _chart(rows: Rows, spec: ChartSpec) -> Chart | None:
     series = {name: found for name in spec.columns if (found := _series(rows, name))}
     if not series:
         return None
@@ -168,7 +170,7 @@ def _drawn(points: Points, x_scale: "_Scale", y_scale: "_Scale") -> str:
     return " ".join(f"{x_scale.place(x)},{y_scale.place(y)}" for x, y in points)
 
 
-def _reference(spec: Spec, scale: "_Scale") -> Mark | None:
+def _reference(spec: ChartSpec, scale: "_Scale") -> Mark | None:
     if spec.reference is None:
         return None
     return Mark(scale.place(spec.reference), spec.reference_name)

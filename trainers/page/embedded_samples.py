@@ -21,7 +21,7 @@ _JPEG_QUALITY = 82
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class EmbeddedSample:
     """One file of the samples' folder."""
 
     name: str
@@ -35,23 +35,23 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class EmbeddedSamples:
     """What is shown, and how much there is."""
 
-    shown: tuple[Sample, ...]
+    shown: tuple[EmbeddedSample, ...]
     total: int
 
 
-def read_samples(folder: Path) -> Samples | None:
+def read_samples(folder: Path) -> EmbeddedSamples | None:
     """Return the samples in the order of their names; None if there is no such folder."""
     if not folder.is_dir():
         return None
     paths = [path for path in folder.rglob("*") if path.suffix in (*PICTURES, *VIDEOS)]
     paths.sort(key=lambda path: (path.with_suffix("").as_posix(), path.suffix))
-    return Samples(tuple(_read(paths[:MOST_SAMPLES], folder)), len(paths))
+    return EmbeddedSamples(tuple(_read(paths[:MOST_SAMPLES], folder)), len(paths))
 
 
-def _read(paths: list[Path], folder: Path) -> Iterator[Sample]:
+def _read(paths: list[Path], folder: Path) -> Iterator[EmbeddedSample]:
     left = MOST_BYTES
     for path in paths:
         name = path.relative_to(folder).as_posix()
@@ -64,20 +64,20 @@ def _read(paths: list[Path], folder: Path) -> Iterator[Sample]:
         left -= size if fits else 0
         data = _uri("video/mp4", path.read_bytes()) if fits else ""
         problem = "" if fits else f"{size / 1e6:.1f} MB, too large for this page"
-        yield Sample(name, "video", data, link, problem)
+        yield EmbeddedSample(name, "video", data, link, problem)
 
 
-def _picture(path: Path, name: str, link: str) -> Sample:
+def _picture(path: Path, name: str, link: str) -> EmbeddedSample:
     pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
     if pixels is None:
-        return Sample(name, "picture", "", link, "it does not decode")
+        return EmbeddedSample(name, "picture", "", link, "it does not decode")
     height, width = pixels.shape[:2]
     if width > MOST_PIXELS:
         size = (MOST_PIXELS, max(1, round(height * MOST_PIXELS / width)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
     done, jpeg = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done, "OpenCV is built with JPEG"
-    return Sample(name, "picture", _uri("image/jpeg", jpeg.tobytes()), link)
+    return EmbeddedSample(name, "picture", _uri("image/jpeg", jpeg.tobytes()), link)
 
 
 def _uri(kind: str, content: bytes) -> str:

@@ -19,9 +19,9 @@ from tests.pipeline.faces.stub import GRID
 from trainers.frozen import registry as frozen
 from trainers.frozen.whisper_files import load_whisper
 from trainers.systems.latentsync.bundle import LdmBundle
+from trainers.systems.latentsync.configs import TINY
 from trainers.systems.latentsync.masks import keep_mask
-from trainers.systems.latentsync.unet import LatentSyncUNet
-from trainers.systems.latentsync.unet_config import TINY
+from trainers.systems.latentsync.network import LatentSyncUNet
 
 LEFT: Box = (50, 30, 110, 90)
 RIGHT: Box = (250, 40, 302, 92)

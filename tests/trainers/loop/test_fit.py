@@ -22,7 +22,7 @@ from tests.trainers.loop.toy_tasks import (
 )
 from trainers.loop.batches import BatchSource, WholeBatches
 from trainers.loop.fit import RunOptions, fit
-from trainers.loop.validation import validated
+from trainers.loop.validation import run_validation
 from trainers.processes.stop import TrainingStopped
 from trainers.processes.world import World
 
@@ -107,7 +107,7 @@ def test_the_average_is_what_is_validated_and_handed_on(tmp_path):
         expected = {name: decay * expected[name] + (1 - decay) * now[name] for name in now}
     for name, value in weights(averaged).items():
         torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-7)
-    again = validated(averaged, HELD_OUT, params, World())
+    again = run_validation(averaged, HELD_OUT, params, World())
     assert outcome.metrics == again
 
 
@@ -245,9 +245,9 @@ def test_validation_sends_no_more_through_at_once_than_a_step(monkeypatch):
     monkeypatch.setattr(
         task, "validate", lambda batch: (sizes.append(len(batch["keys"])), validate(batch))[1]
     )
-    whole = validated(task, HELD_OUT, PARAMS, World())
+    whole = run_validation(task, HELD_OUT, PARAMS, World())
     assert max(sizes) > 3
     sizes.clear()
-    cut = validated(task, HELD_OUT, with_(micro_batch=3), World())
+    cut = run_validation(task, HELD_OUT, with_(micro_batch=3), World())
     assert max(sizes) == 3
     assert cut == pytest.approx(whole)

@@ -54,6 +54,6 @@ def test_a_refusal_of_the_first_rank_stops_every_rank(tmp_path, monkeypatch):
     monkeypatch.setattr(World, "gathered", lambda world, told: ["folder: taken", ""])
     with (
         pytest.raises(CheckpointError, match="folder: taken"),
-        run_lock.only_run_in(tmp_path, World(rank=1, size=2)),
+        run_lock.run_folder_lock(tmp_path, World(rank=1, size=2)),
     ):
         pass

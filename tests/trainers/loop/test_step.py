@@ -15,14 +15,14 @@ from tests.trainers.loop.toy_tasks import (
 )
 from trainers.loop.players import new_players
 from trainers.loop.step import train_step
-from trainers.loop.validation import seeded
+from trainers.loop.validation import seed_batch
 from trainers.processes.world import World
 
 
 def gradients_and_terms(task, **changes):
     params = with_(max_grad_norm=None, **changes)
     players = new_players(task, params, World())
-    batch = seeded(SOURCE.batch_at(3, 0, 1), params, 3, World())
+    batch = seed_batch(SOURCE.batch_at(3, 0, 1), params, 3, World())
     terms = train_step(task, players, batch, 3, params, World())
     return torch.cat([p.grad.flatten() for p in players[0].parameters]), terms
 
@@ -53,7 +53,7 @@ def test_a_player_moves_only_its_own_weights_and_gets_no_gradient_elsewhere():
     task = made(Gan)
     players = new_players(task, with_(), World())
     before = weights(task)
-    batch = seeded(SOURCE.batch_at(0, 0, 1), with_(), 0, World())
+    batch = seed_batch(SOURCE.batch_at(0, 0, 1), with_(), 0, World())
     train_step(task, players[:1], batch, 0, with_(), World())
     after = weights(task)
     moved = {name.split(".")[0] for name in after if not torch.equal(after[name], before[name])}
@@ -68,7 +68,7 @@ def test_the_gradient_is_clipped_after_it_is_whole():
     task = made()
     params = with_(max_grad_norm=0.01, micro_batch=5)
     players = new_players(task, params, World())
-    batch = seeded(SOURCE.batch_at(0, 0, 1), params, 0, World())
+    batch = seed_batch(SOURCE.batch_at(0, 0, 1), params, 0, World())
     terms = train_step(task, players, batch, 0, params, World())
     clipped = torch.cat([p.grad.flatten() for p in players[0].parameters]).norm().item()
     assert terms["generator/gradient_norm"] > 0.01
@@ -85,11 +85,11 @@ def test_the_same_step_twice_gives_the_same_weights():
 
 def test_a_parameter_that_no_loss_reaches_is_named_before_the_update():
     class Forgetful(OftenDeaf):
-        may_leave_out = False
+        has_unused_parameters = False
 
     task = made(Forgetful)
     before = weights(task)
-    batch = seeded(SOURCE.batch_at(0, 0, 1), with_(), 0, World())
+    batch = seed_batch(SOURCE.batch_at(0, 0, 1), with_(), 0, World())
     batch["x"] = -batch["x"].abs()
     with pytest.raises(AssertionError, match=r"no loss reaches generator.ear.weight, .*2 in all"):
         train_step(task, new_players(task, with_(), World()), batch, 0, with_(), World())

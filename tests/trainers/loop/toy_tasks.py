@@ -42,7 +42,7 @@ class Regression(Task):
 class OftenDeaf(Regression):
     """A layer that only some items go through, and some batches not at all."""
 
-    may_leave_out = True
+    has_unused_parameters = True
 
     def __init__(self):
         super().__init__()

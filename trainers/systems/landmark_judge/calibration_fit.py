@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, JudgeResult
 from pipeline.judge.landmark.calibration import Calibration, CurvePoint, facts
-from trainers.systems.landmark_judge.folds import SEGMENT_SECONDS, Judged
-from trainers.systems.landmark_judge.reference import Reference
+from trainers.systems.landmark_judge.cross_validation import SEGMENT_SECONDS, JudgedClip
+from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset
 
 DUBBED_SHARE = 0.25
 """Share of foreign sound that the probabilities assume: voice-overs, translations, listeners."""
@@ -30,7 +30,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class CalibrationExample:
     """One answer of a judge, and whether it was right."""
 
     fold: str
@@ -41,7 +41,9 @@ class Example:
     right: bool
 
 
-def examples(judged: Sequence[Judged], truth: Mapping[str, Reference]) -> list[Example]:
+def examples(
+    judged: Sequence[JudgedClip], truth: Mapping[str, ReferenceOffset]
+) -> list[CalibrationExample]:
     """Return every clip and piece, with its own and with foreign sound."""
     found = []
     for one in judged:
@@ -50,12 +52,12 @@ def examples(judged: Sequence[Judged], truth: Mapping[str, Reference]) -> list[E
         pairs += [(s, own, other) for s, both in one.pieces.items() for own, other in both]
         for seconds, own, other in pairs:
             right = reference.right(own.offset_frames)
-            found.append(Example(one.clip.fold, seconds, own, True, right))
-            found.append(Example(one.clip.fold, seconds, other, False, False))
+            found.append(CalibrationExample(one.clip.fold, seconds, own, True, right))
+            found.append(CalibrationExample(one.clip.fold, seconds, other, False, False))
     return found
 
 
-def fit_calibration(found: Sequence[Example]) -> Calibration:
+def fit_calibration(found: Sequence[CalibrationExample]) -> Calibration:
     """Fit a logistic regression by Newton's method."""
     best = [one.result.offset_frames + MAX_OFFSET_FRAMES for one in found]
     facts_NF = np.stack([facts(one.result, at) for one, at in zip(found, best, strict=True)])
@@ -73,7 +75,7 @@ def fit_calibration(found: Sequence[Example]) -> Calibration:
     )
 
 
-def held_out_probabilities(found: Sequence[Example]) -> Doubles:
+def held_out_probabilities(found: Sequence[CalibrationExample]) -> Doubles:
     """Return each example's probability by a calibration fitted without its fold."""
     answer = np.zeros(len(found))
     for fold in sorted({one.fold for one in found}):
@@ -84,7 +86,7 @@ def held_out_probabilities(found: Sequence[Example]) -> Doubles:
     return answer
 
 
-def curve_points(found: Sequence[Example], probabilities: Doubles) -> list[CurvePoint]:
+def curve_points(found: Sequence[CalibrationExample], probabilities: Doubles) -> list[CurvePoint]:
     """Return precision and recall against the threshold, by length of the piece."""
     weights = example_weights(found)
     seconds = np.array([one.seconds for one in found])
@@ -130,7 +132,7 @@ def default_threshold(points: Sequence[CurvePoint]) -> float:
     return min(met, default=1.0)
 
 
-def example_weights(found: Sequence[Example]) -> Doubles:
+def example_weights(found: Sequence[CalibrationExample]) -> Doubles:
     """Return weights of mean 1 that give `DUBBED_SHARE` to the examples with foreign sound."""
     genuine = np.array([one.genuine for one in found])
     share = float(genuine.mean())

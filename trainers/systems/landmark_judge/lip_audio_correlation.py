@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
-from trainers.systems.landmark_judge.data import SpeechClip, cut
+from trainers.systems.landmark_judge.items import SpeechClip, segment
 
 MAX_OFFSET_FRAMES = 18
 """Three more than the judge's: a maximum at the border is no maximum."""
@@ -33,7 +33,7 @@ CLEAR = 0.10
 """A maximum that stands out by this from all others (more than 3 frames away) is believed."""
 AUDIBLE = 0.05
 """One that stands out by this is believed if somebody else says the same, to one frame. The card
-tells how often foreign sound gets that far (`chance_of`)."""
+tells how often foreign sound gets that far (`chance_rate`)."""
 BELIEVED_FRAMES = 10.0
 """A maximum further out is rather chance: in 37 offsets, chance has most of its room there."""
 CHANCE_STEPS = (7, 17, 29, 41)
@@ -44,7 +44,7 @@ Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class CorrelationPeak:
     """What the correlation says of one file."""
 
     offset_frames: float
@@ -57,7 +57,7 @@ class Evidence:
         """Whether it may be believed alone."""
         return self.stands_out(CLEAR)
 
-    def confirms(self, offset_frames: float) -> bool:
+    def agrees_with(self, offset_frames: float) -> bool:
         """Say whether it is audible and within one frame of somebody else's answer."""
         return self.stands_out(AUDIBLE) and abs(self.offset_frames - offset_frames) <= 1
 
@@ -66,40 +66,40 @@ class Evidence:
         return self.prominence >= prominence and abs(self.offset_frames) <= BELIEVED_FRAMES
 
 
-def evidence_by_file(clips: Iterable[SpeechClip]) -> dict[str, Evidence]:
+def correlation_by_file(clips: Iterable[SpeechClip]) -> dict[str, CorrelationPeak]:
     """Return what the correlation says of every file, by its name: all its clips count together."""
     files: dict[str, list[SpeechClip]] = {}
     for clip in clips:
         files.setdefault(clip.name, []).append(clip)
-    return {name: evidence_of(parts) for name, parts in sorted(files.items())}
+    return {name: correlation_peak(parts) for name, parts in sorted(files.items())}
 
 
-def chance_of(clips: Sequence[SpeechClip], prominence: float) -> float:
+def chance_rate(clips: Sequence[SpeechClip], prominence: float) -> float:
     """Return the share of files that stand out by this much with the sound of another file."""
     files: dict[str, list[SpeechClip]] = {}
     for clip in clips:
         files.setdefault(clip.name, []).append(clip)
     names = sorted(files)
     found = [
-        evidence_of(_dubbed(files[name], files[names[(index + step) % len(names)]]))
+        correlation_peak(_with_audio_of(files[name], files[names[(index + step) % len(names)]]))
         for index, name in enumerate(names)
         for step in CHANCE_STEPS
     ]
     return float(np.mean([one.stands_out(prominence) for one in found]))
 
 
-def _dubbed(parts: Sequence[SpeechClip], others: Sequence[SpeechClip]) -> list[SpeechClip]:
+def _with_audio_of(parts: Sequence[SpeechClip], others: Sequence[SpeechClip]) -> list[SpeechClip]:
     """Put the sound of one file's clips under the pictures of another's."""
     pairs = zip(parts, others, strict=False)
     frames = [(a, b, min(a.num_frames, b.num_frames)) for a, b in pairs]
-    return [replace(cut(a, 0, 0, n), mel=cut(b, 0, 0, n).mel) for a, b, n in frames]
+    return [replace(segment(a, 0, 0, n), mel=segment(b, 0, 0, n).mel) for a, b, n in frames]
 
 
-def evidence_of(parts: Sequence[SpeechClip]) -> Evidence:
+def correlation_peak(parts: Sequence[SpeechClip]) -> CorrelationPeak:
     """Find the offset at which the clips of one file correlate best."""
     lengths = np.array([part.num_frames for part in parts], dtype=np.float64)
     curves = np.stack([correlations(part) for part in parts])
-    return _peak(np.average(curves, axis=0, weights=lengths))
+    return _peak_of_curve(np.average(curves, axis=0, weights=lengths))
 
 
 def correlations(clip: SpeechClip) -> Doubles:
@@ -154,7 +154,7 @@ def _correlation(lips_TC: Doubles, sound_TC: Doubles, offset: int) -> float:
     return float(((lips * sound).sum(axis=0) / np.sqrt(power + 1e-9)).mean())
 
 
-def _peak(curve_K: Doubles) -> Evidence:
+def _peak_of_curve(curve_K: Doubles) -> CorrelationPeak:
     inner = curve_K[_NEAR_FRAMES:-_NEAR_FRAMES]
     best = int(inner.argmax()) + _NEAR_FRAMES
     places = np.arange(len(curve_K))
@@ -164,4 +164,4 @@ def _peak(curve_K: Doubles) -> Evidence:
     vertex = 0.5 * (before - after) / bend if bend < 0 else 0.0
     vertex = float(np.clip(vertex, -0.5, 0.5))
     offset = best - MAX_OFFSET_FRAMES + vertex + LAG_FRAMES
-    return Evidence(offset, float(here - others.max()))
+    return CorrelationPeak(offset, float(here - others.max()))

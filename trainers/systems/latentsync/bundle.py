@@ -21,12 +21,12 @@ from trainers.frozen.public_files import file_sha256
 from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import load_whisper
-from trainers.systems.latentsync.unet import LatentSyncUNet
-from trainers.systems.latentsync.unet_files import (
+from trainers.systems.latentsync.files import (
     load_safetensors,
     save_checkpoint,
     save_safetensors,
 )
+from trainers.systems.latentsync.network import LatentSyncUNet
 
 UNET_FILE = "unet.safetensors"
 PUBLISHED_FILE = "latentsync_unet.pt"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from trainers.frozen.latent_vae import LatentVae
-from trainers.systems.latentsync.losses.pixels import clips_of, frames_of
+from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of
 from trainers.systems.latentsync.masks import latent_mask
 
 

@@ -17,10 +17,10 @@ from trainers.frozen.registry import FrozenNetwork
 from trainers.systems.latentsync.conditions import conditions, decoded
 from trainers.systems.latentsync.losses.one_step import ddim_scheduler
 from trainers.systems.latentsync.masks import composited, keep_mask
-from trainers.systems.latentsync.unet import LatentSyncUNet
+from trainers.systems.latentsync.network import LatentSyncUNet
 
 
-class Networks(Protocol):
+class HasUNetAndVae(Protocol):
     """What sampling needs of a bundle; both on one device."""
 
     @property
@@ -42,7 +42,7 @@ class SamplingNetworks:
 
 @torch.no_grad()
 def sample(
-    networks: Networks,
+    networks: HasUNetAndVae,
     faces_BCFHW: Tensor,
     reference_BCFHW: Tensor,
     audio_BFTD: Tensor,
@@ -66,15 +66,17 @@ def sample(
         ValueError: shapes do not belong together, or the clip is too long.
     """
     keep_11HW = keep_mask(faces_BCFHW.shape[-1]).to(faces_BCFHW)
-    told_B9Fhw = conditions(networks.vae.network, faces_BCFHW, reference_BCFHW, keep_11HW)
-    latents_B4Fhw = _denoised(networks.unet, told_B9Fhw, audio_BFTD, noise_B4FHW, steps, guidance)
+    conditions_B9Fhw = conditions(networks.vae.network, faces_BCFHW, reference_BCFHW, keep_11HW)
+    latents_B4Fhw = _denoised(
+        networks.unet, conditions_B9Fhw, audio_BFTD, noise_B4FHW, steps, guidance
+    )
     made_BCFHW = decoded(networks.vae.network, latents_B4Fhw).clamp(-1, 1)
     return composited(made_BCFHW, faces_BCFHW, keep_11HW)
 
 
 def _denoised(
     unet: LatentSyncUNet,
-    told_B9Fhw: Tensor,
+    conditions_B9Fhw: Tensor,
     audio_BFTD: Tensor,
     noise_B4Fhw: Tensor,
     steps: int,
@@ -82,9 +84,11 @@ def _denoised(
 ) -> Tensor:
     scheduler = ddim_scheduler()
     scheduler.set_timesteps(steps)
-    latents = noise_B4Fhw.to(told_B9Fhw)
+    latents = noise_B4Fhw.to(conditions_B9Fhw)
     for timestep in scheduler.timesteps.tolist():
-        noise = _guided(unet, torch.cat([latents, told_B9Fhw], 1), timestep, audio_BFTD, guidance)
+        noise = _guided(
+            unet, torch.cat([latents, conditions_B9Fhw], 1), timestep, audio_BFTD, guidance
+        )
         latents = scheduler.step(noise.float(), timestep, latents, return_dict=False)[0]
     return latents
 

@@ -17,32 +17,32 @@ from pipeline.params.training import LdmProfile
 from trainers.data.pixel_range import to_bytes, to_signed
 from trainers.loop.precision import autocast
 from trainers.loop.task import Batch, Task
-from trainers.systems.latentsync.components import Parts
 from trainers.systems.latentsync.conditions import conditions, decoded, encoded
-from trainers.systems.latentsync.judges import PixelJudges
+from trainers.systems.latentsync.frozen_networks import FrozenNetworks
 from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise
 from trainers.systems.latentsync.losses.one_step import ddim_scheduler, one_step_x0
 from trainers.systems.latentsync.losses.timestep_gate import TimestepGate
 from trainers.systems.latentsync.masks import keep_mask
-from trainers.systems.latentsync.noise import draw
+from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.pixel_losses import PixelLosses
 from trainers.systems.latentsync.sampling import SamplingNetworks, sample
-from trainers.systems.latentsync.unet import LatentSyncUNet
+from trainers.systems.latentsync.step_draws import draw_step
 
-STRATA = (125, 375, 625, 875)
+VALIDATION_TIMESTEPS = (125, 375, 625, 875)
 """Timesteps at which validation measures: the middles of four quarters."""
-SHOWN_TIMESTEP = 625
+ESTIMATE_TIMESTEP = 625
 """Where the one-step estimate is measured: noisy enough that it must lean on the conditions."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Scene:
+class _PreparedBatch:
     """A batch as the networks see it."""
 
     real: Tensor
     """(B, 3, F, H, W)"""
     clean: Tensor
     """(B, 4, F, h, w), its latents."""
-    told: Tensor
+    condition_latents: Tensor
     """(B, 9, F, h, w), the conditions."""
     tokens: Tensor
     """(B, F, T, D)"""
@@ -62,14 +62,18 @@ class _Scene:
 class LatentDiffusion(Task):
     """The U-Net, and frozen around it the autoencoder and the judges of decoded faces.
 
-    Batches are those of `trainers.systems.latentsync.data.SpeakingItem`.
+    Batches are those of `trainers.systems.latentsync.items.SpeakingItem`.
     """
 
     players: ClassVar[tuple[str, ...]] = ("unet",)
     frozen: ClassVar[tuple[str, ...]] = ("around",)
 
     def __init__(
-        self, profile: LdmProfile, unet: LatentSyncUNet, parts: Parts, shown: Sequence[Batch] = ()
+        self,
+        profile: LdmProfile,
+        unet: LatentSyncUNet,
+        networks: FrozenNetworks,
+        sample_batches: Sequence[Batch] = (),
     ) -> None:
         """Take networks that are ready.
 
@@ -77,61 +81,63 @@ class LatentDiffusion(Task):
             shown: batches of one item for `samples`.
         """
         super().__init__()
-        self.profile, self.parts, self.shown = profile, parts, shown
+        self.profile, self.networks, self.sample_batches = profile, networks, sample_batches
         self.unet = unet
-        self.around = nn.ModuleDict({name: p.network for name, p in parts.by_role().items()})
-        self.judges = PixelJudges(profile, parts)
+        self.frozen_modules = nn.ModuleDict(
+            {name: p.network for name, p in networks.by_role().items()}
+        )
+        self.pixel_losses = PixelLosses(profile, networks)
         self.gate = TimestepGate(kind=profile.gate, max_timestep=profile.gate_max_timestep)
         self.alphas_cumprod = ddim_scheduler().alphas_cumprod
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
         """Return the weighted terms `noise`, `sync`, `lpips`, `trepa`, those that count."""
         assert player == "unet", player
-        scene = self._scene(batch, self.profile.audio_dropout)
-        noisy, noise_hat = self._predicted(scene, scene.timesteps)
+        prepared = self._prepare(batch, self.profile.audio_dropout)
+        noisy, noise_hat = self._predicted(prepared, prepared.timesteps)
         terms = {}
         if self.profile.noise_weight:
-            terms["noise"] = self.profile.noise_weight * noise_mse(noise_hat, scene.noise)
-        return terms | self._pixel_terms(scene, noisy, noise_hat)
+            terms["noise"] = self.profile.noise_weight * noise_mse(noise_hat, prepared.noise)
+        return terms | self._pixel_terms(prepared, noisy, noise_hat)
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Measure each clip at four fixed timesteps, with noise that is the same every time.
 
         Returns:
             noise: mean square error of the predicted noise, without weight.
-            mouth_psnr_db: of the one-step estimate at `SHOWN_TIMESTEP`, in the mask's hole.
+            mouth_psnr_db: of the one-step estimate at `ESTIMATE_TIMESTEP`, in the mask's hole.
             sync_cosine: StableSyncNet's verdict on that estimate, if there is a sync loss.
         """
-        scene = self._scene(batch, 0.0)
+        prepared = self._prepare(batch, 0.0)
         errors, metrics = [], dict[str, Tensor]()
-        for timestep in STRATA:
-            timestep_B = torch.full_like(scene.timesteps, timestep)
-            noisy, noise_hat = self._predicted(scene, timestep_B)
-            errors.append(noise_mse(noise_hat, scene.noise))
-            if timestep == SHOWN_TIMESTEP:
-                metrics = self._picture_metrics(scene, noisy, noise_hat, timestep_B)
+        for timestep in VALIDATION_TIMESTEPS:
+            timestep_B = torch.full_like(prepared.timesteps, timestep)
+            noisy, noise_hat = self._predicted(prepared, timestep_B)
+            errors.append(noise_mse(noise_hat, prepared.noise))
+            if timestep == ESTIMATE_TIMESTEP:
+                metrics = self._picture_metrics(prepared, noisy, noise_hat, timestep_B)
         return {"noise": torch.stack(errors).mean(), **metrics}
 
     @torch.no_grad()
     def samples(self, rank: int, world_size: int) -> dict[str, Tensor]:
         """Return videos (F, 3, H, 2 W): the real clip, and beside it the dubbed one."""
         return {
-            f"{batch['clip_id'][0]}-{number}": self._shown(batch, number)
-            for number, batch in enumerate(self.shown)
+            f"{batch['clip_id'][0]}-{number}": self._sample_video(batch, number)
+            for number, batch in enumerate(self.sample_batches)
             if number % world_size == rank
         }
 
-    def _scene(self, batch: Batch, silent_share: float) -> _Scene:
-        profile, vae = self.profile, self.parts.vae.network
+    def _prepare(self, batch: Batch, silent_share: float) -> _PreparedBatch:
+        profile, vae = self.profile, self.networks.vae.network
         self._check_width(batch["tokens"].shape[-1])
         real, reference = (_pixels(batch[name]) for name in ("frames", "reference"))
         frames, size = real.shape[2], real.shape[3]
         keep = keep_mask(size).to(real)
         shape = (4, frames, size // 8, size // 8)
-        drawn = draw(batch["item_seeds"], shape, profile.noise_alpha, silent_share)
+        drawn = draw_step(batch["item_seeds"], shape, profile.noise_alpha, silent_share)
         heard = (~drawn.silent).float()[:, None, None, None]
         with torch.no_grad():
-            return _Scene(
+            return _PreparedBatch(
                 real,
                 encoded(vae, real, drawn.generators),
                 conditions(vae, real, reference, keep, drawn.generators),
@@ -149,44 +155,46 @@ class LatentDiffusion(Task):
                 f"U-Net of stage {self.profile.stage} hears {needed}; 384 is Whisper tiny"
             )
 
-    def _predicted(self, scene: _Scene, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
-        noisy = scene.noisy(timestep_B, self.alphas_cumprod)
-        latents = torch.cat([noisy, scene.told], dim=1)
-        return noisy, self.unet(latents, timestep_B, scene.tokens)
+    def _predicted(self, prepared: _PreparedBatch, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
+        noisy = prepared.noisy(timestep_B, self.alphas_cumprod)
+        latents = torch.cat([noisy, prepared.condition_latents], dim=1)
+        return noisy, self.unet(latents, timestep_B, prepared.tokens)
 
-    def _pixel_terms(self, scene: _Scene, noisy: Tensor, noise_hat: Tensor) -> dict[str, Tensor]:
+    def _pixel_terms(
+        self, prepared: _PreparedBatch, noisy: Tensor, noise_hat: Tensor
+    ) -> dict[str, Tensor]:
         """Decode once for all; clips that the gate leaves out are not even decoded."""
-        if not self.judges.names:
+        if not self.pixel_losses.names:
             return {}
-        weight_B = self.gate.weights(scene.timesteps, self.alphas_cumprod)
+        weight_B = self.gate.weights(prepared.timesteps, self.alphas_cumprod)
         places = weight_B.nonzero()[:, 0]
         if not len(places):  # the terms need names and gradients in every batch
-            return dict.fromkeys(self.judges.names, 0 * noise_hat.float().sum())
-        timestep_B = scene.timesteps[places]
+            return dict.fromkeys(self.pixel_losses.names, 0 * noise_hat.float().sum())
+        timestep_B = prepared.timesteps[places]
         clean = one_step_x0(noisy[places], noise_hat[places], timestep_B, self.alphas_cumprod)
-        video = decoded(self.parts.vae.network, clean)
-        mel = None if scene.mel is None else scene.mel[places]
+        video = decoded(self.networks.vae.network, clean)
+        mel = None if prepared.mel is None else prepared.mel[places]
         share = len(places) / len(weight_B)  # the mean is over all clips of the batch
-        return self.judges.terms(video, scene.real[places], mel, share * weight_B[places])
+        return self.pixel_losses.terms(video, prepared.real[places], mel, share * weight_B[places])
 
     def _picture_metrics(
-        self, scene: _Scene, noisy: Tensor, noise_hat: Tensor, timestep_B: Tensor
+        self, prepared: _PreparedBatch, noisy: Tensor, noise_hat: Tensor, timestep_B: Tensor
     ) -> dict[str, Tensor]:
         clean = one_step_x0(noisy, noise_hat, timestep_B, self.alphas_cumprod)
-        video = decoded(self.parts.vae.network, clean)
+        video = decoded(self.networks.vae.network, clean)
         hole = 1 - keep_mask(video.shape[-1]).to(video)[:, :, None]
-        metrics = {"mouth_psnr_db": _psnr(video.clamp(-1, 1), scene.real, hole).mean()}
-        if scene.mel is not None and self.parts.syncnet is not None:
-            metrics["sync_cosine"] = self.judges.sync_cosine(video, scene.mel).mean()
+        metrics = {"mouth_psnr_db": _psnr(video.clamp(-1, 1), prepared.real, hole).mean()}
+        if prepared.mel is not None and self.networks.syncnet is not None:
+            metrics["sync_cosine"] = self.pixel_losses.sync_cosine(video, prepared.mel).mean()
         return metrics
 
-    def _shown(self, batch: Batch, number: int) -> Tensor:
+    def _sample_video(self, batch: Batch, number: int) -> Tensor:
         device = self.device
         real, reference = (_pixels(batch[name].to(device)) for name in ("frames", "reference"))
         latent_size = real.shape[-1] // 8
         generator = torch.Generator().manual_seed(number)
         shape = (1, 4, real.shape[2], latent_size, latent_size)
-        networks = SamplingNetworks(self.unet, self.parts.vae)
+        networks = SamplingNetworks(self.unet, self.networks.vae)
         with autocast(self.profile.fit, device):
             made = sample(
                 networks,

@@ -26,16 +26,16 @@ from trainers.loop.fit import Outcome, RunOptions, fit
 from trainers.loop.seeding import seed_all
 from trainers.loop.validation import Validation
 from trainers.processes.world import World
-from trainers.systems.latentsync.components import (
+from trainers.systems.latentsync.frozen_networks import (
     STABLE_DIFFUSION,
-    Parts,
-    file_facts,
-    load_parts,
+    FrozenNetworks,
+    load_frozen_networks,
     new_unet,
     stage_of,
     start_path,
+    weight_file_digests,
 )
-from trainers.systems.latentsync.data import SpeakingItem, batches, item_of, shown_windows
+from trainers.systems.latentsync.items import SpeakingItem, batches, item_of, sample_windows
 from trainers.systems.latentsync.task import LatentDiffusion
 
 STAGE = "train_ldm"
@@ -63,12 +63,12 @@ def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
         WeightsError: the weights of the start or of SyncNet are absent.
     """
     item = item_of(profile, augmented=True)
-    indices = {name: _index(urls, item) for name, urls in _named(shards)}
+    indices = {name: _index(urls, item) for name, urls in _urls_by_split(shards)}
     facts = {
         "version": VERSION,
-        "profile": _portable(profile),
+        "profile": _portable_profile(profile),
         "data": {name: index.fingerprint() for name, index in indices.items()},
-        "files": file_facts(profile),
+        "files": weight_file_digests(profile),
     }
     if shards.sidecar:
         facts["tokens"] = "float16"
@@ -98,15 +98,15 @@ def train(
     """
     stage, item = stage_of(profile), item_of(profile, augmented=True)
     plain = item_of(profile, augmented=False)
-    learn, measure = (_index(urls, item) for _, urls in _named(shards))
+    learn, measure = (_index(urls, item) for _, urls in _urls_by_split(shards))
     prepare = prepare or OnTheFlyWhisper(profile.whisper)
     size = stage.resolution_px
-    shown = shown_windows(measure, plain, size, prepare, profile.sample_clips)
-    parts = load_parts(profile)
-    if named := _stand_ins(_names(profile, parts)):
+    sample_batches = sample_windows(measure, plain, size, prepare, profile.sample_clips)
+    networks = load_frozen_networks(profile)
+    if named := _stand_ins(_network_names(profile, networks)):
         logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
     seed_all(profile.fit.seed, "weights")
-    task = LatentDiffusion(profile, new_unet(profile), parts, shown)
+    task = LatentDiffusion(profile, new_unet(profile), networks, sample_batches)
     source = batches(learn, item, order_of(profile), size, prepare, workers)
     held_out = batches(measure, plain, order_of(profile), size, prepare)
     validation = Validation(held_out, profile.validation_batches)
@@ -125,13 +125,13 @@ def order_of(profile: LdmProfile) -> OrderConfig:
 
 def bundle_facts(task: LatentDiffusion, outcome: Outcome) -> dict[str, Any]:
     """Return what `model.json` says: all parts by name and digest, stand-ins, steps, profile."""
-    profile, parts = task.profile, task.parts.by_role()
-    names, start = _names(profile, task.parts), start_path(profile)
+    profile, networks = task.profile, task.networks.by_role()
+    names, start = _network_names(profile, task.networks), start_path(profile)
     return {
         **names,
         "stand_ins": _stand_ins(names),
         "start_sha256": file_sha256(start) if start else "",
-        "sha256": {role: dict(part.sha256) for role, part in parts.items()}
+        "sha256": {role: dict(part.sha256) for role, part in networks.items()}
         | {"whisper": dict(whisper_identity(profile.whisper).sha256)},
         "resolution_px": stage_of(profile).resolution_px,
         "frames": profile.frames,
@@ -143,12 +143,12 @@ def bundle_facts(task: LatentDiffusion, outcome: Outcome) -> dict[str, Any]:
             "temperature": profile.sample_temperature,
         },
         "metrics": outcome.metrics,
-        "profile": _portable(profile),
+        "profile": _portable_profile(profile),
     }
 
 
-def _names(profile: LdmProfile, parts: Parts) -> dict[str, str]:
-    loaded = {role: part.name for role, part in parts.by_role().items()}
+def _network_names(profile: LdmProfile, networks: FrozenNetworks) -> dict[str, str]:
+    loaded = {role: part.name for role, part in networks.by_role().items()}
     return loaded | {"whisper": profile.whisper}
 
 
@@ -156,7 +156,7 @@ def _stand_ins(names: Mapping[str, str]) -> list[str]:
     return sorted(name for name in names.values() if name.startswith(STAND_IN))
 
 
-def _portable(profile: LdmProfile) -> dict[str, Any]:
+def _portable_profile(profile: LdmProfile) -> dict[str, Any]:
     """Return the profile without the folder that its start lies in: a digest names that file."""
     kind = STABLE_DIFFUSION if profile.start.startswith(STABLE_DIFFUSION) else ""
     file = Path(profile.start.removeprefix(kind)).name
@@ -170,5 +170,5 @@ def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:
     return index
 
 
-def _named(shards: LdmShards) -> tuple[tuple[str, Sequence[str]], ...]:
+def _urls_by_split(shards: LdmShards) -> tuple[tuple[str, Sequence[str]], ...]:
     return ("train", shards.train), ("validation", shards.validation)

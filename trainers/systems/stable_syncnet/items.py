@@ -26,7 +26,7 @@ from trainers.systems.stable_syncnet.pairs import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class WindowConfig:
     """How windows are cut from a clip."""
 
     frames: int = 16
@@ -43,38 +43,38 @@ class Cut:
         """Frames that a clip needs so that it holds a negative."""
         return 2 * self.frames
 
-    def draw(self, rng: np.random.Generator, edge_px: int) -> "Change":
+    def draw(self, rng: np.random.Generator, edge_px: int) -> "DrawnAugmentation":
         """Draw what one item is changed by; always takes as many numbers."""
         look = draw_augmentation(self.augmentation, rng)
         down, right, gain = rng.uniform(-1, 1, 3).tolist()
         most = self.shift * edge_px
-        return Change(look, round(down * most), round(right * most), gain * self.gain_db)
+        return DrawnAugmentation(look, round(down * most), round(right * most), gain * self.gain_db)
 
-    def picture(self, clip: DecodedClip, start: int, change: "Change") -> Tensor:
+    def picture(self, clip: DecodedClip, start: int, drawn: "DrawnAugmentation") -> Tensor:
         """Return (F * 3, H / 2, W) in -1 ... 1."""
         window_FCHW = clip.frames[start : start + self.frames]
         height, width = window_FCHW.shape[2:]
-        if change.down or change.right:
-            rows = np.arange(height // 2, height) - change.down
-            columns = np.arange(width) - change.right
+        if drawn.down or drawn.right:
+            rows = np.arange(height // 2, height) - drawn.down
+            columns = np.arange(width) - drawn.right
             window_FCHW = window_FCHW[:, :, rows.clip(0, height - 1)]
             window_FCHW = window_FCHW[..., columns.clip(0, width - 1)]
         else:
             window_FCHW = window_FCHW[:, :, height // 2 :]
-        return signed_from_array(augmented(window_FCHW, change.look)).flatten(0, 1)
+        return signed_from_array(augmented(window_FCHW, drawn.look)).flatten(0, 1)
 
-    def sound(self, clip: DecodedClip, start: int, change: "Change") -> Tensor:
+    def sound(self, clip: DecodedClip, start: int, drawn: "DrawnAugmentation") -> Tensor:
         """Return (1, 80, M); cut from what `PrepareMel` made, if it was made."""
         mel_MS: NDArray[Any]
         if isinstance(clip.prepared, MelWindows):
             mel_MS = clip.prepared.window(start, self.frames)
         else:
             mel_MS = mel_window(clip.audio, start, self.frames, self.mel)
-        return louder(torch.from_numpy(mel_MS).float()[None], change.gain_db)
+        return amplified(torch.from_numpy(mel_MS).float()[None], drawn.gain_db)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class DrawnAugmentation:
     """What was drawn for one item; the default changes nothing."""
 
     look: AugmentationDraw = field(default_factory=AugmentationDraw)
@@ -83,7 +83,7 @@ class Change:
     gain_db: float = 0.0
 
 
-def louder(mel: Tensor, gain_db: float) -> Tensor:
+def amplified(mel: Tensor, gain_db: float) -> Tensor:
     """Return the spectrogram of a sound louder by `gain_db`, up to what was cut off before."""
     if not gain_db:
         return mel
@@ -98,24 +98,24 @@ class PairItem:
     `mel` (1, 80, M), `in_sync` 1.0 or 0.0.
     """
 
-    cut: Cut = field(default_factory=Cut)
+    window_config: WindowConfig = field(default_factory=WindowConfig)
 
     @property
     def min_frames(self) -> int:
         """Frames that a clip needs so that it holds a negative."""
-        return self.cut.min_frames
+        return self.window_config.min_frames
 
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
         """Draw a pair; the loader's own start is not used, because not every one has a negative."""
-        cut = self.cut
-        pair = draw_pair(rng, clip.num_frames, cut.frames, cut.negatives)
-        change = cut.draw(rng, clip.frames.shape[3])
+        window_config = self.window_config
+        pair = draw_pair(rng, clip.num_frames, window_config.frames, window_config.negatives)
+        drawn = window_config.draw(rng, clip.frames.shape[3])
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
             "start_frame": pair.audio_start_frame,
-            "visual": cut.picture(clip, pair.visual_start_frame, change),
-            "mel": cut.sound(clip, pair.audio_start_frame, change),
+            "visual": window_config.picture(clip, pair.visual_start_frame, drawn),
+            "mel": window_config.sound(clip, pair.audio_start_frame, drawn),
             "in_sync": torch.tensor(float(pair.in_sync)),
         }
 
@@ -129,31 +129,35 @@ class WindowsItem:
     """
 
     windows: int
-    cut: Cut = field(default_factory=Cut)
+    window_config: WindowConfig = field(default_factory=WindowConfig)
     spread_evenly: bool = False
     """For measuring: the same windows at every call, from the clip's first to its last."""
 
     @property
     def min_frames(self) -> int:
         """Frames that a clip needs so that it holds a negative."""
-        return self.cut.min_frames
+        return self.window_config.min_frames
 
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
         """Draw windows; the loader's own start is not used. One change for all of them."""
-        cut = self.cut
+        window_config = self.window_config
         starts = self._starts(clip.num_frames, rng)
-        change = cut.draw(rng, clip.frames.shape[3])
+        drawn = window_config.draw(rng, clip.frames.shape[3])
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
             "start_frame": int(starts[0]),
             "starts": torch.from_numpy(starts),
-            "visual": torch.stack([cut.picture(clip, int(one), change) for one in starts]),
-            "mel": torch.stack([cut.sound(clip, int(one), change) for one in starts]),
-            "in_sync": torch.from_numpy(sync_labels(starts, cut.frames, cut.negatives)),
+            "visual": torch.stack([window_config.picture(clip, int(one), drawn) for one in starts]),
+            "mel": torch.stack([window_config.sound(clip, int(one), drawn) for one in starts]),
+            "in_sync": torch.from_numpy(
+                sync_labels(starts, window_config.frames, window_config.negatives)
+            ),
         }
 
     def _starts(self, num_frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
         if self.spread_evenly:
-            return even_windows(num_frames, self.windows, self.cut.frames)
-        return draw_windows(rng, num_frames, self.windows, self.cut.frames, self.cut.negatives)
+            return even_windows(num_frames, self.windows, self.window_config.frames)
+        return draw_windows(
+            rng, num_frames, self.windows, self.window_config.frames, self.window_config.negatives
+        )

@@ -26,8 +26,8 @@ from trainers.data.clip import DecodedClip
 from trainers.data.index import ShardIndex
 from trainers.data.indexed_clips import decode_indexed
 from trainers.errors import TrainingDataError
-from trainers.systems.stable_syncnet.items import Change, Cut
-from trainers.systems.stable_syncnet.loss import IN_SYNC_ABOVE, cosine, cosine_bce
+from trainers.systems.stable_syncnet.items import DrawnAugmentation, WindowConfig
+from trainers.systems.stable_syncnet.losses import IN_SYNC_ABOVE, cosine, cosine_bce
 from trainers.systems.stable_syncnet.network import StableSyncNet
 from trainers.systems.stable_syncnet.pairs import Negatives, SyncPair, draw_pair
 
@@ -76,9 +76,9 @@ def evaluate_protocol(
         raise TrainingDataError("no clip is long enough to measure StableSyncNet on")
     if pairs < 2:
         raise ValueError(f"{pairs} pairs; a pair in sync and one out of sync are needed")
-    cut = Cut(frames=network.config.num_frames, mel=mel, negatives=negatives)
+    window_config = WindowConfig(frames=network.config.num_frames, mel=mel, negatives=negatives)
     network.to(device or torch.device("cpu")).eval()
-    scores = list(_scores(network, index, pairs, seed, cut))
+    scores = list(_scores(network, index, pairs, seed, window_config))
     return {**_summary(scores), "by_clip": {one.clip_id: _of_clip(one) for one in scores}}
 
 
@@ -93,30 +93,36 @@ def area_under_curve(scores_N: NDArray[Any], positive_N: NDArray[np.bool_]) -> f
 
 
 def _scores(
-    network: StableSyncNet, index: ShardIndex, pairs: int, seed: int, cut: Cut
+    network: StableSyncNet, index: ShardIndex, pairs: int, seed: int, window_config: WindowConfig
 ) -> Iterator[_Scores]:
     for number in range(min(len(index), pairs)):
         count = pairs // len(index) + (number < pairs % len(index))
         rng = np.random.default_rng([seed, number])
         clip = decode_indexed(index, number, network.config.resolution)
-        clip.prepared = PrepareMel(cut.mel)(clip)
+        clip.prepared = PrepareMel(window_config.mel)(clip)
         shares = [float((number + place) % 2) for place in range(count)]
         drawn = [
-            draw_pair(rng, clip.num_frames, cut.frames, cut.negatives, share) for share in shares
+            draw_pair(rng, clip.num_frames, window_config.frames, window_config.negatives, share)
+            for share in shares
         ]
         cosines = np.concatenate(
-            [_cosines(network, clip, drawn[i : i + BATCH], cut) for i in range(0, count, BATCH)]
+            [
+                _cosines(network, clip, drawn[i : i + BATCH], window_config)
+                for i in range(0, count, BATCH)
+            ]
         )
         labels = np.array([pair.in_sync for pair in drawn])
         yield _Scores(str(index.clip_ids[number]), cosines, labels)
 
 
 def _cosines(
-    network: StableSyncNet, clip: DecodedClip, pairs: list[SyncPair], cut: Cut
+    network: StableSyncNet, clip: DecodedClip, pairs: list[SyncPair], window_config: WindowConfig
 ) -> NDArray[np.float32]:
     device = network.visual_encoder.conv_in.weight.device
-    visual = [cut.picture(clip, pair.visual_start_frame, Change()) for pair in pairs]
-    mel = [cut.sound(clip, pair.audio_start_frame, Change()) for pair in pairs]
+    visual = [
+        window_config.picture(clip, pair.visual_start_frame, DrawnAugmentation()) for pair in pairs
+    ]
+    mel = [window_config.sound(clip, pair.audio_start_frame, DrawnAugmentation()) for pair in pairs]
     found = cosine(*network(torch.stack(visual).to(device), torch.stack(mel).to(device)))
     return np.asarray(found.float().cpu().numpy())
 

@@ -12,14 +12,14 @@ from torch import Tensor
 
 from trainers.loop.task import Batch, Task
 from trainers.systems.stable_syncnet.configs import StableSyncNetConfig
-from trainers.systems.stable_syncnet.loss import (
+from trainers.systems.stable_syncnet.losses import (
     cosine,
     cosine_bce,
+    masked_mean,
     matching_loss,
     matrix_accuracy,
     matrix_bce,
-    mean_where,
-    ranked_share,
+    ranking_accuracy,
 )
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -66,9 +66,9 @@ class SyncNetTask(Task):
         return {
             "loss": matrix_bce(cosine_BKK, in_sync_BKK, clamp=True).mean(),
             "accuracy": matrix_accuracy(cosine_BKK, in_sync_BKK).mean(),
-            "ranked": ranked_share(cosine_BKK, in_sync_BKK).mean(),
-            "cosine_in_sync": mean_where(cosine_BKK, in_sync_BKK == 1).mean(),
-            "cosine_out_of_sync": mean_where(cosine_BKK, in_sync_BKK == 0).mean(),
+            "ranked": ranking_accuracy(cosine_BKK, in_sync_BKK).mean(),
+            "cosine_in_sync": masked_mean(cosine_BKK, in_sync_BKK == 1).mean(),
+            "cosine_out_of_sync": masked_mean(cosine_BKK, in_sync_BKK == 0).mean(),
         }
 
     def _pair_losses(self, batch: Batch) -> dict[str, Tensor]:

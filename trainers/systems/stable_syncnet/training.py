@@ -35,7 +35,7 @@ from trainers.loop.validation import Validation
 from trainers.processes.world import World, joined
 from trainers.systems.stable_syncnet.configs import CONFIGS, StableSyncNetConfig
 from trainers.systems.stable_syncnet.files import save_safetensors
-from trainers.systems.stable_syncnet.items import Cut, PairItem, WindowsItem
+from trainers.systems.stable_syncnet.items import PairItem, WindowConfig, WindowsItem
 from trainers.systems.stable_syncnet.task import Objective, SyncNetTask
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shards:
+class SyncnetShards:
     """URLs of the tars to learn from and of those to measure on, see `shard_urls`."""
 
     train: Sequence[str]
@@ -55,7 +55,7 @@ class Shards:
 
 def train(
     profile: SyncnetProfile,
-    shards: Shards,
+    shards: SyncnetShards,
     world: World,
     options: RunOptions | None = None,
     folder: Path | None = None,
@@ -74,7 +74,7 @@ def train(
         ParamsError: the profile names no network that can be trained here.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
-    learn, measure = indexed(profile, shards)
+    learn, measure = index_splits(profile, shards)
     source = training_source(profile, learn, workers)
     validation = validation_of(profile, measure, world)
     folder = folder or _folder(profile, learn, measure)
@@ -82,14 +82,14 @@ def train(
     return task, fit(task, source, profile.fit, folder, validation, world, options)
 
 
-def run_folder(profile: SyncnetProfile, shards: Shards) -> Path:
+def run_folder(profile: SyncnetProfile, shards: SyncnetShards) -> Path:
     """Return where the run of this profile and these clips keeps its checkpoints and logs."""
-    return _folder(profile, *indexed(profile, shards))
+    return _folder(profile, *index_splits(profile, shards))
 
 
-def indexed(profile: SyncnetProfile, shards: Shards) -> tuple[ShardIndex, ShardIndex]:
+def index_splits(profile: SyncnetProfile, shards: SyncnetShards) -> tuple[ShardIndex, ShardIndex]:
     """Return what the shards hold, to learn from and to measure on."""
-    frames = cut_of(profile).min_frames
+    frames = window_config(profile).min_frames
     return index_shards(shards.train, frames), index_shards(shards.validation, frames)
 
 
@@ -124,9 +124,9 @@ def network_config(profile: SyncnetProfile) -> StableSyncNetConfig:
     return replace(config, audio=audio, visual=visual)
 
 
-def cut_of(profile: SyncnetProfile) -> Cut:
+def window_config(profile: SyncnetProfile) -> WindowConfig:
     """Return how windows are cut for training."""
-    return Cut(
+    return WindowConfig(
         frames=network_config(profile).num_frames,
         mel=profile.mel,
         negatives=profile.negatives,
@@ -138,7 +138,7 @@ def cut_of(profile: SyncnetProfile) -> Cut:
 
 def training_source(profile: SyncnetProfile, index: ShardIndex, workers: int = 0) -> ShardBatches:
     """Return the batches that are learnt from."""
-    cut = cut_of(profile)
+    cut = window_config(profile)
     item = WindowsItem(profile.windows, cut) if profile.item == "windows" else PairItem(cut)
     order = OrderConfig(
         seed=profile.fit.seed,
@@ -151,7 +151,7 @@ def training_source(profile: SyncnetProfile, index: ShardIndex, workers: int = 0
 
 def validation_of(profile: SyncnetProfile, index: ShardIndex, world: World) -> Validation:
     """Return the held-out clips, each once, with the same windows every time."""
-    cut = replace(cut_of(profile), augmentation=Augmentation(), shift=0.0, gain_db=0.0)
+    cut = replace(window_config(profile), augmentation=Augmentation(), shift=0.0, gain_db=0.0)
     item = WindowsItem(profile.validation_windows, cut, spread_evenly=True)
     loader_of = partial(_one_by_one, profile, index, item)
     return each_clip_once(loader_of, index, profile.validation_clips, world)
@@ -206,7 +206,7 @@ def main(
     """Train StableSyncNet; the same command after an interruption goes on where it stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = _profile(profile, steps)
-    data = Shards(train=shard_urls(shards), validation=shard_urls(validation))
+    data = SyncnetShards(train=shard_urls(shards), validation=shard_urls(validation))
     with joined() as world:
         task, outcome = train(chosen, data, world, workers=workers)
         if world.first:

@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from tests.pipeline.judge.talking import talking
-from trainers.systems.landmark_judge.data import SpeechClip, in_sync, speech_clip
-from trainers.systems.landmark_judge.folds import dubbed
+from trainers.systems.landmark_judge.cross_validation import with_audio_of
+from trainers.systems.landmark_judge.items import SpeechClip, in_sync, speech_clip
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     LAG_FRAMES,
-    Evidence,
-    chance_of,
-    evidence_by_file,
-    evidence_of,
+    CorrelationPeak,
+    chance_rate,
+    correlation_by_file,
+    correlation_peak,
 )
 
 
@@ -20,44 +20,46 @@ def clip(seed: int, frames: int = 250, lead: int = 0, name: str = "") -> SpeechC
 
 @pytest.mark.parametrize("lead", [-7, 0, 4])
 def test_the_correlation_finds_the_lead_of_the_sound(lead: int) -> None:
-    found = evidence_of([clip(1, lead=lead)])
+    found = correlation_peak([clip(1, lead=lead)])
     assert found.clear
     assert found.offset_frames == pytest.approx(lead + LAG_FRAMES, abs=0.75)
 
 
 def test_the_clips_of_one_file_testify_together() -> None:
     parts = [clip(seed, 100, 3, "vasa1_x") for seed in range(4)]
-    found = evidence_by_file([*parts, clip(9)])
+    found = correlation_by_file([*parts, clip(9)])
     assert set(found) == {"vasa1_x", "vasa1_9"}
     assert found["vasa1_x"].offset_frames == pytest.approx(3, abs=1)
 
 
 def test_foreign_sound_stands_out_less_than_its_own() -> None:
-    own, foreign = evidence_of([clip(1)]), evidence_of([dubbed(clip(1), clip(2))])
+    own, foreign = correlation_peak([clip(1)]), correlation_peak([with_audio_of(clip(1), clip(2))])
     assert foreign.prominence < own.prominence / 2
 
 
 def test_foreign_sound_is_clear_less_often_than_it_is_audible() -> None:
     clips = [clip(seed, 120) for seed in range(6)]
-    assert 0 <= chance_of(clips, 0.1) <= chance_of(clips, 0.05) <= 1
-    assert chance_of(clips, -1.0) > chance_of(clips, 0.3)
+    assert 0 <= chance_rate(clips, 0.1) <= chance_rate(clips, 0.05) <= 1
+    assert chance_rate(clips, -1.0) > chance_rate(clips, 0.3)
 
 
 def test_silence_is_not_clear() -> None:
     one = clip(1)
-    assert not evidence_of([SpeechClip("a", "a", "rest", one.shape, np.zeros_like(one.mel))]).clear
+    assert not correlation_peak(
+        [SpeechClip("a", "a", "rest", one.shape, np.zeros_like(one.mel))]
+    ).clear
 
 
 def test_a_maximum_far_out_is_not_believed() -> None:
-    assert Evidence(9.0, 0.2).clear
-    assert not Evidence(12.0, 0.2).clear
+    assert CorrelationPeak(9.0, 0.2).clear
+    assert not CorrelationPeak(12.0, 0.2).clear
 
 
 def test_a_faint_maximum_counts_only_where_another_says_the_same() -> None:
-    faint = Evidence(-2.0, 0.07)
+    faint = CorrelationPeak(-2.0, 0.07)
     assert not faint.clear
-    assert faint.confirms(-2.8)
-    assert not faint.confirms(0.0)
+    assert faint.agrees_with(-2.8)
+    assert not faint.agrees_with(0.0)
 
 
 @pytest.mark.parametrize("quarters", [-6, -1, 0, 3, 10])

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pipeline.errors import WeightsError
-from tests.trainers.systems.latentsync.golden_unet import rule_network
+from tests.trainers.systems.latentsync.golden_network import rule_network
 from trainers.systems.latentsync.bundle import load_bundle, read_facts, save_bundle
-from trainers.systems.latentsync.unet_files import load_checkpoint
+from trainers.systems.latentsync.files import load_checkpoint
 
 FACTS = {
     "vae": "stand-in:blocks",

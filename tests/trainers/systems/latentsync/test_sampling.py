@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainers.systems.latentsync.golden_unet import rule_network
+from tests.trainers.systems.latentsync.golden_network import rule_network
 from trainers.frozen import registry as frozen
 from trainers.systems.latentsync.losses.noise import shared_noise
 from trainers.systems.latentsync.masks import keep_mask

@@ -19,13 +19,13 @@ from trainers.frozen.public_files import file_sha256
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.latentsync.bundle import load_bundle, save_bundle
-from trainers.systems.latentsync.components import load_parts, new_unet
-from trainers.systems.latentsync.data import SpeakingItem
-from trainers.systems.latentsync.noise import draw
+from trainers.systems.latentsync.configs import STAGES, UNetConfig
+from trainers.systems.latentsync.files import save_safetensors as save_safetensors_unet
+from trainers.systems.latentsync.frozen_networks import load_frozen_networks, new_unet
+from trainers.systems.latentsync.items import SpeakingItem
+from trainers.systems.latentsync.step_draws import draw_step
 from trainers.systems.latentsync.task import LatentDiffusion
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
-from trainers.systems.latentsync.unet_config import STAGES, UNetConfig
-from trainers.systems.latentsync.unet_files import save_safetensors as save_safetensors_unet
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.files import save_safetensors
 from trainers.systems.stable_syncnet.network import StableSyncNet
@@ -67,9 +67,11 @@ def batch_of(profile, clips=2, seed=0):
     return {**collated(items), "keys": list("ab")[:clips], "item_seeds": torch.arange(clips) + 7}
 
 
-def task_of(profile, shown=()):
+def task_of(profile, sample_batches=()):
     torch.manual_seed(0)
-    task = LatentDiffusion(profile, new_unet(profile), load_parts(profile), shown)
+    task = LatentDiffusion(
+        profile, new_unet(profile), load_frozen_networks(profile), sample_batches
+    )
     for parameter in task.unet.net.conv_out.parameters():
         torch.nn.init.normal_(parameter, std=0.1)  # zeros would hide what goes in
     return task
@@ -146,24 +148,24 @@ def test_a_batch_gives_the_mean_of_its_clips():
 def test_clips_above_the_cutoff_are_not_decoded_and_count_as_0(monkeypatch):
     profile = profile_of(lpips_weight=0.1, gate="cutoff", gate_max_timestep=500)
     task, batch = task_of(profile), batch_of(profile)
-    shown = []
+    sample_batches = []
     vae = task.parts.vae.network
     decode = vae.decode
     monkeypatch.setattr(
-        vae, "decode", lambda latents: (shown.append(len(latents)), decode(latents))[1]
+        vae, "decode", lambda latents: (sample_batches.append(len(latents)), decode(latents))[1]
     )
     batch["item_seeds"] = torch.tensor([6, 7])  # timesteps 130 and 615
-    timesteps = draw(batch["item_seeds"], (4, 4, 8, 8), 1.0, 0.0).timesteps
+    timesteps = draw_step(batch["item_seeds"], (4, 4, 8, 8), 1.0, 0.0).timesteps
     assert sorted((timesteps <= 500).tolist()) == [False, True]
     mixed = task.losses(batch, "unet")
-    assert shown == [profile.frames]
+    assert sample_batches == [profile.frames]
     low = int((timesteps <= 500).nonzero()[0])
     one = {name: value[low : low + 1] for name, value in batch.items()}
     assert torch.allclose(mixed["lpips"], task.losses(one, "unet")["lpips"] / 2, rtol=1e-4)
     high = {name: value[1 - low : 2 - low] for name, value in batch.items()}
-    shown.clear()
+    sample_batches.clear()
     terms = task.losses(high, "unet")
-    assert (shown, terms["lpips"].item()) == ([], 0.0)
+    assert (sample_batches, terms["lpips"].item()) == ([], 0.0)
     terms["lpips"].backward()  # still part of the graph, or DDP would wait for it
 
 
@@ -172,16 +174,18 @@ def test_clips_above_the_cutoff_are_not_decoded_and_count_as_0(monkeypatch):
 
 def test_an_item_draws_the_same_alone_and_in_a_batch():
     seeds, shape = torch.tensor([5, 6, 7]), (4, 3, 8, 8)
-    whole, one = draw(seeds, shape, 1.0, 0.5), draw(seeds[1:2], shape, 1.0, 0.5)
+    whole, one = draw_step(seeds, shape, 1.0, 0.5), draw_step(seeds[1:2], shape, 1.0, 0.5)
     assert torch.equal(whole.timesteps[1:2], one.timesteps)
     assert torch.equal(whole.noise[1:2], one.noise)
-    assert torch.equal(whole.noise, draw(seeds, shape, 1.0, 0.0).noise)  # silence moves nothing
+    assert torch.equal(
+        whole.noise, draw_step(seeds, shape, 1.0, 0.0).noise
+    )  # silence moves nothing
 
 
 def test_the_share_of_clips_without_sound_is_the_asked_one():
-    silent = draw(torch.arange(3000), (1, 1, 1, 1), 0.0, 0.3).silent
+    silent = draw_step(torch.arange(3000), (1, 1, 1, 1), 0.0, 0.3).silent
     assert float(silent.float().mean()) == pytest.approx(0.3, abs=0.03)
-    assert not draw(torch.arange(50), (1, 1, 1, 1), 0.0, 0.0).silent.any()
+    assert not draw_step(torch.arange(50), (1, 1, 1, 1), 0.0, 0.0).silent.any()
 
 
 def test_a_clip_without_sound_hears_zeros_in_training_and_its_sound_in_validation():
@@ -278,7 +282,7 @@ def test_the_place_of_the_weights_it_starts_from_is_no_fact(tmp_path):
         profile_of(start=str(tmp_path / place / "unet.safetensors")) for place in ("here", "there")
     )
     assert run_folder(here, shards) == run_folder(there, shards) != run_folder(profile_of(), shards)
-    facts = facts_of(LatentDiffusion(here, new_unet(here), load_parts(here)))
+    facts = facts_of(LatentDiffusion(here, new_unet(here), load_frozen_networks(here)))
     assert str(tmp_path) not in json.dumps(facts)
     assert facts["start_sha256"] == file_sha256(tmp_path / "here" / "unet.safetensors")
 
@@ -301,7 +305,7 @@ def test_samples_show_the_real_clip_beside_the_dubbed_one_and_ranks_share_them()
 def test_a_missing_syncnet_names_the_key_and_the_command():
     profile = profile_of(frames=16, sync_weight=0.05, syncnet="nowhere/net.safetensors")
     with pytest.raises(WeightsError, match=r"nowhere/net.safetensors.*syncnet.*train_syncnet"):
-        load_parts(profile)
+        load_frozen_networks(profile)
 
 
 def test_a_judge_that_learnt_with_other_sounds_is_refused(tmp_path):
@@ -309,8 +313,8 @@ def test_a_judge_that_learnt_with_other_sounds_is_refused(tmp_path):
     save_safetensors(path, StableSyncNet(CONFIGS["tiny"]), {"profile": {"mel": "compat"}})
     profile = profile_of(frames=16, sync_weight=0.05, syncnet=str(path))
     with pytest.raises(ParamsError, match=r"train_ldm.mel: 'exact'.*net.safetensors.*'compat'"):
-        load_parts(profile)
-    load_parts(profile.model_copy(update={"mel": "compat"}))
+        load_frozen_networks(profile)
+    load_frozen_networks(profile.model_copy(update={"mel": "compat"}))
 
 
 def test_an_encoder_of_another_width_than_the_unets_names_the_key():
@@ -323,9 +327,9 @@ def test_an_encoder_of_another_width_than_the_unets_names_the_key():
 
 def test_a_loss_that_needs_16_frames_says_so(syncnet):
     with pytest.raises(ParamsError, match="sync_weight needs windows of 16 frames, not 8"):
-        load_parts(profile_of(frames=8, sync_weight=0.05, syncnet=syncnet))
+        load_frozen_networks(profile_of(frames=8, sync_weight=0.05, syncnet=syncnet))
     with pytest.raises(ParamsError, match="trepa_weight needs windows of 16 frames"):
-        load_parts(profile_of(frames=8, trepa_weight=10.0))
+        load_frozen_networks(profile_of(frames=8, trepa_weight=10.0))
 
 
 def test_an_unknown_stage_or_start_stops_before_any_work():

@@ -8,7 +8,12 @@ from trainers.audio.mel import mel_window
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.augment import Augmentation
 from trainers.data.clip import DecodedClip
-from trainers.systems.stable_syncnet.items import Change, Cut, PairItem, WindowsItem
+from trainers.systems.stable_syncnet.items import (
+    DrawnAugmentation,
+    PairItem,
+    WindowConfig,
+    WindowsItem,
+)
 
 
 def made_clip(num_frames: int = 60) -> DecodedClip:
@@ -42,7 +47,7 @@ def test_a_pair_has_the_sound_of_its_moment_and_the_picture_of_its_label():
 def test_every_window_of_an_item_has_its_own_picture_and_sound(mel):
     clip = made_clip()
     clip.prepared = PrepareMel(mel)(clip)
-    item = WindowsItem(6, Cut(mel=mel))(clip, 0, np.random.default_rng(1))
+    item = WindowsItem(6, WindowConfig(mel=mel))(clip, 0, np.random.default_rng(1))
     starts = item["starts"].tolist()
     assert item["visual"].shape == (6, 48, 32, 64)
     assert item["mel"].shape == (6, 1, 80, 52)
@@ -71,7 +76,7 @@ def test_even_windows_are_the_same_at_every_call():
 def test_one_look_for_all_windows_of_an_item():
     clip = made_clip()
     clip.frames[:, :, :, :32] = 200  # the left side tells whether it was mirrored
-    item = WindowsItem(6, Cut(augmentation=Augmentation(flip=0.5)))
+    item = WindowsItem(6, WindowConfig(augmentation=Augmentation(flip=0.5)))
     flips = set()
     for seed in range(8):
         left = item(clip, 0, np.random.default_rng(seed))["visual"][:, 0, 0, 0]
@@ -84,9 +89,9 @@ def test_one_look_for_all_windows_of_an_item():
 def test_a_shift_moves_all_pictures_of_an_item_alike_and_repeats_the_border():
     clip = made_clip()
     clip.frames[:] = np.arange(64, dtype=np.uint8)[:, None]  # each row tells its number
-    cut, seen = Cut(shift=0.1), set()
+    window_config, seen = WindowConfig(shift=0.1), set()
     for seed in range(12):
-        visual = WindowsItem(3, cut)(clip, 0, np.random.default_rng(seed))["visual"]
+        visual = WindowsItem(3, window_config)(clip, 0, np.random.default_rng(seed))["visual"]
         rows = ((visual[..., 5] + 1) * 127.5).round().int()
         assert (rows == rows[:1, :1]).all()
         first = int(rows[0, 0, 0])
@@ -98,12 +103,12 @@ def test_a_shift_moves_all_pictures_of_an_item_alike_and_repeats_the_border():
 
 def test_gain_is_what_a_louder_sound_gives():
     clip = made_clip()
-    change = Change(gain_db=6.0)
+    drawn = DrawnAugmentation(gain_db=6.0)
     loud = DecodedClip("c", "s", clip.frames, (clip.audio * 1.9953).astype(np.int16))
-    heard = Cut().sound(clip, 7, change)
-    assert torch.allclose(heard, Cut().sound(loud, 7, Change()), atol=2e-3)
+    heard = WindowConfig().sound(clip, 7, drawn)
+    assert torch.allclose(heard, WindowConfig().sound(loud, 7, DrawnAugmentation()), atol=2e-3)
 
 
 def test_without_augmentation_nothing_is_changed():
-    cut, rng = Cut(), np.random.default_rng(0)
-    assert all(cut.draw(rng, 64) == Change() for _ in range(10))
+    window_config, rng = WindowConfig(), np.random.default_rng(0)
+    assert all(window_config.draw(rng, 64) == DrawnAugmentation() for _ in range(10))

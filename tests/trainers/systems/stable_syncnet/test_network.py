@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.conftest import ROOT
 from tests.golden_rules import rule_state
 from trainers.systems.stable_syncnet.configs import CONFIGS, PUBLISHED, StableSyncNetConfig
-from trainers.systems.stable_syncnet.loss import cosine, cosine_bce
+from trainers.systems.stable_syncnet.losses import cosine, cosine_bce
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 GOLDEN = ROOT / "tests" / "golden"

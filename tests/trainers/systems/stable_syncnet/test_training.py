@@ -13,8 +13,8 @@ from trainers.loop.step import train_step
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet import training
 from trainers.systems.stable_syncnet.training import (
-    Shards,
-    indexed,
+    SyncnetShards,
+    index_splits,
     network_config,
     new_task,
     run_folder,
@@ -31,7 +31,7 @@ METRICS = {"loss", "accuracy", "ranked", "cosine_in_sync", "cosine_out_of_sync"}
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     urls = shard_urls(write_shards(tmp_path_factory.mktemp("shards"), [[40, 44], [48]]))
-    return Shards(train=urls, validation=urls)
+    return SyncnetShards(train=urls, validation=urls)
 
 
 def test_training_from_shards_ends_resumes_and_gives_one_set_of_weights(
@@ -55,7 +55,7 @@ def test_training_from_shards_ends_resumes_and_gives_one_set_of_weights(
 @pytest.mark.parametrize("item", ["windows", "pair"])
 def test_micro_batches_give_the_gradient_of_the_whole_batch(item, shards):
     profile = PROFILE.model_copy(update={"item": item, "dropout": 0.0})
-    batch = training_source(profile, indexed(profile, shards)[0]).batch_at(0, 0, 1)
+    batch = training_source(profile, index_splits(profile, shards)[0]).batch_at(0, 0, 1)
     norms = []
     for micro_batch in (None, 1):
         fit = FIT.model_copy(update={"micro_batch": micro_batch})
@@ -66,7 +66,7 @@ def test_micro_batches_give_the_gradient_of_the_whole_batch(item, shards):
 
 
 def test_every_held_out_clip_is_measured_once_whatever_the_number_of_processes(shards):
-    measure = indexed(PROFILE, shards)[1]
+    measure = index_splits(PROFILE, shards)[1]
     seen = []
     for size in (1, 2):
         validation = validation_of(PROFILE, measure, World(rank=0, size=size))

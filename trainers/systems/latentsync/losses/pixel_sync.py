@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainers.systems.latentsync.losses.pixels import clips_of, frames_of, lower_half, resized
-from trainers.systems.stable_syncnet.loss import cosine, cosine_bce
+from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of, lower_half, resized
+from trainers.systems.stable_syncnet.losses import cosine, cosine_bce
 
 SYNCNET_SIZE = 256
 """Height and width of the face that StableSyncNet was trained on, before halving."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from trainers.systems.stable_syncnet.preflight.draws import Drawn
-from trainers.systems.stable_syncnet.preflight.overfit import TARGET_LOSS, Overfit
-from trainers.systems.stable_syncnet.preflight.splits import Overlap, SplitFacts
+from trainers.systems.stable_syncnet.preflight.overfit import TARGET_LOSS, OverfitResult
+from trainers.systems.stable_syncnet.preflight.split_statistics import Overlap, SplitStatistics
+from trainers.systems.stable_syncnet.preflight.window_counts import WindowCounts
 
 Verdict = Literal["ok", "warning", "stop"]
 SEVERITY: tuple[Verdict, ...] = ("ok", "warning", "stop")
@@ -53,7 +53,7 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class PreflightFindings:
     """All that the checks look at."""
 
     network: str
@@ -69,24 +69,24 @@ class Findings:
     """Pictures per step, and as many sounds."""
     learning_rate: float
     negatives: str
-    train: SplitFacts
-    validation: SplitFacts
+    train: SplitStatistics
+    validation: SplitStatistics
     overlap: Overlap
-    drawn: Drawn | None
-    overfit: Overfit | None
+    drawn: WindowCounts | None
+    overfit: OverfitResult | None
 
 
-def checked(findings: Findings) -> tuple[Check, ...]:
+def run_checks(findings: PreflightFindings) -> tuple[Check, ...]:
     """Return every check, in the order of the pages that tell of them."""
     return tuple(check(findings) for check in CHECKS)
 
 
-def worst(checks: tuple[Check, ...]) -> Verdict:
+def worst_verdict(checks: tuple[Check, ...]) -> Verdict:
     """Return the severest verdict."""
     return max((check.verdict for check in checks), key=SEVERITY.index, default="ok")
 
 
-def _clips(f: Findings) -> Check:
+def _clips(f: PreflightFindings) -> Check:
     told = f"{f.train.clips} clips to train on, {f.validation.clips} to validate on"
     if not f.train.clips or not f.validation.clips:
         fix = "name shards with clips of 32 frames or more; see select.val_share for validation"
@@ -97,7 +97,7 @@ def _clips(f: Findings) -> Check:
     return Check("clips", "ok", told)
 
 
-def _amount(f: Findings) -> Check:
+def _amount(f: PreflightFindings) -> Check:
     few = f.train.hours < ENOUGH_HOURS or f.train.sources < ENOUGH_SOURCES
     told = f"{duration_words(f.train.hours)} of {f.train.sources} sources"
     if not few:
@@ -107,7 +107,7 @@ def _amount(f: Findings) -> Check:
     return Check("amount", "warning", told, fix)
 
 
-def _speakers(f: Findings) -> Check:
+def _speakers(f: PreflightFindings) -> Check:
     shared = f.overlap
     if shared.any:
         named = (*shared.speakers, *shared.sources, *shared.clips)[:3]
@@ -124,7 +124,7 @@ def _speakers(f: Findings) -> Check:
     return Check("speakers", "ok", f"{f.train.speakers} speakers, none of them in validation")
 
 
-def _validation(f: Findings) -> Check:
+def _validation(f: PreflightFindings) -> Check:
     told = f"{f.validation.sources} sources, {duration_words(f.validation.hours)}"
     if f.validation.sources >= FEW_VALIDATION_SOURCES:
         return Check("validation", "ok", told)
@@ -132,7 +132,7 @@ def _validation(f: Findings) -> Check:
     return Check("validation", "warning", told, "raise select.val_share, or curate more sources")
 
 
-def _offsets(f: Findings) -> Check:
+def _offsets(f: PreflightFindings) -> Check:
     train = f.train
     if train.wrongly_applied and train.unscored < train.clips:
         told = f"from {train.wrongly_applied} clips another offset was taken out than was found"
@@ -156,7 +156,7 @@ def _offsets(f: Findings) -> Check:
     return Check("offsets", "ok", told)
 
 
-def _judge(f: Findings) -> Check:
+def _judge(f: PreflightFindings) -> Check:
     train = f.train
     names = ", ".join(f"{name} {count}" for name, count in train.judges.items())
     sure, lse_c = train.probability_median, train.confidence_median
@@ -176,7 +176,7 @@ def _judge(f: Findings) -> Check:
     return Check("judge", "ok", told)
 
 
-def _length(f: Findings) -> Check:
+def _length(f: PreflightFindings) -> Check:
     total = f.train.clips + f.train.too_short
     told = f"{f.train.too_short} of {total} clips are too short for a negative"
     if f.train.too_short > SHORT_WARNING * total:
@@ -184,7 +184,7 @@ def _length(f: Findings) -> Check:
     return Check("length", "ok", told)
 
 
-def _balance(f: Findings) -> Check:
+def _balance(f: PreflightFindings) -> Check:
     if f.drawn is None:
         return Check("balance", "stop", "no pair could be drawn", "see the other checks")
     yes, no = f.drawn.in_sync, f.drawn.out_of_sync
@@ -200,7 +200,7 @@ def _balance(f: Findings) -> Check:
     return Check("balance", "stop" if away > BALANCE_STOP else "warning", told, fix)
 
 
-def _negatives(f: Findings) -> Check:
+def _negatives(f: PreflightFindings) -> Check:
     if f.negatives != "compat":
         return Check("negatives", "ok", "no negative shows a frame of its positive")
     told = (
@@ -212,7 +212,7 @@ def _negatives(f: Findings) -> Check:
     )
 
 
-def _silence(f: Findings) -> Check:
+def _silence(f: PreflightFindings) -> Check:
     if f.drawn is None:
         return Check("silence", "stop", "no pair could be drawn", "see the other checks")
     told = f"{f.drawn.silent} of {f.drawn.windows} windows are silent: they say nothing"
@@ -223,7 +223,7 @@ def _silence(f: Findings) -> Check:
     return Check("silence", "stop" if share > SILENT_STOP else "warning", told, fix)
 
 
-def _picture(f: Findings) -> Check:
+def _picture(f: PreflightFindings) -> Check:
     face, crop = f.train.face_px_median, f.train.crop_px_min
     if face is None or crop is None:
         told = f"the network sees {f.resolution_px} px; the shards do not tell their own size"
@@ -237,7 +237,7 @@ def _picture(f: Findings) -> Check:
     return Check("picture", "ok", told)
 
 
-def _recipe(f: Findings) -> Check:
+def _recipe(f: PreflightFindings) -> Check:
     told = f"{f.network}, {f.windows} windows a step, learning rate {f.learning_rate:g}"
     if f.window_frames == 25:
         fix = "take a network of 16 frames"
@@ -252,7 +252,7 @@ def _recipe(f: Findings) -> Check:
     return Check("recipe", "ok", told)
 
 
-def _one_batch(f: Findings) -> Check:
+def _one_batch(f: PreflightFindings) -> Check:
     fix = "raise or lower fit.learning_rate tenfold; look at the pairs; check network and precision"
     if f.overfit is None:
         return Check("one batch", "stop", "there was no batch with both labels", "see balance")
@@ -272,7 +272,7 @@ def duration_words(hours: float) -> str:
     return f"{hours:.1f} h" if hours >= 2 else f"{hours * 60:.1f} min"
 
 
-CHECKS: tuple[Callable[[Findings], Check], ...] = (
+CHECKS: tuple[Callable[[PreflightFindings], Check], ...] = (
     _clips,
     _amount,
     _speakers,

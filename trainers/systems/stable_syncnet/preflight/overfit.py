@@ -22,9 +22,9 @@ from trainers.loop.precision import autocast
 from trainers.loop.seeding import seed_all
 from trainers.loop.step import train_step
 from trainers.loop.task import Batch
-from trainers.loop.validation import seeded
+from trainers.loop.validation import seed_batch
 from trainers.processes.world import World
-from trainers.systems.stable_syncnet.loss import cosine, cosine_bce
+from trainers.systems.stable_syncnet.losses import cosine, cosine_bce
 from trainers.systems.stable_syncnet.task import SyncNetTask
 
 STEPS = 100
@@ -37,7 +37,7 @@ DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Overfit:
+class OverfitResult:
     """How it went."""
 
     windows: int
@@ -55,7 +55,7 @@ class Overfit:
 
 def overfit(
     new_task: Callable[[], SyncNetTask], batch: Batch, params: FitParams, device: torch.device
-) -> Overfit:
+) -> OverfitResult:
     """Train a new task on the same batch until its loss is under the target.
 
     Optimizer, losses and precision are the run's; the learning rate is the highest of the run, from
@@ -64,7 +64,7 @@ def overfit(
     params = params.model_copy(update={"schedule": "constant", "warmup_steps": 0})
     losses: list[float] = []
     error = ""
-    with streams_kept(device):
+    with random_state_preserved(device):
         seed_all(params.seed, "weights")
         task = new_task().to(device).train()
         try:
@@ -73,11 +73,11 @@ def overfit(
         except NonFiniteLossError as caught:
             error = str(caught)
     windows = batch["mel"].shape[:-3].numel()
-    return Overfit(windows, params.learning_rate, losses, error)
+    return OverfitResult(windows, params.learning_rate, losses, error)
 
 
 @contextmanager
-def streams_kept(device: torch.device) -> Iterator[None]:
+def random_state_preserved(device: torch.device) -> Iterator[None]:
     """Give python's, numpy's and torch's global streams back as they were."""
     python, numbers = random.getstate(), np.random.get_state()
     devices = [device] if device.type == "cuda" else []
@@ -95,7 +95,7 @@ def _losses(task: SyncNetTask, batch: Batch, params: FitParams, world: World) ->
     for step in range(STEPS):
         if loss < TARGET_LOSS:
             return
-        train_step(task, players, seeded(batch, params, step, world), step, params, world)
+        train_step(task, players, seed_batch(batch, params, step, world), step, params, world)
         yield (loss := _loss(task, batch, params, world))
 
 

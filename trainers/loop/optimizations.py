@@ -1,0 +1,22 @@
+"""Speed that changes no weight's name and, but for rounding, no number: layout and compilation."""
+
+import torch
+
+from trainers.loop.task import Task
+
+
+def set_memory_format(task: Task, memory_format: torch.memory_format) -> None:
+    """Put the weights of all 2-D convolutions into a memory format; what they see follows."""
+    for tensor in [*task.parameters(), *task.buffers()]:
+        if tensor.dim() == 4:
+            tensor.data = tensor.data.contiguous(memory_format=memory_format)
+
+
+def compile_networks(task: Task) -> None:
+    """Let torch.compile make the forward pass of every network, at its first call.
+
+    In place: modules and state dicts keep their names. Only `network(...)` is compiled, not its
+    other methods.
+    """
+    for network in task.children():
+        network.compile()

@@ -1,0 +1,229 @@
+"""What the diffusion trainer loads before it begins: frozen networks, and weights to start from.
+
+A loss of weight 0 needs no network, and none is loaded for it.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pipeline.errors import ParamsError, WeightsError
+from pipeline.params.training import LdmProfile
+from pipeline.weights.files import sha256_of
+from trainers.frozen import registry as frozen
+from trainers.frozen.latent_vae import LatentVae
+from trainers.frozen.lpips_vgg import LpipsVgg
+from trainers.frozen.public_files import file_sha256
+from trainers.frozen.registry import FrozenNetwork
+from trainers.frozen.videomae import VideoMaeEncoder
+from trainers.frozen.whisper_files import whisper_identity
+from trainers.systems.latentsync.bundle import UNET_FILE
+from trainers.systems.latentsync.configs import STAGES, LatentSyncStage
+from trainers.systems.latentsync.identity_start import initialize_as_identity
+from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.pretrained_start import (
+    start_from_other_stage,
+    start_from_stable_diffusion,
+)
+from trainers.systems.stable_syncnet.files import (
+    load_checkpoint,
+    load_safetensors,
+    read_metadata,
+)
+from trainers.systems.stable_syncnet.network import StableSyncNet
+
+STABLE_DIFFUSION = "sd-v1-5:"
+"""`start: sd-v1-5:FILE` names the U-Net of Stable Diffusion 1.5."""
+FILES = {
+    "sd-vae-ft-mse": (frozen.SD_VAE_FILE,),
+    "taesd": (frozen.TAESD_FILE,),
+    "lpips-vgg": (frozen.VGG_FILE, frozen.LINS_FILE),
+    "videomae-v2-giant": (frozen.VIDEOMAE_FILE,),
+}
+"""Files of the frozen parts; stand-ins have none."""
+VIDEOMAE_FRAMES = 16
+"""VideoMAE's table of positions is for clips of this length."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrozenNetworks:
+    """Frozen networks; None for a loss that is left out."""
+
+    vae: FrozenNetwork[LatentVae]
+    lpips: FrozenNetwork[LpipsVgg] | None = None
+    videomae: FrozenNetwork[VideoMaeEncoder] | None = None
+    syncnet: FrozenNetwork[StableSyncNet] | None = None
+
+    def by_role(self) -> dict[str, FrozenNetwork[torch.nn.Module]]:
+        """Return the loaded ones by role."""
+        roles = {name: getattr(self, name) for name in ("vae", "lpips", "videomae", "syncnet")}
+        return {name: part for name, part in roles.items() if part is not None}
+
+
+def load_frozen_networks(profile: LdmProfile) -> FrozenNetworks:
+    """Load what the profile's losses need, on the CPU, float32.
+
+    Raises:
+        ParamsError: an unknown name, or a loss that cannot judge windows of this length.
+        WeightsError: a file is absent or altered.
+    """
+    checkpointing = profile.gradient_checkpointing
+    if profile.trepa_weight and profile.frames != VIDEOMAE_FRAMES:
+        raise _wrong_length("trepa_weight", profile.frames, VIDEOMAE_FRAMES)
+    networks = FrozenNetworks(
+        vae=frozen.vae(profile.vae),
+        lpips=frozen.lpips(profile.lpips) if profile.lpips_weight else None,
+        videomae=frozen.videomae(profile.videomae, checkpointing) if profile.trepa_weight else None,
+        syncnet=load_syncnet(profile) if profile.sync_weight else None,
+    )
+    if checkpointing:
+        networks.vae.network.checkpoint_gradients()
+    return networks
+
+
+def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
+    """Load the judge of the sync loss: our safetensors, or a published `.pt`.
+
+    Raises:
+        WeightsError: the file is absent or not a StableSyncNet.
+        ParamsError: it sees latents, windows of another length than the profile's, or learnt
+            with sounds that begin elsewhere than the profile's.
+    """
+    path = syncnet_path(profile)
+    if path.suffix == ".safetensors":
+        network = load_safetensors(path)
+        _check_mel(profile, read_metadata(path), path)
+    else:
+        network = load_checkpoint(path)
+    if network.config.latent:
+        raise ParamsError(f"train_ldm.syncnet: {path} judges latents; give one that sees pixels")
+    if network.config.num_frames != profile.frames:
+        raise _wrong_length("sync_weight", profile.frames, network.config.num_frames)
+    network.requires_grad_(False).eval()
+    for tower in (network.audio_encoder, network.visual_encoder):
+        tower.gradient_checkpointing = profile.gradient_checkpointing
+    return FrozenNetwork(path.name, network, {path.name: file_sha256(path)})
+
+
+def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:
+    """Fail if the judge would hear other windows than it learnt with; files may not tell."""
+    learnt = metadata.get("profile", {}).get("mel", profile.mel)
+    if learnt != profile.mel:
+        raise ParamsError(
+            f"train_ldm.mel: {profile.mel!r}, but {path} was trained with {learnt!r}; set it to "
+            f"{learnt!r}, or train StableSyncNet with train_syncnet.mel {profile.mel!r}"
+        )
+
+
+def syncnet_path(profile: LdmProfile) -> Path:
+    """Return the file of the sync loss's judge.
+
+    Raises:
+        WeightsError: it is absent.
+    """
+    path = Path(profile.syncnet)
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: no such file (params.yaml, train_ldm, syncnet); make it with "
+            f"`dvc repro train_syncnet`, or name a stable_syncnet.pt, or set sync_weight to 0"
+        )
+    return path
+
+
+def stage_of(profile: LdmProfile) -> LatentSyncStage:
+    """Return the stage that the profile names.
+
+    Raises:
+        ParamsError: there is none of that name.
+    """
+    if profile.stage not in STAGES:
+        raise ParamsError(f"train_ldm.stage: {profile.stage!r}; known: {', '.join(STAGES)}")
+    return STAGES[profile.stage]
+
+
+def new_unet(profile: LdmProfile) -> LatentSyncUNet:
+    """Return the U-Net as training begins: started, partly frozen. Seed torch before.
+
+    Raises:
+        ParamsError: no such stage.
+        WeightsError: the start's file is absent or holds other weights.
+    """
+    stage = stage_of(profile)
+    unet = LatentSyncUNet(stage.unet)
+    _start(unet, profile)
+    trained = unet.train_only(stage.trained)
+    logger.info("%s: %d of the U-Net's tensors are trained", profile.stage, len(trained))
+    if profile.gradient_checkpointing:
+        unet.checkpoint_gradients()
+    return unet
+
+
+def weight_file_digests(profile: LdmProfile) -> dict[str, dict[str, str]]:
+    """Return the SHA-256 of every weights file by role, as far as the profile uses it.
+
+    Raises:
+        WeightsError: a file is absent.
+    """
+    networks = {"vae": profile.vae}
+    networks |= {"lpips": profile.lpips} if profile.lpips_weight else {}
+    networks |= {"videomae": profile.videomae} if profile.trepa_weight else {}
+    digests = {
+        role: {file: sha256_of(file) for file in FILES.get(name, ())}
+        for role, name in networks.items()
+    }
+    digests["whisper"] = dict(whisper_identity(profile.whisper).sha256)
+    paths = {"syncnet": syncnet_path(profile) if profile.sync_weight else None}
+    paths["start"] = start_path(profile)
+    return digests | {r: {p.name: file_sha256(p)} for r, p in paths.items() if p is not None}
+
+
+def start_path(profile: LdmProfile) -> Path | None:
+    """Return the file that training starts from; of a model's folder, its weights.
+
+    Raises:
+        WeightsError: it is absent.
+    """
+    if not profile.start:
+        return None
+    path = Path(profile.start.removeprefix(STABLE_DIFFUSION))
+    path = path / UNET_FILE if path.is_dir() else path
+    if not path.is_file():
+        fix = (
+            "fetch unet/diffusion_pytorch_model.safetensors of Stable Diffusion 1.5 to that place"
+            if profile.start.startswith(STABLE_DIFFUSION)
+            else "name the weights of another stage, or a model's folder"
+        )
+        raise WeightsError(f"{path}: no such file (params.yaml, train_ldm, start); {fix}")
+    return path
+
+
+def _start(unet: LatentSyncUNet, profile: LdmProfile) -> None:
+    path = start_path(profile)
+    if path is None:
+        logger.info("the U-Net starts from nothing")
+        initialize_as_identity(unet)
+        return
+    if profile.start.startswith(STABLE_DIFFUSION):
+        report = start_from_stable_diffusion(unet, path, keep_noisy_input=profile.keep_noisy_input)
+    else:
+        report = start_from_other_stage(unet, path)
+    logger.info(
+        "%s: %d tensors stay new, %d of the file are not used; new: %s",
+        path,
+        len(report.fresh),
+        len(report.unused),
+        ", ".join(report.fresh[:4]) or "none",
+    )
+
+
+def _wrong_length(key: str, frames: int, needed: int) -> ParamsError:
+    return ParamsError(
+        f"train_ldm: {key} needs windows of {needed} frames, not {frames}; set frames to {needed} "
+        f"or {key} to 0"
+    )

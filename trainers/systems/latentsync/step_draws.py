@@ -1,0 +1,46 @@
+"""What one training step draws: every item from its own seed, so a resume draws the same.
+
+Shape suffixes: B clips, F frames, h and w latents (pixels / 8).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainers.systems.latentsync.losses.noise import mixed_noise
+from trainers.systems.latentsync.losses.one_step import STEPS
+
+
+@dataclass(frozen=True, slots=True)
+class StepDraws:
+    """The random part of a batch."""
+
+    timesteps: Tensor
+    """(B,) 0 ... 999, one per clip, int64."""
+    silent: Tensor
+    """(B,) whether the clip is trained without sound, bool."""
+    noise: Tensor
+    """(B, 4, F, h, w)"""
+    generators: list[torch.Generator]
+    """One per clip, behind what was drawn here: for the autoencoder's posterior."""
+
+
+def draw_step(
+    seeds_B: Tensor, shape_4Fhw: tuple[int, int, int, int], alpha: float, silent_share: float
+) -> StepDraws:
+    """Draw timestep, silence and noise of every item, on the CPU's stream, moved to the seeds.
+
+    Always takes as many numbers, so that one option does not move another's.
+    """
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds_B.tolist()]
+    timesteps = [torch.randint(STEPS, (), generator=generator) for generator in generators]
+    silent = [torch.rand((), generator=generator) < silent_share for generator in generators]
+    noise = [mixed_noise((1, *shape_4Fhw), generator, alpha) for generator in generators]
+    device = seeds_B.device
+    return StepDraws(
+        torch.stack(timesteps).to(device),
+        torch.stack(silent).to(device),
+        torch.cat(noise).to(device),
+        generators,
+    )

@@ -1,0 +1,157 @@
+"""The clips of one split in a few numbers, and what two splits have in common."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from pipeline.tables.rows import FPS
+from trainers.data.index import ShardIndex
+from trainers.systems.stable_syncnet.preflight.sample_metadata import (
+    SampleMetadata,
+    read_sample_metadata,
+)
+
+DIGITS = 3
+"""Of shares and medians in the JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitStatistics:
+    """One split. Offsets are frames at 25 fps, positive = audio early."""
+
+    clips: int
+    """Long enough for a positive and a negative window."""
+    too_short: int
+    bad: int
+    """Samples that cannot be used at all."""
+    hours: float
+    sources: int
+    speakers: int
+    """Names found; see `unnamed`."""
+    unnamed: int
+    """Clips whose speaker is not named."""
+    languages: dict[str, int]
+    judges: dict[str, int]
+    offsets_before: dict[str, int]
+    """Offset in frames -> clips, as the judge found it."""
+    offsets_after: dict[str, int]
+    """The same after the correction, scored anew by the landmark judge."""
+    residual_quarters: dict[str, int]
+    """The same in quarters of a frame: -1 is 0.25 frames late."""
+    unscored: int
+    """Clips whose JSON does not tell what remained after the correction."""
+    wrongly_applied: int
+    """Clips from which another offset was taken out than the judge found."""
+    beyond_one_frame: int
+    """Clips scored by the landmark judge that are still off by more than one frame."""
+    doubtful: int
+    """The same among clips of other judges, where the second score may be the wrong one."""
+    residual_median_frames: float | None
+    """A shift that all clips share, in parts of a frame."""
+    probability_median: float | None
+    confidence_median: float | None
+    face_px_median: float | None
+    crop_px_min: int | None
+    overlapping_negatives: float
+    """Share of `compat` negatives that have a frame in common with the right window."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """What training and validation share. All must be empty."""
+
+    clips: list[str]
+    sources: list[str]
+    speakers: list[str]
+
+    @property
+    def any(self) -> bool:
+        """Whether something leaks."""
+        return bool(self.clips or self.sources or self.speakers)
+
+
+def summarize_split(
+    index: ShardIndex, clips: Sequence[SampleMetadata], window_frames: int
+) -> SplitStatistics:
+    """Sum up the clips of an index."""
+    scored = [clip for clip in clips if clip.residual_frames is not None]
+    off = [clip for clip in scored if abs(clip.residual_frames or 0) > 1]
+    own = sum(clip.judge == "landmark" for clip in off)
+    return SplitStatistics(
+        clips=len(clips),
+        too_short=len(index.too_short),
+        bad=len(index.bad),
+        hours=round(sum(clip.num_frames for clip in clips) / FPS / 3600, 4),
+        sources=len({clip.source for clip in clips if clip.source}),
+        speakers=len({clip.speaker for clip in clips if clip.speaker}),
+        unnamed=sum(not clip.speaker for clip in clips),
+        languages=_counted(clip.language for clip in clips),
+        judges=_counted(clip.judge for clip in clips),
+        offsets_before=_offsets(clip.offset_frames for clip in clips),
+        offsets_after=_offsets(clip.residual_frames for clip in clips),
+        residual_quarters=_offsets(_quarters(clip.residual_subframe) for clip in clips),
+        unscored=len(clips) - len(scored),
+        wrongly_applied=sum(clip.offset_frames != clip.applied_frames for clip in clips),
+        beyond_one_frame=own,
+        doubtful=len(off) - own,
+        residual_median_frames=_median(clip.residual_subframe for clip in clips),
+        probability_median=_median(clip.probability for clip in clips),
+        confidence_median=_median(clip.confidence for clip in clips),
+        face_px_median=_median(clip.face_px for clip in clips),
+        crop_px_min=min((clip.crop_px for clip in clips if clip.crop_px), default=None),
+        overlapping_negatives=_overlapping([clip.num_frames for clip in clips], window_frames),
+    )
+
+
+def read_split(
+    index: ShardIndex, window_frames: int
+) -> tuple[SplitStatistics, list[SampleMetadata]]:
+    """Read and sum up.
+
+    Raises:
+        ShardReadError: a shard cannot be read.
+    """
+    clips = read_sample_metadata(index)
+    return summarize_split(index, clips, window_frames), clips
+
+
+def find_overlap(train: Sequence[SampleMetadata], validation: Sequence[SampleMetadata]) -> Overlap:
+    """Return the clips, sources and speakers that stand on both sides, sorted."""
+    return Overlap(
+        _both({clip.clip_id for clip in train}, {clip.clip_id for clip in validation}),
+        _both({clip.source for clip in train}, {clip.source for clip in validation}),
+        _both({clip.speaker for clip in train}, {clip.speaker for clip in validation}),
+    )
+
+
+def _both(left: set[str], right: set[str]) -> list[str]:
+    return sorted((left & right) - {""})
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(name or "unknown" for name in names).items()))
+
+
+def _offsets(values: Iterable[int | None]) -> dict[str, int]:
+    known = Counter(value for value in values if value is not None)
+    return {str(value): known[value] for value in sorted(known)}
+
+
+def _quarters(frames: float | None) -> int | None:
+    return None if frames is None else round(4 * frames)
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(median(known), DIGITS) if known else None
+
+
+def _overlapping(lengths: Sequence[int], window_frames: int) -> float:
+    """Return the mean share: of W starts, those nearer than a window to a start drawn evenly."""
+    shares = []
+    for frames in lengths:
+        starts = frames - window_frames + 1
+        near = sum(2 * (starts - shift) for shift in range(1, min(window_frames, starts)))
+        shares.append(near / (starts * (starts - 1)) if starts > 1 else 0.0)
+    return round(sum(shares) / len(shares), DIGITS) if shares else 0.0
