@@ -1,4 +1,4 @@
-"""The only training loop. It learns no model's name. Linear on purpose: read `fit` from the top.
+"""The training loop of all DVC stages. It knows no model by name. Read `fit` from the top.
 
     with joined() as world:
         seed_all(params.seed, "weights")

@@ -1,1 +1,1 @@
-"""One folder per system that is trained."""
+"""One folder per trained system: network, items, losses, task, training, files."""

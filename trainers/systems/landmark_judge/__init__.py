@@ -1,1 +1,1 @@
-"""Trains the bundled landmark judge."""
+"""Trains the bundled landmark judge; `sync` runs its network: pipeline/judge/landmark."""

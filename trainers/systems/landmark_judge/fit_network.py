@@ -1,16 +1,15 @@
-"""Fits one network of the landmark judge: dense InfoNCE, AdamW, one cycle.
+"""Fits one network of the landmark judge: AdamW, one cycle.
 
-Shape suffixes: B chunks, T frames, D embedding.
+This is a loop of its own beside trainers/loop: no checkpoints, one process. The shipped weights are
+pinned to it; ported, its rounding would change them.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from pipeline.judge.curve import MAX_OFFSET_FRAMES
 from pipeline.judge.landmark.network import LandmarkSyncNet, NetworkConfig
 from trainers.systems.landmark_judge.items import (
     ChunkAugmentation,
@@ -18,6 +17,7 @@ from trainers.systems.landmark_judge.items import (
     SpeechClip,
     visual_std,
 )
+from trainers.systems.landmark_judge.losses import curve_loss, window_loss
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,31 +69,3 @@ def fit_network(
         schedule.step()
         on_step(step, loss.item())
     return network.eval()
-
-
-def window_loss(picture_BTD: Tensor, sound_BTD: Tensor, scale: Tensor) -> Tensor:
-    """Tell each window's partner from all others of its chunk, in both directions.
-
-    The direct neighbours are left out: they are too alike to be called wrong.
-    Source: InfoNCE, van den Oord et al. (2018).
-    """
-    logits_BTT = scale * picture_BTD @ sound_BTD.transpose(1, 2)
-    frames = logits_BTT.shape[1]
-    place = torch.arange(frames)
-    near = (place[:, None] - place).abs() == 1
-    logits_BTT = logits_BTT.masked_fill(near, float("-inf"))
-    target = place.repeat(len(logits_BTT))
-    forth = functional.cross_entropy(logits_BTT.flatten(0, 1), target)
-    back = functional.cross_entropy(logits_BTT.transpose(1, 2).flatten(0, 1), target)
-    return (forth + back) / 2
-
-
-def curve_loss(picture_BTD: Tensor, sound_BTD: Tensor, scale: Tensor) -> Tensor:
-    """Tell offset 0 from the other 30 by the mean over the chunk: what the judge will do."""
-    cosine_BTT = picture_BTD @ sound_BTD.transpose(1, 2)
-    span = range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1)
-    means = [torch.diagonal(cosine_BTT, -lag, 1, 2).mean(dim=1) for lag in span]
-    logits_BK = 2 * scale * torch.stack(means, dim=1)
-    near = torch.tensor([abs(lag) == 1 for lag in span])
-    logits_BK = logits_BK.masked_fill(near, float("-inf"))
-    return functional.cross_entropy(logits_BK, torch.full((len(logits_BK),), MAX_OFFSET_FRAMES))

@@ -1,1 +1,1 @@
-"""LatentSync: a lip-sync diffusion model."""
+"""LatentSync: an audio-conditioned latent diffusion model for lip sync."""

@@ -1,1 +1,1 @@
-"""StableSyncNet: network, items, loss, training, the published protocol."""
+"""StableSyncNet: cosine of a mouth clip and its sound; pre-flight, published protocol."""
