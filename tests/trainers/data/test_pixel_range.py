@@ -41,8 +41,9 @@ def test_bytes_are_rounded_half_to_even():
     assert to_bytes(halves).tolist() == [126, 128, 128]
 
 
-def test_an_array_in_any_layout_becomes_contiguous():
-    pixels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)[:, ::-1].transpose(2, 0, 1)
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda pixels: pixels[:, ::-1]])
+def test_an_array_in_any_layout_becomes_contiguous(layout):
+    pixels = layout(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))
     signed = signed_from_array(pixels)
     assert signed.is_contiguous()
-    assert torch.equal(signed, torch.from_numpy(pixels.copy()).float() / 127.5 - 1.0)
+    assert torch.equal(signed, torch.from_numpy(np.ascontiguousarray(pixels)).float() / 127.5 - 1.0)

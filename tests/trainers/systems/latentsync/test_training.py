@@ -13,7 +13,7 @@ from pipeline.params.fit import FitParams
 from pipeline.params.training import LdmProfile
 from tests.trainers.data.made_shards import write_shards
 from trainers.data.clip import DecodedClip
-from trainers.data.loader import collated
+from trainers.data.collation import collated
 from trainers.data.shard_urls import shard_urls
 from trainers.frozen.public_files import file_sha256
 from trainers.loop.fit import RunOptions
