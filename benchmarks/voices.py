@@ -2,8 +2,8 @@
 
 python -m benchmarks.voices
 
-A puppet's landmarks speak a sentence of 3 to 8 seconds while eSpeak NG says it; nothing is painted
-and no face is looked for, so this is about speech alone. Offsets are true by construction.
+Landmarks of a talking portrait move to 3 to 8 seconds of eSpeak NG's speech; nothing is rendered
+and no face is detected: this tests speech alone. The offsets are true by construction.
 """
 
 import numpy as np
@@ -16,7 +16,7 @@ from pipeline.demo.articulation import articulate
 from pipeline.demo.motion import move
 from pipeline.demo.portrait import Framing, framed
 from pipeline.demo.speech import Speech, speak
-from pipeline.demo.talking_portrait import Puppet
+from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -41,13 +41,13 @@ MUSIC_SNR_DB = (None, 10.0, 0.0)
 
 def clip(speech: Speech, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return landmarks (T, 468, 3) at 25 fps and 16 kHz sound of one spoken text, in sync."""
-    puppet = Puppet(
+    portrait = TalkingPortrait(
         portrait=framed("astronaut", Framing(width=320, height=320, face_px=110.0)),
         articulation=articulate(speech.phonemes, speech.duration_s),
         motion=move(seed, speech.duration_s),
     )
     frames = int(speech.duration_s * FPS)
-    shown = np.stack([puppet.landmarks(frame / FPS) for frame in range(frames)])
+    shown = np.stack([portrait.landmarks(frame / FPS) for frame in range(frames)])
     samples = np.asarray(speech.samples, dtype=np.float64)
     scale = 32768.0 if speech.samples.dtype == np.int16 else 1.0
     sound = resample_poly(samples / scale, SAMPLE_RATE_HZ, speech.rate_hz)

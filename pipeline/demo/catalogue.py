@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
-from pipeline.demo.scenario import Actor, Film, Shot, Wreck
+from pipeline.demo.scenario import Actor, BrokenFile, Film, Shot
 
 NTSC_FILM = Fraction(24_000, 1001)
 ANNA = Actor(sitter="astronaut", centre=(0.5, 0.46))
@@ -323,22 +323,22 @@ FILMS = (
         keep=False,
     ),
 )
-WRECKS = (
-    Wreck(uri="broken/zero.mp4", kind="zero_bytes", faults=("zero_bytes",)),
-    Wreck(
+BROKEN_FILES = (
+    BrokenFile(uri="broken/zero.mp4", kind="zero_bytes", faults=("zero_bytes",)),
+    BrokenFile(
         uri="broken/not a video.mp4",
         kind="not_media",
         content=b"This is a text file whose name claims to be a video.\n" * 40,
         faults=("not_media",),
     ),
-    Wreck(
+    BrokenFile(
         uri="broken/cut off.mp4",
         kind="truncated",
         source="anna/interview.mp4",
         share=0.6,
         faults=("truncated",),
     ),
-    Wreck(
+    BrokenFile(
         uri="copies/interview.mp4",
         kind="duplicate",
         source="anna/interview.mp4",

@@ -1,4 +1,4 @@
-"""Renders the demo corpus: `videos/` with every film and wreck, and `truth.json` beside it."""
+"""Renders the demo corpus: `videos/` with all films and broken files, `truth.json` beside it."""
 
 import multiprocessing
 import os
@@ -14,10 +14,10 @@ import cv2
 from tqdm import tqdm
 
 from pipeline.demo import scenario
-from pipeline.demo.catalogue import FILMS, WRECKS
-from pipeline.demo.film_rendering import Play, rehearse
+from pipeline.demo.catalogue import BROKEN_FILES, FILMS
+from pipeline.demo.film_rendering import PreparedFilm, prepare_film
 from pipeline.demo.film_writer import Format, write_film
-from pipeline.demo.scenario import Ending, Film, Wreck
+from pipeline.demo.scenario import BrokenFile, Ending, Film
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Box
@@ -26,14 +26,14 @@ from pipeline.faces.backend import Box
 def render_corpus(
     out: Path, seed: int = 0, videos: int | Literal["all"] = "all", workers: int | None = None
 ) -> Path:
-    """Render films and wrecks into `out/videos`, their truth into `out/truth.json`.
+    """Render films and broken_files into `out/videos`, their truth into `out/truth.json`.
 
     All of it appears at once: the folder is filled under another name first. Equal arguments give
     equal bytes on one machine, whatever the number of workers.
 
     Args:
         out: a folder that is replaced as a whole.
-        videos: so many of the files only, in the order of `films.py`.
+        videos: so many of the files only, in the order of `catalogue.py`.
         workers: processes; None takes one per core.
 
     Returns:
@@ -43,24 +43,24 @@ def render_corpus(
         SpeechError, PortraitError: the extra `demo` is not installed.
         StorageError: the disk is full or not writable.
     """
-    films, wrecks = _chosen(videos)
-    return render_files(out, films, wrecks, seed, workers)
+    films, broken_files = _chosen(videos)
+    return render_files(out, films, broken_files, seed, workers)
 
 
 def render_files(
     out: Path,
     films: Sequence[Film],
-    wrecks: Sequence[Wreck],
+    broken_files: Sequence[BrokenFile],
     seed: int = 0,
     workers: int | None = None,
 ) -> Path:
-    """Render any films and wrecks; as `render_corpus`."""
+    """Render any films and broken_files; as `render_corpus`."""
     part = out.with_name(f".{out.name}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         (part / "videos").mkdir(parents=True)
         truths = _render_all(films, part / "videos", seed, workers)
-        truths += [_wreck(wreck, part / "videos") for wreck in wrecks]
+        truths += [_write_broken_file(broken, part / "videos") for broken in broken_files]
         write_truth(part / "truth.json", seed, truths)
         shutil.rmtree(out, ignore_errors=True)
         part.replace(out)
@@ -71,13 +71,15 @@ def render_files(
     return out / "truth.json"
 
 
-def _chosen(videos: int | Literal["all"]) -> tuple[Sequence[Film], Sequence[Wreck]]:
+def _chosen(videos: int | Literal["all"]) -> tuple[Sequence[Film], Sequence[BrokenFile]]:
     if videos == "all":
-        return FILMS, WRECKS
+        return FILMS, BROKEN_FILES
     films = FILMS[:videos]
     there = {film.uri for film in films}
     room = max(0, videos - len(films))
-    return films, [wreck for wreck in WRECKS if not wreck.source or wreck.source in there][:room]
+    return films, [
+        broken for broken in BROKEN_FILES if not broken.source or broken.source in there
+    ][:room]
 
 
 def _render_all(
@@ -98,20 +100,20 @@ def _render(film: Film, folder: Path, seed: int) -> FileTruth:
     cv2.setNumThreads(1)
     path = folder / film.uri
     path.parent.mkdir(parents=True, exist_ok=True)
-    play = rehearse(film, seed)
-    witness = _Witness()
-    write_film(path, play.paint(witness.saw), play.sound(), film.how)
-    return _truth(play, witness)
+    prepared = prepare_film(film, seed)
+    shown = _FaceBoxLog()
+    write_film(path, prepared.frames(shown.add), prepared.sound(), film.how)
+    return _truth(prepared, shown)
 
 
 @dataclass
-class _Witness:
-    """Notes where the faces were in every painted frame."""
+class _FaceBoxLog:
+    """Face boxes of every rendered frame, by time."""
 
     times_s: list[float] = field(default_factory=list)
     boxes: list[tuple[Box, ...]] = field(default_factory=list)
 
-    def saw(self, time_s: float, shot: int, boxes: tuple[Box, ...]) -> None:
+    def add(self, time_s: float, shot: int, boxes: tuple[Box, ...]) -> None:
         self.times_s.append(time_s)
         self.boxes.append(boxes)
 
@@ -120,40 +122,40 @@ class _Witness:
         return self.boxes[max(0, bisect_right(self.times_s, frame / 25 + 1e-6) - 1)]
 
 
-def _truth(play: Play, witness: _Witness) -> FileTruth:
-    film = play.film
+def _truth(prepared: PreparedFilm, shown: _FaceBoxLog) -> FileTruth:
+    film = prepared.film
     faces = [
-        _face(play, witness, shot, index)
-        for shot, played in enumerate(play.shots)
-        for index in range(len(played.puppets))
+        _face(prepared, shown, shot, index)
+        for shot, prepared_shot in enumerate(prepared.shots)
+        for index in range(len(prepared_shot.portraits))
     ]
     return FileTruth(
         uri=film.uri,
         kind=film.kind,
         faults=film.faults,
         endings=_endings(film.kind, film.keep),
-        num_frames=play.starts[-1],
-        cuts=tuple(play.starts[1:-1]),
+        num_frames=prepared.starts[-1],
+        cuts=tuple(prepared.starts[1:-1]),
         faces=tuple(faces),
         stored=_stored(film.how),
     )
 
 
-def _face(play: Play, witness: _Witness, shot: int, index: int) -> Face:
-    start, end = play.starts[shot], play.starts[shot + 1]
+def _face(prepared: PreparedFilm, shown: _FaceBoxLog, shot: int, index: int) -> Face:
+    start, end = prepared.starts[shot], prepared.starts[shot + 1]
     frames = tuple(range(start, end, BOX_EVERY))
-    speaking = play.shots[shot].speaking[index]
-    matches = index == play.shots[shot].speaker
+    speaking = prepared.shots[shot].speaking[index]
+    matches = index == prepared.shots[shot].speaker
     return Face(
         shot=shot,
         start_frame=start,
         end_frame=end,
         frames=frames,
-        boxes=tuple(_rounded(witness.at(frame)[index]) for frame in frames),
+        boxes=tuple(_rounded(shown.at(frame)[index]) for frame in frames),
         speaking=speaking,
-        offset_frames=play.film.offset_frames if matches else 0,
+        offset_frames=prepared.film.offset_frames if matches else 0,
         speech_matches=matches,
-        should_be_kept=matches and play.film.keep,
+        should_be_kept=matches and prepared.film.keep,
     )
 
 
@@ -175,11 +177,11 @@ def _stored(how: Format) -> dict[str, Any]:
     return {**asdict(how), "fps": str(how.fps)}
 
 
-def _wreck(wreck: Wreck, folder: Path) -> FileTruth:
-    path = folder / wreck.uri
+def _write_broken_file(broken: BrokenFile, folder: Path) -> FileTruth:
+    path = folder / broken.uri
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = (folder / wreck.source).read_bytes() if wreck.source else wreck.content
-    path.write_bytes(content[: round(len(content) * wreck.share)])
+    content = (folder / broken.source).read_bytes() if broken.source else broken.content
+    path.write_bytes(content[: round(len(content) * broken.share)])
     return FileTruth(
-        uri=wreck.uri, kind=wreck.kind, faults=wreck.faults, endings=_endings(wreck.kind, False)
+        uri=broken.uri, kind=broken.kind, faults=broken.faults, endings=_endings(broken.kind, False)
     )

@@ -1,4 +1,4 @@
-"""Plays a film of the scenario: speech, puppets and clock become frames, sound and their truth."""
+"""Renders a film of the scenario: speech and talking portraits as frames and sound on one clock."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,27 +16,27 @@ from pipeline.demo.motion import move
 from pipeline.demo.portrait import Framing, backdrop, framed
 from pipeline.demo.scenario import Actor, Film, Shot
 from pipeline.demo.speech import Speech, speak
-from pipeline.demo.talking_portrait import Puppet
+from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.faces.backend import Box, Frame
 from pipeline.tables.rows import FPS
 
 BEFORE_S, AFTER_S = 0.36, 0.4
-"""Stillness round what is said; the sound has the same."""
+"""Still mouth before and after the speech; the sound is silent as long."""
 ROOM_NOISE = 0.0006
 LOUDNESS = 0.8
 
 
 @dataclass(frozen=True, slots=True)
-class PlayedShot:
+class PreparedShot:
     """One shot with everything rendered that does not depend on the frame."""
 
     frames: int
     """Length at 25 fps."""
-    puppets: tuple[Puppet, ...]
+    portraits: tuple[TalkingPortrait, ...]
     speaking: tuple[bool, ...]
-    """Whose mouth says something, heard or not."""
+    """Whose mouth moves to a text, whether that text is in the sound or not."""
     speaker: int | None
-    """Whose words are heard, as an index of `puppets`; None: nobody's in the picture."""
+    """Index in `portraits` of the face whose speech is the sound; None: a voice-over."""
     backdrop: Frame | None
     heard: Speech | None
     heard_from_s: float
@@ -46,21 +46,21 @@ class PlayedShot:
         """Paint the frame at a time counted from the shot's first frame."""
         if self.backdrop is not None:
             return _pan(self.backdrop, time_s), ()
-        looks = [puppet.look(time_s) for puppet in self.puppets]
-        lefts = [0, *accumulate(look.image.shape[1] for look in looks)]
+        rendered = [portrait.render(time_s) for portrait in self.portraits]
+        lefts = [0, *accumulate(one.image.shape[1] for one in rendered)]
         boxes = tuple(
-            (look.box[0] + left, look.box[1], look.box[2] + left, look.box[3])
-            for look, left in zip(looks, lefts, strict=False)
+            (one.box[0] + left, one.box[1], one.box[2] + left, one.box[3])
+            for one, left in zip(rendered, lefts, strict=False)
         )
-        return np.concatenate([look.image for look in looks], axis=1), boxes
+        return np.concatenate([one.image for one in rendered], axis=1), boxes
 
 
 @dataclass(frozen=True)
-class Play:
-    """A film ready to be painted."""
+class PreparedFilm:
+    """A film with speech and faces made, ready to be rendered frame by frame."""
 
     film: Film
-    shots: tuple[PlayedShot, ...]
+    shots: tuple[PreparedShot, ...]
 
     @property
     def starts(self) -> list[int]:
@@ -72,10 +72,10 @@ class Play:
         """Length of the film in seconds."""
         return Fraction(self.starts[-1], FPS)
 
-    def paint(
+    def frames(
         self, seen: Callable[[float, int, tuple[Box, ...]], None]
     ) -> Iterator[tuple[Fraction, Frame]]:
-        """Yield every frame with its time; tell `seen` the time, the shot and the faces."""
+        """Yield every frame with its time; call `seen` with time, shot and face boxes."""
         for time_s in self.film.how.times_s(self.duration_s):
             frame = int(time_s * FPS)
             index = next(i for i, end in enumerate(self.starts[1:]) if frame < end)
@@ -86,25 +86,25 @@ class Play:
             yield time_s, picture
 
     def sound(self) -> Sound:
-        """Return what is heard during the whole film, on the picture's clock."""
+        """Return the sound of the whole film, on the picture's clock."""
         rate = next((shot.heard.rate_hz for shot in self.shots if shot.heard), 22_050)
         samples = np.zeros(ceil(self.duration_s * rate), np.float32)
         for start, shot in zip(self.starts, self.shots, strict=False):
             if shot.heard is not None:
-                _lay(samples, shot.heard, start / FPS + shot.heard_from_s)
+                _add_speech(samples, shot.heard, start / FPS + shot.heard_from_s)
         noise = np.random.default_rng(len(samples)).normal(0.0, ROOM_NOISE, len(samples))
         return Sound(samples + noise.astype(np.float32), rate)
 
 
-def rehearse(film: Film, seed: int) -> Play:
-    """Speak the texts, build the puppets."""
+def prepare_film(film: Film, seed: int) -> PreparedFilm:
+    """Synthesize the speech and build the talking portraits of every shot."""
     shots = [_shot(film, shot, seed * 100 + index * 10) for index, shot in enumerate(film.shots)]
-    return Play(film, tuple(shots))
+    return PreparedFilm(film, tuple(shots))
 
 
-def _shot(film: Film, shot: Shot, seed: int) -> PlayedShot:
-    spoken = [_say(actor) if actor.text else None for actor in shot.actors]
-    voice = _say(shot.voice_over) if shot.voice_over else None
+def _shot(film: Film, shot: Shot, seed: int) -> PreparedShot:
+    spoken = [_speech_of(actor) if actor.text else None for actor in shot.actors]
+    voice = _speech_of(shot.voice_over) if shot.voice_over else None
     speaker = _speaker(shot)
     heard = voice or next(speech for index, speech in enumerate(spoken) if index == speaker)
     assert heard, f"{film.uri}: nobody is heard"
@@ -113,16 +113,18 @@ def _shot(film: Film, shot: Shot, seed: int) -> PlayedShot:
     longest_s = max(speech.duration_s for speech in (*spoken, voice) if speech)
     frames = ceil((seen_from_s + longest_s + AFTER_S + max(0.0, -lead_s)) * FPS)
     width = film.size[0] // max(1, len(shot.actors))
-    puppets = tuple(
-        _puppet(actor, speech, (width, film.size[1]), frames / FPS, seen_from_s, seed + index)
+    portraits = tuple(
+        _talking_portrait(
+            actor, speech, (width, film.size[1]), frames / FPS, seen_from_s, seed + index
+        )
         for index, (actor, speech) in enumerate(zip(shot.actors, spoken, strict=True))
     )
-    return PlayedShot(
+    return PreparedShot(
         frames=frames,
-        puppets=puppets,
+        portraits=portraits,
         speaking=tuple(speech is not None for speech in spoken),
         speaker=speaker,
-        backdrop=None if puppets else backdrop(*film.size),
+        backdrop=None if portraits else backdrop(*film.size),
         heard=heard,
         heard_from_s=seen_from_s - lead_s,
     )
@@ -134,25 +136,25 @@ def _speaker(shot: Shot) -> int | None:
     return next(i for i, actor in enumerate(shot.actors) if actor.text and actor.heard)
 
 
-def _say(actor: Actor) -> Speech:
+def _speech_of(actor: Actor) -> Speech:
     return speak(actor.text, actor.voice, actor.words_per_minute)
 
 
-def _puppet(
+def _talking_portrait(
     actor: Actor,
     speech: Speech | None,
     size: tuple[int, int],
     duration_s: float,
     from_s: float,
     seed: int,
-) -> Puppet:
+) -> TalkingPortrait:
     framing = Framing(*size, actor.face_px, actor.centre, actor.mirrored, actor.gain)
     lips = articulate(speech.phonemes, duration_s, from_s) if speech else still(duration_s)
     lips = lips.scaled(actor.effort)
-    return Puppet(framed(actor.sitter, framing), lips, move(seed, duration_s, actor.pose))
+    return TalkingPortrait(framed(actor.sitter, framing), lips, move(seed, duration_s, actor.pose))
 
 
-def _lay(samples: NDArray[np.float32], speech: Speech, from_s: float) -> None:
+def _add_speech(samples: NDArray[np.float32], speech: Speech, from_s: float) -> None:
     """Add speech in place, as loud as any other."""
     sound = speech.samples.astype(np.float32)
     sound *= LOUDNESS / np.abs(sound).max()

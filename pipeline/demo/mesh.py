@@ -2,9 +2,9 @@
 
 Vertices: 468 landmarks, rings of points round the head (hair, hat, neck) that follow it less and
 less, and the picture's border, which never moves. The face deforms by a Laplacian: lips, jaw, eyes
-are told where to go, every other vertex takes the mean of its neighbours.
+are driven where to go, every other vertex takes the mean of its neighbours.
 
-Shape suffixes: V vertices, L landmarks, K told vertices, T triangles, C coordinates.
+Shape suffixes: V vertices, L landmarks, K driven vertices, T triangles, C coordinates.
 """
 
 from dataclasses import dataclass
@@ -17,39 +17,21 @@ from scipy.spatial import Delaunay
 
 from pipeline.demo.portrait import Portrait
 from pipeline.faces.backend import Frame
+from pipeline.faces.schemas import (
+    MESH468,
+    MESH_FACE_OVAL,
+    MESH_LOWER_LIDS,
+    MESH_LOWER_LIP_ROWS,
+    MESH_SKULL,
+    MESH_UPPER_LIDS,
+    MESH_UPPER_LIP_ROWS,
+)
 
-UPPER_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291)
-LOWER_OUTER = (61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291)
-UPPER_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308)
-LOWER_INNER = (78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308)
-UPPER_BETWEEN = (
-    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
-    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
-)
-LOWER_BETWEEN = (
-    (77, 90, 180, 85, 16, 315, 404, 320, 307),
-    (96, 89, 179, 86, 15, 316, 403, 319, 325),
-)
-"""Rows of points from the outer to the inner edge of the lips."""
+UPPER_OUTER, LOWER_OUTER = MESH468.outer_lip.upper_edge, MESH468.outer_lip.lower_edge
+UPPER_INNER, LOWER_INNER = MESH468.inner_lip.upper_edge, MESH468.inner_lip.lower_edge
 INNER = UPPER_INNER + LOWER_INNER[-2:0:-1]
-UPPER_LIDS = (
-    (33, 246, 161, 160, 159, 158, 157, 173, 133),
-    (263, 466, 388, 387, 386, 385, 384, 398, 362),
-)
-LOWER_LIDS = (
-    (33, 7, 163, 144, 145, 153, 154, 155, 133),
-    (263, 249, 390, 373, 374, 380, 381, 382, 362),
-)
-OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-CHEEK_TO_CHEEK = OVAL[9:28]
+CHEEK_TO_CHEEK = MESH_FACE_OVAL[9:28]
 """The lower half of the oval, along the jaw."""
-SKULL = (
-    *OVAL[:8], *OVAL[29:], 1, 2, 4, 5, 6, 98, 327, 168, 9, 8, 70, 63, 105, 66, 107, 336, 296, 334,
-    293, 300, 117, 346, 195, 197, 94, 129, 358,
-)  # fmt: skip
 RINGS = ((1.3, 1.0), (1.65, 0.85), (2.2, 0.4))
 """Rings round the oval: radius as a multiple of its own, share of the head's movement."""
 _BORDER_STEPS = 7
@@ -60,7 +42,7 @@ _THIN_PX2 = 0.2
 
 
 class Mouth(NamedTuple):
-    """Vertices told by the mouth, in the order of the columns of `Mesh.follow`."""
+    """Vertices driven by the mouth, in the order of the columns of `Mesh.follow`."""
 
     upper_inner: tuple[int, ...] = UPPER_INNER
     lower_inner: tuple[int, ...] = LOWER_INNER[1:-1]
@@ -79,26 +61,28 @@ class Mesh:
     """(T, 3), what is farther first."""
     head_share: NDArray[np.float64]
     """(V,): 0 = the border of the picture, 1 = the head."""
-    told: tuple[int, ...]
+    driven: tuple[int, ...]
     """Vertices with a movement of their own."""
     follow: NDArray[np.float64]
-    """(V, K): movement of every vertex as a weighted mean of the told ones."""
+    """(V, K): movement of every vertex as a weighted mean of the driven ones."""
 
 
 def build_mesh(portrait: Portrait) -> Mesh:
     """Lay the mesh over a portrait."""
     points, shares = _vertices(portrait)
-    told = _told()
+    driven = _driven_vertices()
     _even_lips(points)
     triangles = _triangles(_opened(points, portrait.scale_px), points)
-    follow = _follow(triangles, told, shares)
-    return Mesh(points, triangles, shares, told, follow)
+    follow = _follow(triangles, driven, shares)
+    return Mesh(points, triangles, shares, driven, follow)
 
 
 def _even_lips(points: NDArray[np.float64]) -> None:
     """Space the rows inside the lips evenly: on a smile some lie on the teeth."""
     lower_outer, lower_inner = LOWER_OUTER[1:-1], LOWER_INNER[1:-1]
-    for share, upper, lower in zip((1 / 3, 2 / 3), UPPER_BETWEEN, LOWER_BETWEEN, strict=True):
+    for share, upper, lower in zip(
+        (1 / 3, 2 / 3), MESH_UPPER_LIP_ROWS, MESH_LOWER_LIP_ROWS, strict=True
+    ):
         for row, outer, inner in (
             (upper, UPPER_OUTER, UPPER_INNER),
             (lower, lower_outer, lower_inner),
@@ -126,16 +110,16 @@ def _opened(points: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
     return opened
 
 
-def _told() -> tuple[int, ...]:
-    lids = [i for lid in (*UPPER_LIDS, *LOWER_LIDS) for i in lid]
+def _driven_vertices() -> tuple[int, ...]:
+    lids = [i for lid in (*MESH_UPPER_LIDS, *MESH_LOWER_LIDS) for i in lid]
     named = [i for group in Mouth() for i in group]
-    return (*named, *dict.fromkeys(i for i in (*lids, *SKULL) if i not in named))
+    return (*named, *dict.fromkeys(i for i in (*lids, *MESH_SKULL) if i not in named))
 
 
 def _vertices(portrait: Portrait) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return vertices (V, 3) and their share of the head's movement."""
     face = portrait.points
-    oval = face[list(OVAL)]
+    oval = face[list(MESH_FACE_OVAL)]
     middle = oval.mean(axis=0) * [1.0, 1.0, 0.0] + [0.0, 0.0, oval[:, 2].mean()]
     groups, shares = [face], [np.ones(len(face))]
     for radius, share in RINGS:
@@ -173,22 +157,22 @@ def _triangles(opened: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArra
 
 
 def _follow(
-    triangles: NDArray[np.intp], told: tuple[int, ...], shares: NDArray[np.float64]
+    triangles: NDArray[np.intp], driven: tuple[int, ...], shares: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return (V, K): every free vertex is the mean of its neighbours, the told ones are given."""
+    """Return (V, K): every free vertex is the mean of its neighbours, the driven ones are given."""
     count = len(shares)
     linked = np.zeros((count, count))
     for one, two in ((0, 1), (1, 2), (2, 0)):
         linked[triangles[:, one], triangles[:, two]] = 1.0
         linked[triangles[:, two], triangles[:, one]] = 1.0
     laplacian = np.diag(linked.sum(axis=1)) - linked
-    fixed = np.array([*told, *np.flatnonzero(shares < 1.0)])
+    fixed = np.array([*driven, *np.flatnonzero(shares < 1.0)])
     free = np.setdiff1d(np.arange(count), fixed)
     answer = np.linalg.solve(laplacian[np.ix_(free, free)], -laplacian[np.ix_(free, fixed)])
-    follow = np.zeros((count, len(told)))
-    follow[list(told), np.arange(len(told))] = 1.0
+    follow = np.zeros((count, len(driven)))
+    follow[list(driven), np.arange(len(driven))] = 1.0
     # rounded: a threaded solver may differ in the last digits
-    follow[free] = np.round(answer[:, : len(told)], 9)
+    follow[free] = np.round(answer[:, : len(driven)], 9)
     return follow
 
 

@@ -21,7 +21,7 @@ class Pose(NamedTuple):
     yaw_deg: float = 0.0
     """Positive turns the nose to the picture's right."""
     pitch_deg: float = 0.0
-    """Positive looks down."""
+    """Positive rendered down."""
     roll_deg: float = 0.0
 
 

@@ -22,12 +22,13 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.demo.speech import INSTALL
 from pipeline.errors import LipforgeError
 from pipeline.faces.backend import Frame
+from pipeline.faces.schemas import MESH468
 
 Sitter = Literal["astronaut", "hopper"]
 LANDMARKS = Path(__file__).with_name("landmarks.json")
 GRAIN_SIGMA = 2.5
 """Film grain in grey levels: enlarged portraits are smoother than any camera."""
-CHIN, EYES = 152, (33, 133, 263, 362)
+CHIN, EYES = MESH468.chin, (*MESH468.left_eye_corners, *reversed(MESH468.right_eye_corners))
 _MESH_PASSES = 4
 _DECIMALS = 1
 
@@ -151,7 +152,7 @@ def _mirror_order() -> NDArray[np.intp]:
     """Return, for every landmark, its partner on the other half of the face.
 
     The mesh is symmetric, so partners are those that fall on each other when a face is turned
-    over; `hopper` looks straight into the camera.
+    over; `hopper` rendered straight into the camera.
     """
     points = _original("hopper").points
     axis = points[[10, 1, 152], 0].mean()

@@ -1,4 +1,4 @@
-"""The words in which the demo corpus is described: films, shots, actors, and how each must end."""
+"""What describes the demo corpus: films, shots, actors, and how each must end."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -58,7 +58,7 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wreck:
+class BrokenFile:
     """One file that is made from the bytes of another, or of none."""
 
     uri: str

@@ -4,7 +4,7 @@ Everything is a function of time in seconds, so any frame rate shows the same mo
 in units of the portrait's distance from eyes to chin; sizes follow what the Face Mesh measures on
 real speakers (gap between the inner lips 0.01 to 0.17, mouth width 0.38 to 0.50).
 
-Shape suffixes: V vertices, K told vertices, P points, C coordinates (x, y, z).
+Shape suffixes: V vertices, K driven vertices, P points, C coordinates (x, y, z).
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ from pipeline.demo.motion import Motion, Pose, rotation
 from pipeline.demo.portrait import CHIN, Portrait
 from pipeline.faces.backend import Box, Frame
 from pipeline.faces.boxes import box_of
+from pipeline.faces.schemas import MESH468, MESH_FACE_OVAL, MESH_LOWER_LIDS, MESH_UPPER_LIDS
 
+UPPER_LIP, LOWER_LIP = MESH468.lip_pairs[0]
 GAP = 0.2
 """Opening of gap 1."""
 REST_WIDTH = 0.43
@@ -37,7 +39,7 @@ _FINER = 3
 """The mouth is painted this many times finer and shrunk: smooth edges."""
 
 
-class Look(NamedTuple):
+class RenderedFrame(NamedTuple):
     """One frame and where its face is."""
 
     image: Frame
@@ -48,7 +50,7 @@ class Look(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Puppet:
+class TalkingPortrait:
     """A portrait with a mesh, a mouth and a head that move."""
 
     portrait: Portrait
@@ -60,7 +62,7 @@ class Puppet:
         """The mesh over the portrait."""
         return meshes.build_mesh(self.portrait)
 
-    def look(self, time_s: float) -> Look:
+    def render(self, time_s: float) -> RenderedFrame:
         """Paint the frame at a time."""
         lips = self.articulation.at(time_s)
         pose = self.motion.pose(time_s)
@@ -69,8 +71,8 @@ class Puppet:
         teeth = self._posed(teeth, np.ones(len(teeth)), pose)
         image = meshes.draw(self.portrait.image, self.mesh, moved)
         _paint_mouth(image, moved[list(meshes.INNER), :2], teeth[:, :2], self.portrait.scale_px)
-        gap = np.linalg.norm(shaped[13] - shaped[14]) / self.portrait.scale_px
-        return Look(image, box_of(moved[:468]), float(gap))
+        gap = np.linalg.norm(shaped[UPPER_LIP] - shaped[LOWER_LIP]) / self.portrait.scale_px
+        return RenderedFrame(image, box_of(moved[:468]), float(gap))
 
     def landmarks(self, time_s: float) -> NDArray[np.float64]:
         """Return the landmarks at a time, (468, 3), without painting."""
@@ -83,11 +85,11 @@ class Puppet:
         """Return vertices with the face deformed, head at rest, and the edges of the teeth."""
         rest = self.mesh.rest
         target = _lip_points(rest, lips, self.portrait.scale_px)
-        column = {vertex: k for k, vertex in enumerate(self.mesh.told)}
+        column = {vertex: k for k, vertex in enumerate(self.mesh.driven)}
         moves = np.zeros((len(column), 3))
         for vertex, point in target.items():
             moves[column[vertex]] = point - rest[vertex]
-        for upper, lower in zip(meshes.UPPER_LIDS, meshes.LOWER_LIDS, strict=True):
+        for upper, lower in zip(MESH_UPPER_LIDS, MESH_LOWER_LIDS, strict=True):
             gap = rest[list(lower)] - rest[list(upper)]
             for k, vertex in enumerate(upper[1:-1], start=1):
                 moves[column[vertex]] = 0.9 * lids * gap[k]
@@ -96,7 +98,7 @@ class Puppet:
     def _posed(
         self, points: NDArray[np.float64], share: NDArray[np.float64], pose: Pose
     ) -> NDArray[np.float64]:
-        face = self.mesh.rest[list(meshes.OVAL)]
+        face = self.mesh.rest[list(MESH_FACE_OVAL)]
         pivot = face.mean(axis=0)
         shift = np.array([pose.x, pose.y, 0.0]) * self.portrait.scale_px
         there = (points - pivot) @ rotation(pose).T * pose.scale + pivot + shift

@@ -32,6 +32,16 @@ class LipContour:
     positions: tuple[float, ...] = tuple(range(CONTOUR_POINTS))
     """Where each point lies on the mesh's contour of 20 points."""
 
+    @property
+    def lower_edge(self) -> tuple[int, ...]:
+        """Left corner to right corner along the lower lip; a contour of 20 points only."""
+        return self.points[: CONTOUR_POINTS // 2 + 1]
+
+    @property
+    def upper_edge(self) -> tuple[int, ...]:
+        """Left corner to right corner along the upper lip; a contour of 20 points only."""
+        return self.points[0], *self.points[: CONTOUR_POINTS // 2 - 1 : -1]
+
 
 @dataclass(frozen=True, slots=True)
 class HeadAxes:
@@ -133,6 +143,37 @@ Brows and nose are the symmetric groups whose means lie nearest to those of Late
 the 106 points: 2.6 % of the distance between the eyes on average over 90 frames of 12 frontal
 clips.
 """
+
+
+MESH_UPPER_LIP_ROWS = (
+    (76, 184, 74, 73, 72, 11, 302, 303, 304, 408, 306),
+    (62, 183, 42, 41, 38, 12, 268, 271, 272, 407, 292),
+)
+MESH_LOWER_LIP_ROWS = (
+    (77, 90, 180, 85, 16, 315, 404, 320, 307),
+    (96, 89, 179, 86, 15, 316, 403, 319, 325),
+)
+"""Rows of points from the outer to the inner edge of the lips."""
+MESH_UPPER_LIDS = (
+    (33, 246, 161, 160, 159, 158, 157, 173, 133),
+    (263, 466, 388, 387, 386, 385, 384, 398, 362),
+)
+MESH_LOWER_LIDS = (
+    (33, 7, 163, 144, 145, 153, 154, 155, 133),
+    (263, 249, 390, 373, 374, 380, 381, 382, 362),
+)
+"""Outer to inner corner of the left eye, then of the right one."""
+MESH_FACE_OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
+"""Edge of the face, once around from the forehead."""
+MESH_SKULL = (
+    *MESH_FACE_OVAL[:8], *MESH_FACE_OVAL[29:],
+    1, 2, 4, 5, 6, 98, 327, 168, 9, 8, 70, 63, 105, 66, 107, 336, 296, 334,
+    293, 300, 117, 346, 195, 197, 94, 129, 358,
+)  # fmt: skip
+"""Points that move with the head alone."""
 
 INSIGHTFACE106 = LandmarkSchema(
     name="insightface106",

@@ -8,7 +8,7 @@ from pipeline.demo.articulation import articulate
 from pipeline.demo.motion import move
 from pipeline.demo.portrait import Framing, framed
 from pipeline.demo.speech import Speech, speak
-from pipeline.demo.talking_portrait import Puppet
+from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.errors import WeightsError
 from pipeline.faces.litert import LiteRTBackend
 
@@ -30,9 +30,9 @@ def spoken() -> Speech:
 
 
 @pytest.fixture(scope="session")
-def puppet(spoken: Speech) -> Puppet:
+def portrait(spoken: Speech) -> TalkingPortrait:
     duration_s = spoken.duration_s + 2 * LEAD_IN_S
-    return Puppet(
+    return TalkingPortrait(
         framed("hopper", Framing(320, 240, 80.0, (0.5, 0.55))),
         articulate(spoken.phonemes, duration_s, LEAD_IN_S),
         move(1, duration_s),

@@ -4,11 +4,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from pipeline.demo.catalogue import WRECKS
+from pipeline.demo.catalogue import BROKEN_FILES
 from pipeline.demo.corpus import render_files
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
-from pipeline.demo.scenario import Actor, Film, Shot, Wreck
+from pipeline.demo.scenario import Actor, BrokenFile, Film, Shot
 
 HOPE = Actor(sitter="hopper", text="Papa, Mama.", voice="en-us", face_px=60.0, centre=(0.5, 0.55))
 ANNA = replace(HOPE, sitter="astronaut", text="Bob, Mom.", centre=(0.5, 0.45))
@@ -56,10 +56,12 @@ FILMS = (
 )
 
 
-def _of_small(wreck: Wreck) -> Wreck:
-    return replace(wreck, source="plain.mp4" if wreck.source else "")
+def _of_small(broken: BrokenFile) -> BrokenFile:
+    return replace(broken, source="plain.mp4" if broken.source else "")
 
 
 def render_small(out: Path, workers: int | None = None) -> Path:
-    render_files(out, FILMS, [_of_small(wreck) for wreck in WRECKS], seed=3, workers=workers)
+    render_files(
+        out, FILMS, [_of_small(broken) for broken in BROKEN_FILES], seed=3, workers=workers
+    )
     return out

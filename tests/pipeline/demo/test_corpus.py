@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.demo.catalogue import FILMS, WRECKS
+from pipeline.demo.catalogue import BROKEN_FILES, FILMS
 from pipeline.demo.corpus import render_files
-from pipeline.demo.film_rendering import rehearse
+from pipeline.demo.film_rendering import prepare_film
 from pipeline.demo.scenario import Shot
 from pipeline.demo.truth import Face, FileTruth, read_truth
 from pipeline.errors import EmptyFileError, MediaError, NotMediaError
@@ -162,14 +162,14 @@ def test_in_pairs_the_truth_says_whose_words_are_heard(truths: Truths) -> None:
 def test_a_listener_moves_its_mouth_less_than_a_mime() -> None:
     mime = small.film("x.mp4", shots=(Shot(actors=(small.MIME, small.ANNA)),))
     quiet = small.film("x.mp4", shots=(Shot(actors=(replace(small.MIME, effort=0.3), small.ANNA)),))
-    gaps = [rehearse(one, 0).shots[0].puppets[0].articulation.gap for one in (mime, quiet)]
+    gaps = [prepare_film(one, 0).shots[0].portraits[0].articulation.gap for one in (mime, quiet)]
     assert gaps[1] == pytest.approx(0.3 * gaps[0])
     assert gaps[0].max() > 0.3
 
 
 def test_the_voice_heard_is_that_of_the_first_actor_who_may_be_heard() -> None:
-    mimed = rehearse(small.film("x.mp4", shots=(Shot(actors=(small.MIME, small.ANNA)),)), 0)
-    alone = rehearse(small.film("x.mp4", shots=(Shot(actors=(small.ANNA,)),)), 0)
+    mimed = prepare_film(small.film("x.mp4", shots=(Shot(actors=(small.MIME, small.ANNA)),)), 0)
+    alone = prepare_film(small.film("x.mp4", shots=(Shot(actors=(small.ANNA,)),)), 0)
     assert mimed.shots[0].speaker == 1
     assert alone.shots[0].heard is not None
     assert mimed.shots[0].heard is not None
@@ -246,7 +246,7 @@ def test_a_failed_rendering_leaves_the_old_corpus_alone(tmp_path: Path) -> None:
 
 
 def test_the_full_corpus_names_every_fault_and_has_enough_to_keep() -> None:
-    faults = {fault for one in (*FILMS, *WRECKS) for fault in one.faults}
+    faults = {fault for one in (*FILMS, *BROKEN_FILES) for fault in one.faults}
     assert faults >= {
         "shifted", "dubbed", "silent_face", "listening_face", "miming_face", "no_face",
         "cuts", "blur", "tiny_face", "profile",
@@ -261,5 +261,5 @@ def test_the_full_corpus_names_every_fault_and_has_enough_to_keep() -> None:
     assert min(offsets) < -8
     assert max(offsets) > 8
     assert all(abs(offset) <= 12 for offset in offsets)
-    names = [Path(one.uri).name for one in (*FILMS, *WRECKS)]
+    names = [Path(one.uri).name for one in (*FILMS, *BROKEN_FILES)]
     assert len(names) > len(set(names))

@@ -15,19 +15,21 @@ from pipeline.demo.portrait import (
     portrait_image,
 )
 from pipeline.demo.speech import Speech
-from pipeline.demo.talking_portrait import Puppet
+from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.faces.litert import LiteRTBackend
 from tests.pipeline.demo.conftest import LEAD_IN_S
 
 FPS = 25
 
 
-def measured_gaps(backend: LiteRTBackend, puppet: Puppet, times_s: list[float]) -> list[float]:
+def measured_gaps(
+    backend: LiteRTBackend, portrait: TalkingPortrait, times_s: list[float]
+) -> list[float]:
     """What the Face Mesh sees of the lip opening, in units of eyes to chin."""
     gaps = []
     for time_s in times_s:
-        look = puppet.look(time_s)
-        face = backend.landmarks(look.image, np.array(look.box, np.float32))
+        one = portrait.render(time_s)
+        face = backend.landmarks(one.image, np.array(one.box, np.float32))
         assert face.score > 0.9
         opening = np.linalg.norm(face.points[13, :2] - face.points[14, :2])
         gaps.append(float(opening) / eye_to_chin(face.points.astype(np.float64)))
@@ -35,39 +37,39 @@ def measured_gaps(backend: LiteRTBackend, puppet: Puppet, times_s: list[float]) 
 
 
 def test_the_face_mesh_sees_the_mouth_move_as_scripted(
-    spoken: Speech, puppet: Puppet, backend: LiteRTBackend
+    spoken: Speech, portrait: TalkingPortrait, backend: LiteRTBackend
 ) -> None:
     times = [n / FPS for n in range(round((spoken.duration_s + LEAD_IN_S) * FPS))]
-    scripted = [puppet.articulation.at(time_s)[0] for time_s in times]
-    seen = measured_gaps(backend, puppet, times)
+    scripted = [portrait.articulation.at(time_s)[0] for time_s in times]
+    seen = measured_gaps(backend, portrait, times)
     assert np.corrcoef(scripted, seen)[0, 1] > 0.9
     assert np.ptp(seen) > 0.06  # real speakers: 0.08 to 0.15 between the 5th and 95th percentile
 
 
-def test_a_still_mouth_is_seen_as_still(puppet: Puppet, backend: LiteRTBackend) -> None:
-    silent = Puppet(puppet.portrait, still(3.0), puppet.motion)
+def test_a_still_mouth_is_seen_as_still(portrait: TalkingPortrait, backend: LiteRTBackend) -> None:
+    silent = TalkingPortrait(portrait.portrait, still(3.0), portrait.motion)
     seen = measured_gaps(backend, silent, [0.0, 0.7, 1.5, 2.2])
     assert np.ptp(seen) < 0.01
 
 
 def test_the_true_box_is_where_the_face_mesh_finds_the_face(
-    puppet: Puppet, backend: LiteRTBackend
+    portrait: TalkingPortrait, backend: LiteRTBackend
 ) -> None:
     for time_s in (0.1, 0.9, 1.7):
-        look = puppet.look(time_s)
-        points = backend.landmarks(look.image, backend.detect(look.image)[0]).points[:, :2]
+        one = portrait.render(time_s)
+        points = backend.landmarks(one.image, backend.detect(one.image)[0]).points[:, :2]
         found = (*points.min(axis=0), *points.max(axis=0))
-        width = look.box[2] - look.box[0]
-        assert np.abs(np.subtract(found, look.box)).max() < 0.08 * width
+        width = one.box[2] - one.box[0]
+        assert np.abs(np.subtract(found, one.box)).max() < 0.08 * width
 
 
-def test_the_same_time_gives_the_same_picture(puppet: Puppet) -> None:
-    again = Puppet(puppet.portrait, puppet.articulation, move(1, 4.0))
-    assert np.array_equal(puppet.look(1.23).image, again.look(1.23).image)
+def test_the_same_time_gives_the_same_picture(portrait: TalkingPortrait) -> None:
+    again = TalkingPortrait(portrait.portrait, portrait.articulation, move(1, 4.0))
+    assert np.array_equal(portrait.render(1.23).image, again.render(1.23).image)
 
 
-def test_the_background_at_the_border_stays(puppet: Puppet) -> None:
-    one, two = puppet.look(0.2).image.astype(int), puppet.look(1.9).image.astype(int)
+def test_the_background_at_the_border_stays(portrait: TalkingPortrait) -> None:
+    one, two = portrait.render(0.2).image.astype(int), portrait.render(1.9).image.astype(int)
     edge = np.abs(one[:, :4] - two[:, :4]).mean()
     face = np.abs(one[90:170, 120:200] - two[90:170, 120:200]).mean()
     assert edge < 1.5
@@ -83,11 +85,13 @@ def test_a_mirrored_portrait_has_its_landmarks_on_the_right_sides() -> None:
     assert turned.points[1, :2] == pytest.approx(plain.points[1, :2], abs=0.5)
 
 
-def test_yaw_turns_the_nose_towards_the_side(puppet: Puppet, backend: LiteRTBackend) -> None:
+def test_yaw_turns_the_nose_towards_the_side(
+    portrait: TalkingPortrait, backend: LiteRTBackend
+) -> None:
     def nose_share(yaw_deg: float) -> float:
         motion = move(1, 4.0, Pose(yaw_deg=yaw_deg))
-        look = Puppet(puppet.portrait, still(1.0), motion).look(0.0)
-        points = backend.landmarks(look.image, np.array(look.box, np.float32)).points
+        one = TalkingPortrait(portrait.portrait, still(1.0), motion).render(0.0)
+        points = backend.landmarks(one.image, np.array(one.box, np.float32)).points
         return float((points[1, 0] - points[234, 0]) / (points[454, 0] - points[234, 0]))
 
     assert nose_share(-25.0) < nose_share(0.0) - 0.1 < nose_share(25.0) - 0.2
@@ -102,9 +106,11 @@ def test_the_stored_landmarks_are_those_the_backend_finds(
     assert np.abs(stored - found)[:, :2].max() < 0.03 * eye_to_chin(stored)
 
 
-def test_the_landmarks_without_painting_are_those_of_the_painted_frame(puppet: Puppet) -> None:
-    points = puppet.landmarks(0.8)
-    x0, y0, x1, y1 = puppet.look(0.8).box
+def test_the_landmarks_without_painting_are_those_of_the_painted_frame(
+    portrait: TalkingPortrait,
+) -> None:
+    points = portrait.landmarks(0.8)
+    x0, y0, x1, y1 = portrait.render(0.8).box
     assert points.shape == (468, 3)
     assert points[:, :2].min(axis=0) == pytest.approx((x0, y0), abs=1)
     assert points[:, :2].max(axis=0) == pytest.approx((x1, y1), abs=1)

@@ -12,6 +12,8 @@ from pipeline.errors import DecodeError
 from pipeline.faces.schemas import (
     INSIGHTFACE106,
     MESH468,
+    MESH_LOWER_LIDS,
+    MESH_UPPER_LIDS,
     SCHEMAS,
     HeadAxes,
     LandmarkSchema,
@@ -22,8 +24,6 @@ from tests.conftest import ROOT
 from tests.source_tree import modules
 
 BOTH = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=lambda schema: schema.name)
-DRAWS_THE_FACE = "pipeline.demo."
-"""The demo's outlines and triangles run through points of the mesh that no group holds."""
 
 
 def groups(schema: LandmarkSchema) -> dict[str, list[int]]:
@@ -158,10 +158,26 @@ def test_a_schema_is_found_by_its_name_and_an_unknown_name_is_a_bug() -> None:
 def test_no_other_module_holds_a_tuple_of_indices_of_the_mesh() -> None:
     known = {point for group in groups(MESH468).values() for point in group}
     for module, path in modules().items():
-        if module == "pipeline.faces.schemas" or module.startswith(DRAWS_THE_FACE):
+        if module == "pipeline.faces.schemas":
             continue
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Tuple | ast.List | ast.Set):
                 numbers = {one.value for one in node.elts if isinstance(one, ast.Constant)}
                 is_group = len(numbers) > 1 and numbers <= known and max(numbers) > 128
                 assert not is_group, f"{path}:{node.lineno}: {ast.unparse(node)}"
+
+
+def test_the_edges_of_the_mesh_s_lips_run_from_corner_to_corner() -> None:
+    outer = MESH468.outer_lip
+    assert outer.lower_edge[0] == outer.upper_edge[0] == MESH468.mouth_corners[0]
+    assert outer.lower_edge[-1] == outer.upper_edge[-1] == MESH468.mouth_corners[1]
+    assert set(outer.lower_edge) | set(outer.upper_edge) == set(outer.points)
+    upper, lower = MESH468.lip_pairs[0]
+    assert MESH468.inner_lip.upper_edge[5] == upper
+    assert MESH468.inner_lip.lower_edge[5] == lower
+
+
+def test_the_lids_of_the_mesh_run_from_corner_to_corner_of_the_same_eye() -> None:
+    ends = [MESH468.left_eye_corners, MESH468.right_eye_corners[::-1]]
+    for lids in (MESH_UPPER_LIDS, MESH_LOWER_LIDS):
+        assert [(lid[0], lid[-1]) for lid in lids] == ends
