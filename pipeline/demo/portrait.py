@@ -22,12 +22,14 @@ from scipy.optimize import linear_sum_assignment
 from pipeline.demo.speech import INSTALL
 from pipeline.errors import LipforgeError
 from pipeline.faces.backend import Frame
-from pipeline.faces.schemas import MESH468
+from pipeline.faces.schemas import MESH468, MESH_FACE_OVAL
 
 Sitter = Literal["astronaut", "hopper"]
 LANDMARKS = Path(__file__).with_name("landmarks.json")
 GRAIN_SIGMA = 2.5
 """Film grain in grey levels: enlarged portraits are smoother than any camera."""
+MIDLINE = (MESH_FACE_OVAL[0], MESH468.nose_tip, MESH468.chin)
+"""Forehead, nose tip, chin."""
 CHIN, EYES = MESH468.chin, (*MESH468.left_eye_corners, *reversed(MESH468.right_eye_corners))
 _MESH_PASSES = 4
 _DECIMALS = 1
@@ -155,7 +157,7 @@ def _mirror_order() -> NDArray[np.intp]:
     over; `hopper` rendered straight into the camera.
     """
     points = _original("hopper").points
-    axis = points[[10, 1, 152], 0].mean()
+    axis = points[list(MIDLINE), 0].mean()
     turned = points * [-1.0, 1.0, 1.0] + [2 * axis, 0.0, 0.0]
     distance = np.linalg.norm(points[:, None] - turned[None], axis=-1)
     return np.asarray(linear_sum_assignment(distance)[1])
