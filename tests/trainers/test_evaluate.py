@@ -77,7 +77,7 @@ def test_it_names_what_measured_and_what_did_not(found):
     json.dumps(found, allow_nan=False)
 
 
-def test_table_and_samples_show_every_clip_and_are_heard(root, found):
+def test_table_and_samples_have_every_clip_and_its_sound(root, found):
     rows = list(csv.DictReader((root / "reports" / "evaluation.csv").open()))
     assert [row["clip"].rpartition("/")[2] for row in rows] == ["clip000", "clip001"]
     assert all(float(row["own_psnr_db"]) > 0 for row in rows)

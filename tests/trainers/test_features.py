@@ -1,4 +1,4 @@
-"""Whisper features made once, beside the shards: same numbers, same bytes, never stale."""
+"""Precomputed Whisper features: exact to float16, reproducible, never stale."""
 
 import io
 import json
@@ -43,7 +43,7 @@ LENGTHS = (20, 18, 25)
 
 
 class Quick(WhisperFeatures):
-    """Tells mean loudness per step, in the shape of five layers of four numbers."""
+    """Returns the mean sample per step, in the shape of five layers of width four."""
 
     def __init__(self):
         torch.nn.Module.__init__(self)
@@ -94,7 +94,7 @@ def digests(folder):
     return {str(p.relative_to(folder)): file_sha256(p) for p in folder.rglob("*") if p.is_file()}
 
 
-def test_none_leaves_an_index_that_says_so_and_imports_nothing_heavy(workspace):
+def test_none_writes_an_empty_index_and_imports_nothing_heavy(workspace):
     command = (
         "import sys; from pathlib import Path; from pipeline.params.curation import Params;"
         "from trainers import features; features.run(Params(), Path('shards'), Path('features'));"
@@ -132,11 +132,15 @@ def test_a_loader_takes_them_as_its_prepare(quick, workspace, shards):
     config = LoaderConfig(order=OrderConfig(seed=0, batch=2, windows_per_clip=1), workers=2)
 
     def item(clip, start, rng):
-        return {"start": start, "clip": int(clip.clip_id[4:]), "heard": clip.prepared[2 * start, 0]}
+        return {
+            "start": start,
+            "clip": int(clip.clip_id[4:]),
+            "features": clip.prepared[2 * start, 0],
+        }
 
     for batch in islice(Loader(index, item, config, read).batches(), 5):
         mean = 80 * batch.data["start"] + 19.5 + batch.data["clip"]
-        torch.testing.assert_close(batch.data["heard"][:, 0], mean / 1000, rtol=2**-11, atol=0)
+        torch.testing.assert_close(batch.data["features"][:, 0], mean / 1000, rtol=2**-11, atol=0)
 
 
 def test_tars_stand_beside_the_shards_and_hold_plain_arrays(quick, workspace, shards):

@@ -1,4 +1,4 @@
-"""Shards of made clips that tell in their pixels and samples which frame of which clip they are."""
+"""Synthetic shards whose pixels and samples encode the number of their clip and frame."""
 
 import json
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def frame_numbers(frames_FCHW: NDArray[np.uint8]) -> tuple[list[int], list[int]]
 
 
 def ramp(num_frames: int) -> NDArray[np.int16]:
-    """Sound whose value tells its place."""
+    """Audio whose samples encode their position."""
     return (np.arange(num_frames * 640) // SAMPLES_PER_STEP).astype(np.int16)
 
 

@@ -33,7 +33,7 @@ def test_the_default_changes_nothing():
     assert np.array_equal(augmented(FRAMES, AugmentationDraw()), FRAMES)
 
 
-def test_the_same_stream_draws_the_same_look_and_another_another():
+def test_the_draw_depends_on_the_random_generator():
     looks = [draw_augmentation(ALWAYS, np.random.default_rng(seed)) for seed in (1, 1, 2)]
     assert looks[0] == looks[1] != looks[2]
     expected = augmented(FRAMES, looks[0])

@@ -47,8 +47,8 @@ def loader(index, make_item=None, **named) -> Loader:
     return Loader(index, make_item or WindowItem(reference=True), config(**named))
 
 
-def told(batch, place):
-    """All that one item says, for comparison."""
+def item_facts(batch, place):
+    """Everything in one item, for comparison."""
     data = batch.data
     return (
         data["clip_id"][place],
@@ -61,7 +61,7 @@ def told(batch, place):
 
 
 def items(batches):
-    return [[told(b, place) for place in range(len(b.data["clip_id"]))] for b in batches]
+    return [[item_facts(b, place) for place in range(len(b.data["clip_id"]))] for b in batches]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def expected(index):
     return items(islice(loader(index).batches(), 12))
 
 
-def test_a_window_lies_in_its_clip_and_shows_the_frames_it_says(index):
+def test_a_window_is_inside_its_clip_and_has_the_frames_of_its_start(index):
     lengths = [n for shard in LENGTHS for n in shard]
     for batch in islice(loader(index).batches(), 40):
         data = batch.data
@@ -123,7 +123,7 @@ def test_a_resume_continues_with_the_next_batch(index, expected, first):
 
 
 @pytest.mark.parametrize("world_size", [2, 4])
-def test_any_world_size_sees_the_same_batches(index, expected, world_size):
+def test_every_world_size_gets_the_same_batches(index, expected, world_size):
     ranks = [
         items(islice(loader(index, rank=rank, world_size=world_size).batches(), 6))
         for rank in range(world_size)
@@ -281,7 +281,7 @@ def test_the_whole_sound_of_a_clip_can_be_had(index):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "says"),
+    ("wrong", "message"),
     [
         ({"world_size": 3}, "multiple"),
         ({"rank": 1}, "rank 1"),
@@ -290,6 +290,6 @@ def test_the_whole_sound_of_a_clip_can_be_had(index):
         ({"window_frames": 49}, "min_frames"),
     ],
 )
-def test_impossible_settings_are_refused_with_the_fix(index, wrong, says):
-    with pytest.raises(TrainingDataError, match=says):
+def test_impossible_settings_are_refused_with_the_fix(index, wrong, message):
+    with pytest.raises(TrainingDataError, match=message):
         loader(index, **wrong)

@@ -1,4 +1,4 @@
-"""The order of windows: every clip once per epoch, nothing but the seed decides."""
+"""The order of windows: every clip once per epoch, determined by the seed alone."""
 
 from collections import Counter
 

@@ -31,7 +31,7 @@ def test_a_range_behind_the_end_is_shorter_unless_an_index_lists_it(file):
         read_indexed(str(file), 98, 3)
 
 
-def test_an_absent_file_is_told_from_storage_that_refuses(tmp_path):
+def test_an_absent_file_and_failing_storage_are_different_errors(tmp_path):
     with pytest.raises(ShardNotFoundError, match="cannot be read"):
         read_bytes(str(tmp_path / "absent.tar"))
     with pytest.raises(ShardReadError, match="cannot be read") as refused:

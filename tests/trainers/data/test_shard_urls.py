@@ -1,4 +1,4 @@
-"""Which tars a folder, a glob, a brace list or the name of a split stands for."""
+"""Listing of tars by folder, glob, brace list or split."""
 
 import pytest
 
@@ -29,6 +29,6 @@ def test_a_name_without_tars_is_an_error(tmp_path):
         shard_urls("nosuchprotocol://x/y.tar")
 
 
-def test_an_empty_split_says_what_helps(tmp_path):
+def test_the_error_of_an_empty_split_has_a_hint(tmp_path):
     with pytest.raises(TrainingDataError, match=r"val: no .tar; .*dvc repro.*select.val_share"):
         split_urls("val", tmp_path)

@@ -24,7 +24,7 @@ def matrix(x=240.0, y=150.0, brows=60.0, turn=0.2, size_px=SIZE):
 
 
 def repainted(shape, canvas_matrix, size_px=SIZE):
-    """Where the model may paint, in the picture, grown by a pixel for the sampling."""
+    """The repaint region in the frame, dilated by a pixel for the interpolation."""
     square = alignment.to_square(canvas_matrix, size_px)
     hole = 1 - keep_mask(size_px)[0, 0].numpy()
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

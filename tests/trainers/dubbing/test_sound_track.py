@@ -97,7 +97,7 @@ def test_other_samples_or_another_beginning_are_noticed(tmp_path, clip):
     assert not same_samples(source, tmp_path / "out.mp4", 44_100)
     joined(clip, source, tmp_path / "out.mp4")
     assert not same_samples(source, tmp_path / "out.mp4", 44_100), "it goes on for longer"
-    joined(clip, source, tmp_path / "out.mkv")  # Matroska forgets what m4a says of its priming
+    joined(clip, source, tmp_path / "out.mkv")  # Matroska loses the priming of m4a
     assert not same_samples(source, tmp_path / "out.mkv", 44_100)
 
 

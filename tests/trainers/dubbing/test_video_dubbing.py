@@ -171,7 +171,7 @@ def test_hostile_names_are_names(tmp_path, model, name):
     assert {one.name for one in tmp_path.iterdir()} == {video.name, sound.name, name}
 
 
-def test_the_output_says_what_made_it(tmp_path, model):
+def test_the_metadata_has_the_model_and_the_options(tmp_path, model):
     video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
     for name in ("a.mp4", "a.mkv"):
         out, _ = dub(model, tmp_path, video, sound, name, dub=DubOptions(steps=7))
@@ -182,7 +182,7 @@ def test_the_output_says_what_made_it(tmp_path, model):
         assert result["stand_ins"] == ["vae=stand-in:blocks", "whisper=stand-in:whisper-tiny"]
 
 
-def test_the_output_tells_nobody_where_its_maker_keeps_files(tmp_path, model):
+def test_the_metadata_has_no_local_path(tmp_path, model):
     facts = {"profile": {"start": "sd-v1-5:/home/ann/sd.pt"}, "syncnet": "/home/ann/sync.pt"}
     video, sound = film(tmp_path / "v.mp4", 3), voice(tmp_path / "a.wav", 3)
     out, _ = dub(replace(model, facts={**model.facts, **facts}), tmp_path, video, sound)
@@ -230,7 +230,7 @@ def test_the_real_network_with_random_weights_dubs_a_video(tmp_path):
     assert psnr(before[:, :, 160:], after[:, :, 160:]) > 40
 
 
-def test_what_cannot_be_dubbed_says_why(tmp_path, model):
+def test_an_unusable_input_is_an_error_with_its_reason(tmp_path, model):
     video, sound = film(tmp_path / "v.mp4", 5), voice(tmp_path / "a.wav", 5)
     none = film(tmp_path / "none.mp4", 5, {})
     with pytest.raises(SourceError, match=r"none\.mp4: no face of at least 32 px .* lower"):

@@ -24,7 +24,7 @@ def dubs(tmp_path, monkeypatch):
     return of
 
 
-def test_a_clip_is_dubbed_once_whoever_asks(dubs):
+def test_a_clip_is_dubbed_once(dubs):
     first, made = dubs(steps=1)
     second, _ = dubs(steps=1)
     np.testing.assert_array_equal(first.dubbed(FRAMES, SOUND), 255 - FRAMES)
@@ -41,7 +41,7 @@ def test_another_model_picture_or_sound_is_dubbed_anew(dubs):
     assert len(made) == 4
 
 
-def test_a_damaged_file_is_replaced_and_said(dubs, caplog):
+def test_a_damaged_file_is_replaced_and_logged(dubs, caplog):
     one, made = dubs(steps=1)
     one.dubbed(FRAMES, SOUND)
     (path,) = one.folder.glob("*.npz")

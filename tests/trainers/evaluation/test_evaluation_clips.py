@@ -38,7 +38,7 @@ def test_foreign_sound_is_another_clips(index):
         assert clip.key.endswith(f"clip{frame_numbers(clip.frames)[1][0]:03d}")
 
 
-def test_everybody_gets_the_sound_of_half_the_split_away():
+def test_foreign_sound_is_from_half_the_split_away():
     assert [foreign_clip(n, 5) for n in range(5)] == [2, 3, 4, 0, 1]
     assert foreign_clip(0, 1) is None
 

@@ -1,4 +1,4 @@
-"""Distance of lips, and the landmarks it rests on."""
+"""Landmarks of aligned faces, and the distance of lips."""
 
 import cv2
 import numpy as np
@@ -78,7 +78,7 @@ def face():
     return cv2.resize(part, (256, 256), interpolation=cv2.INTER_CUBIC)
 
 
-def test_a_face_that_fills_its_picture_is_seen_and_grey_is_none(backend, face):
+def test_a_face_that_fills_the_image_is_found_and_grey_has_none(backend, face):
     grey = np.full_like(face, 128)
     found = face_landmarks(backend, np.stack([face, grey, face]).transpose(0, 3, 1, 2))
     assert found.shape == (3, 468, 3)

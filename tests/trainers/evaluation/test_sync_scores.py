@@ -29,7 +29,7 @@ def choice(judge: str, fallback: str = "") -> Choice:
     return Choice(judge, "masked", "float32", "0" * 64, fallback=fallback)
 
 
-def test_the_landmark_judge_gives_no_lse_and_says_why(clip):
+def test_the_landmark_judge_gives_no_lse_and_the_reason(clip):
     judge = AlignedFaceJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
     scores = judge.scores(*clip)
     assert {"landmark_probability", "landmark_offset_within_1"} <= set(scores)
@@ -45,7 +45,7 @@ def test_the_syncnet_judge_gives_lse_and_no_landmark_numbers(clip):
     assert "lse" not in judge.facts()
 
 
-def test_a_judge_in_place_of_another_says_so():
+def test_a_fallback_judge_is_recorded():
     judge = AlignedFaceJudge(choice("landmark", "no network"), None, "mesh468")
     assert judge.facts()["instead_of_syncnet_because"] == "no network"
 

@@ -49,7 +49,7 @@ def test_its_features_are_those_of_pytorch_fid(network):
     assert features[1, :6].tolist() == pytest.approx(GOLDEN_FIRST, rel=1e-4)
 
 
-def test_the_stand_in_says_so_and_is_the_same_every_time():
+def test_the_stand_in_is_named_so_and_deterministic():
     one, two = (frozen.inception("stand-in:inception-2015-12-05") for _ in range(2))
     assert one.is_stand_in
     pictures = torch.rand(1, 3, 40, 40)

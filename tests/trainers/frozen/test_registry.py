@@ -1,4 +1,4 @@
-"""Frozen parts: by name, checked against the lock, stand-ins named as such."""
+"""Frozen networks: by name, checked against the lock, stand-ins named as such."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
 
 
 @pytest.mark.parametrize(("load", "name"), STAND_INS, ids=[name for _, name in STAND_INS])
-def test_a_stand_in_says_so_and_has_the_same_weights_every_time(
+def test_a_stand_in_is_named_so_and_deterministic(
     load: Callable[[str], frozen.FrozenNetwork[nn.Module]], name: str
 ) -> None:
     torch.manual_seed(0)
@@ -193,7 +193,7 @@ def test_a_file_of_another_network_is_refused_by_name(
         frozen.videomae("videomae-v2-giant")
 
 
-def test_names_tell_a_log_which_parts_are_stand_ins() -> None:
+def test_names_show_which_networks_are_stand_ins() -> None:
     parts = {
         "vae": frozen.vae("stand-in:taesd"),
         "lpips": frozen.lpips("stand-in:lpips-vgg"),

@@ -145,7 +145,7 @@ def test_bfloat16_is_near_and_comes_back_as_float32(openai_file):
     assert (rough - exact).abs().mean() < 0.02 * exact.abs().mean()
 
 
-def test_a_stand_in_says_so_and_is_the_same_every_time():
+def test_a_stand_in_is_named_so_and_deterministic():
     sound = rule_sound(1.0, 1)
     one, two = (load_whisper("stand-in:whisper-tiny") for _ in range(2))
     assert one.is_stand_in
@@ -163,7 +163,7 @@ def test_tiny_and_small_come_from_the_registry(openai_file, monkeypatch):
     assert loaded.sha256 == {"whisper_tiny.pt": sha256_of("whisper_tiny.pt")}
 
 
-def test_an_encoder_that_was_not_fetched_says_how(monkeypatch, tmp_path):
+def test_the_error_of_an_absent_encoder_has_the_fetch_command(monkeypatch, tmp_path):
     monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"run `lipforge weights fetch whisper_small\.pt`"):
         load_whisper("small")
