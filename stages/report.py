@@ -10,7 +10,7 @@ from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.judge.landmark.judge import load_calibration
 from pipeline.params.curation import Params, load_params
 from pipeline.report.film_strips import OpenArtifact
-from pipeline.report.page import Inputs, render
+from pipeline.report.page import ReportInputs, render
 from pipeline.report.reported_clips import reported_clips
 from pipeline.tables.funnel import funnel
 from pipeline.tables.run_tables import RunTables
@@ -35,7 +35,7 @@ def build_report(
         StorageError: the page cannot be written.
     """
     tables = RunTables(data)
-    inputs = Inputs(
+    inputs = ReportInputs(
         tables=tables,
         clips=reported_clips(tables),
         funnel=funnel(tables),

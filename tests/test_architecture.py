@@ -247,3 +247,12 @@ def test_every_data_dependency_is_the_output_of_an_earlier_stage(name):
         dep for dep in stages()[name]["deps"] if dep.startswith(("data/", "models/", "reports/"))
     }
     assert needed <= made
+
+
+def test_no_two_public_classes_share_a_name():
+    places: dict[str, list[str]] = {}
+    for path in modules().values():
+        for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(path.as_posix())
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}

@@ -22,6 +22,7 @@ from pipeline.faces.open import open_backend
 from pipeline.judge.choice import choose
 from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams
+from pipeline.weights.files import weights_file_sha256
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import split_urls
 from trainers.dubbing.face_generation import DubOptions, dub_faces
@@ -33,7 +34,6 @@ from trainers.evaluation.frechet_features import NONE, fid_network, fvd_network
 from trainers.evaluation.sample_videos import write_samples
 from trainers.evaluation.summary import for_json, summary, table
 from trainers.evaluation.sync_scores import AlignedFaceJudge
-from trainers.frozen.public_files import file_sha256
 from trainers.loop.run_options import fix_cpu_threads
 from trainers.systems.latentsync.bundle import load_bundle
 from trainers.systems.stable_syncnet.files import load_safetensors, read_metadata
@@ -70,7 +70,7 @@ def load_sync_model(path: Path) -> SyncModel:
     Raises:
         WeightsError: no such file, or not of this project.
     """
-    facts = {**read_metadata(path), "sha256": file_sha256(path)}
+    facts = {**read_metadata(path), "sha256": weights_file_sha256(path)}
     return SyncModel(load_safetensors(path).requires_grad_(False).eval(), facts)
 
 

@@ -41,7 +41,7 @@ PAGE = "training.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class TrainingReportInputs:
     """All that the page is made from; None is missing."""
 
     params: Params
@@ -73,7 +73,7 @@ def build_training_report(root: Path, params: Params) -> Path:
         StorageError: the page cannot be written.
     """
     models, reports = root / "models", root / "reports"
-    inputs = Inputs(
+    inputs = TrainingReportInputs(
         params=params,
         preflight=_read(models / "train_syncnet" / "preflight.json"),
         syncnet_curve=_rows(reports / "train_syncnet_curve.csv"),
@@ -88,14 +88,14 @@ def build_training_report(root: Path, params: Params) -> Path:
     return reports / PAGE
 
 
-def render(inputs: Inputs) -> str:
+def render(inputs: TrainingReportInputs) -> str:
     """Return the page: one HTML document without script or network."""
     environment = html_environment("trainers.page")
     environment.filters |= {"visible": visible, "count": words.count}
     return environment.get_template("training.html.j2").render(_context(inputs))
 
 
-def _context(inputs: Inputs) -> dict[str, Any]:
+def _context(inputs: TrainingReportInputs) -> dict[str, Any]:
     return {
         "lead": _lead(inputs),
         "tiles": _tiles(inputs),
@@ -110,7 +110,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _lead(inputs: Inputs) -> str:
+def _lead(inputs: TrainingReportInputs) -> str:
     params = inputs.params
     return (
         f"StableSyncNet by the profile {params.train_syncnet.profile}, the diffusion model by the "
@@ -118,7 +118,7 @@ def _lead(inputs: Inputs) -> str:
     )
 
 
-def _tiles(inputs: Inputs) -> list[Tile]:
+def _tiles(inputs: TrainingReportInputs) -> list[Tile]:
     syncnet, ldm = inputs.syncnet_curve or (), inputs.ldm_curve or ()
     warnings = sum(
         c["verdict"] == "warning" for c in (inputs.preflight or {"checks": ()})["checks"]
@@ -150,7 +150,7 @@ def _last(rows: Rows, name: str) -> str:
     return number(known[-1]) if known else "missing"
 
 
-def _stand_ins(inputs: Inputs) -> list[tuple[str, str]]:
+def _stand_ins(inputs: TrainingReportInputs) -> list[tuple[str, str]]:
     """Return where stand-ins are named: (file and key, name)."""
     found: dict[tuple[str, str], None] = {}
     for file, content in (("model.json", inputs.model), ("metrics.json", inputs.metrics)):
@@ -172,7 +172,7 @@ def _preflight(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     }
 
 
-def _trained(inputs: Inputs) -> list[dict[str, Any]]:
+def _trained(inputs: TrainingReportInputs) -> list[dict[str, Any]]:
     return [
         {
             "id": "syncnet",

@@ -15,6 +15,7 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark import judge as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
+from pipeline.weights.files import weights_file_sha256
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
@@ -77,7 +78,7 @@ class Choice:
         from pipeline.judge.syncnet.judge import SyncNetJudge  # none of these
 
         file = syncnet_weights.find(self.path)
-        self._compare(file, syncnet_weights.digest(file))
+        self._compare(file, weights_file_sha256(file))
         return SyncNetJudge.load(file, device=torch_device(), precision=self.precision)
 
     def _compare(self, file: Path, found: str) -> None:
@@ -114,7 +115,7 @@ def choose(params: SyncParams) -> Choice:
         )
         return _landmark(NOT_FETCHED)
     mode, precision = params.syncnet_mode, params.syncnet_precision
-    digest = syncnet_weights.digest(file)
+    digest = weights_file_sha256(file)
     return Choice("syncnet", mode, precision, digest, params.syncnet_weights)
 
 

@@ -71,7 +71,7 @@ SCORES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
+class ReportInputs:
     """All that the page is made from."""
 
     tables: RunTables
@@ -83,7 +83,7 @@ class Inputs:
     """What thresholds of the landmark judge cost; drawn beside this run's probabilities."""
 
 
-def render(inputs: Inputs) -> str:
+def render(inputs: ReportInputs) -> str:
     """Return the page: one HTML document without script, link or network."""
     environment = html_environment("pipeline.report")
     environment.filters |= {
@@ -96,7 +96,7 @@ def render(inputs: Inputs) -> str:
     return environment.get_template("report.html.j2").render(_context(inputs))
 
 
-def _context(inputs: Inputs) -> dict[str, Any]:
+def _context(inputs: ReportInputs) -> dict[str, Any]:
     failed = failures(inputs.tables)
     return {
         "totals": _totals(inputs),
@@ -121,7 +121,7 @@ def _context(inputs: Inputs) -> dict[str, Any]:
     }
 
 
-def _totals(inputs: Inputs) -> dict[str, Any]:
+def _totals(inputs: ReportInputs) -> dict[str, Any]:
     endings = Counter(clip.ending for clip in inputs.clips)
     accepted = [clip for clip in inputs.clips if clip.ending == "accepted"]
     videos = inputs.tables.kept("ingest")
@@ -160,11 +160,11 @@ def _reasons(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{**e, "width": round(100 * e["count"] / most, 1)} for e in found]
 
 
-def _histograms(inputs: Inputs) -> list[Histogram]:
+def _histograms(inputs: ReportInputs) -> list[Histogram]:
     return [histogram(one, inputs.clips) for one in measures(inputs.params.select)]
 
 
-def _strips(inputs: Inputs) -> list[dict[str, Any]]:
+def _strips(inputs: ReportInputs) -> list[dict[str, Any]]:
     section = inputs.params.report
     groups = [
         ("accepted", "Accepted clips", section.accepted_strips, lambda clip: clip.video_id),
@@ -186,7 +186,7 @@ def _rest_title(clips: Iterable[ReportedClip]) -> str:
     return "Rejected and undecided clips" if undecided else "Rejected clips"
 
 
-def _sources(inputs: Inputs) -> dict[str, Any]:
+def _sources(inputs: ReportInputs) -> dict[str, Any]:
     """Return one entry per file in the order of their names, up to a limit."""
     by_video: dict[str, list[ReportedClip]] = defaultdict(list)
     for clip in inputs.clips:

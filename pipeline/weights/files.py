@@ -118,6 +118,18 @@ def path_of(name: str) -> Path:
     return path
 
 
+def weights_file_sha256(path: Path) -> str:
+    """Return the SHA-256 of any weights file, hex, without holding it in memory.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error}") from error
+
+
 def fix_of(name: str) -> str:
     """Return what to do about a file that is absent or altered, as an order to the user."""
     return _fix(_entry(name))

@@ -11,7 +11,7 @@ def test_what_is_handed_on_is_whole_and_everybody_may_read_it(tmp_path, monkeypa
     monkeypatch.setattr(train_syncnet, "OUT", tmp_path / "out")
     (tmp_path / "a").write_bytes(b"weights")
     (tmp_path / "a").chmod(0o600)  # as safetensors leaves its files
-    train_syncnet._hand_on(tmp_path, "a", "absent")
+    train_syncnet._copy_to_outputs(tmp_path, "a", "absent")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
     assert stat.S_IMODE((tmp_path / "out" / "a").stat().st_mode) & stat.S_IRGRP
 
@@ -21,5 +21,5 @@ def test_what_is_handed_on_is_whole_and_everybody_may_read_it(tmp_path, monkeypa
 
     monkeypatch.setattr(train_syncnet.shutil, "copyfile", full)
     with pytest.raises(KeyboardInterrupt):
-        train_syncnet._hand_on(tmp_path, "a")
+        train_syncnet._copy_to_outputs(tmp_path, "a")
     assert (tmp_path / "out" / "a").read_bytes() == b"weights"

@@ -17,7 +17,8 @@ from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import nn
 
 from pipeline.errors import ParamsError, WeightsError
-from pipeline.weights.files import path_of, sha256_of
+from pipeline.weights.files import path_of, sha256_of, weights_file_sha256
+from pipeline.weights.safetensors_files import read_safetensors
 from trainers.frozen.block_vae import BlockVae
 from trainers.frozen.inception_fid import InceptionFid
 from trainers.frozen.latent_vae import (
@@ -29,12 +30,7 @@ from trainers.frozen.latent_vae import (
     taesd_state,
 )
 from trainers.frozen.lpips_vgg import LpipsVgg, load_public
-from trainers.frozen.public_files import (
-    file_sha256,
-    fill,
-    read_checkpoint,
-    read_safetensors,
-)
+from trainers.frozen.public_files import fill, read_checkpoint
 from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
 from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize, state_of_public
 
@@ -115,7 +111,7 @@ def local_taesd(encoder: Path, decoder: Path) -> FrozenNetwork[LatentVae]:
     """
     model = AutoencoderTiny()
     fill(model, taesd_state(read_safetensors(encoder), read_safetensors(decoder)), decoder)
-    digests = {path.name: file_sha256(path) for path in (encoder, decoder)}
+    digests = {path.name: weights_file_sha256(path) for path in (encoder, decoder)}
     return FrozenNetwork("local:taesd", _freeze(TinyVae(model)), digests)
 
 

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from transformers import WhisperConfig
 
 from pipeline.errors import ParamsError, WeightsError
-from pipeline.weights.files import path_of, sha256_of
+from pipeline.weights.files import path_of, sha256_of, weights_file_sha256
+from pipeline.weights.safetensors_files import read_safetensors
 from pipeline.weights.torch_files import read_torch
-from trainers.frozen.public_files import file_sha256, fill, read_checkpoint, read_safetensors
+from trainers.frozen.public_files import fill, read_checkpoint
 from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
 from trainers.frozen.whisper import WhisperFeatures
 
@@ -82,7 +83,7 @@ def whisper_identity(source: str | Path) -> WhisperIdentity:
     path = _weights_file(source)
     if file := FILES.get(str(source)):
         return WhisperIdentity(str(source), {file: sha256_of(file)})
-    return WhisperIdentity(f"local:{Path(source).name}", {path.name: file_sha256(path)})
+    return WhisperIdentity(f"local:{Path(source).name}", {path.name: weights_file_sha256(path)})
 
 
 def _weights_file(source: str | Path) -> Path:

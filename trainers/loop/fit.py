@@ -67,7 +67,7 @@ class RunOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FitResult:
     """How a run ended."""
 
     step: int
@@ -101,7 +101,7 @@ def fit(
     validation: Validation | None = None,
     world: World | None = None,
     options: RunOptions | None = None,
-) -> Outcome:
+) -> FitResult:
     """Train until `max_steps` or early stop; resume where `folder` has a checkpoint.
 
     Afterwards the task, in eval mode, has the weights to hand on: the last or the best ones, their
@@ -127,7 +127,7 @@ def fit(
                 run = _Run(params, folder, world, validation, logs)
                 _train(run, state, source, options)
         _load_final_weights(state, params, folder)
-    return Outcome(
+    return FitResult(
         state.step, state.finished, state.best_value, state.best_step, dict(state.metrics)
     )
 

@@ -7,7 +7,6 @@ from then on (pipeline/weights/first_use.py).
 
 from pathlib import Path
 
-from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.weights import files as weights
 
@@ -45,15 +44,3 @@ def find(path: str = "") -> Path:
             "to fetch the official file"
         )
     return own
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a weights file, hex: its identity for the cache.
-
-    Raises:
-        WeightsError: the file cannot be read.
-    """
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error}") from error

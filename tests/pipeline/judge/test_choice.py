@@ -29,7 +29,9 @@ def weights_module(
             raise found
         return found
 
-    module = types.SimpleNamespace(find=find, digest=lambda path: digest)
+    module = types.SimpleNamespace(find=find)
+    if not isinstance(found, WeightsError):
+        monkeypatch.setattr("pipeline.judge.choice.weights_file_sha256", lambda path: digest)
     monkeypatch.setattr(pipeline.judge.syncnet, "weights", module, raising=False)
     return asked
 

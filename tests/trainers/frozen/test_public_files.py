@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from pipeline.errors import WeightsError
-from trainers.frozen.public_files import file_sha256, fill, read_checkpoint, read_safetensors
+from pipeline.weights.files import weights_file_sha256
+from pipeline.weights.safetensors_files import read_safetensors
+from trainers.frozen.public_files import fill, read_checkpoint
 
 STATE = {"weight": torch.ones(2, 3), "bias": torch.zeros(2)}
 
@@ -56,6 +58,6 @@ def test_weights_of_another_network_are_refused_by_file() -> None:
 
 def test_the_digest_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+    assert weights_file_sha256(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
     with pytest.raises(WeightsError, match="cannot be read"):
-        file_sha256(tmp_path / "b")
+        weights_file_sha256(tmp_path / "b")

@@ -17,8 +17,8 @@ from trainers.processes.world import World
 HOLDS = """
 import pathlib, sys, time
 from trainers.processes.world import World
-from trainers.loop.run_lock import only_run_in
-with only_run_in(pathlib.Path(sys.argv[1]), World()):
+from trainers.loop.run_lock import run_folder_lock
+with run_folder_lock(pathlib.Path(sys.argv[1]), World()):
     print("in", flush=True)
     time.sleep(60)
 """

@@ -15,9 +15,9 @@ from torch import nn
 
 from pipeline.atomic import write_json
 from pipeline.errors import WeightsError
+from pipeline.weights.files import weights_file_sha256
 from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
-from trainers.frozen.public_files import file_sha256
 from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import load_whisper
@@ -73,7 +73,7 @@ def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) ->
     path = folder / UNET_FILE
     save_safetensors(path, unet, {"resolution_px": facts["resolution_px"]})
     save_checkpoint(folder / PUBLISHED_FILE, unet, int(facts.get("steps", 0)))
-    digests = {**facts["sha256"], "unet": file_sha256(path)}
+    digests = {**facts["sha256"], "unet": weights_file_sha256(path)}
     write_json(folder / FACTS_FILE, {**facts, "format": FORMAT, "sha256": digests})
 
 
@@ -86,7 +86,9 @@ def load_bundle(folder: Path) -> LdmBundle:
     """
     facts = read_facts(folder)
     path = folder / UNET_FILE
-    _check("unet", {UNET_FILE: file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder)
+    _check(
+        "unet", {UNET_FILE: weights_file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder
+    )
     unet = load_safetensors(path).requires_grad_(False).eval()
     vae, whisper = frozen.vae(facts["vae"]), load_whisper(facts["whisper"])
     _check("vae", vae.sha256, facts["sha256"].get("vae", {}), folder)

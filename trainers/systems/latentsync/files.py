@@ -4,20 +4,19 @@ The published file is a dictionary of `global_step` and `state_dict`. Both layou
 names; `latentsync_start.py` starts a network from weights of another kind.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers.models.embeddings import SinusoidalPositionalEmbedding
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.atomic import replacing
 from pipeline.errors import WeightsError
-from trainers.frozen.public_files import read_checkpoint, read_safetensors
+from pipeline.weights import safetensors_files
+from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
+from trainers.frozen.public_files import read_checkpoint
 from trainers.systems.latentsync.configs import Motion, UNetConfig
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.published_keys import MOTION, POSITIONS, own_name, public_state
@@ -62,8 +61,7 @@ def save_safetensors(
     """
     header = {**(metadata or {}), "model": MODEL, "config": network.config.section()}
     state = public_state(network.state_dict())
-    with replacing(path) as part:
-        save_file(state, part, metadata={"lipforge": json.dumps(header, sort_keys=True)})
+    write_safetensors(path, state, header)
 
 
 def load_safetensors(path: Path) -> LatentSyncUNet:
@@ -86,14 +84,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: no such file, or not a U-Net written by `save_safetensors`.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(json.loads(file.metadata()["lipforge"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
-    if metadata.get("model") != MODEL:
-        raise WeightsError(f"{path}: holds {metadata.get('model')!r}, not {MODEL!r}")
-    return metadata
+    return safetensors_files.read_metadata(path, MODEL)
 
 
 def read_own_names(path: Path) -> dict[str, Tensor]:

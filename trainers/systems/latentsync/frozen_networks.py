@@ -13,11 +13,10 @@ import torch
 
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.training import LdmProfile
-from pipeline.weights.files import sha256_of
+from pipeline.weights.files import sha256_of, weights_file_sha256
 from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.lpips_vgg import LpipsVgg
-from trainers.frozen.public_files import file_sha256
 from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.videomae import VideoMaeEncoder
 from trainers.frozen.whisper_files import whisper_identity
@@ -108,7 +107,7 @@ def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
     network.requires_grad_(False).eval()
     for tower in (network.audio_encoder, network.visual_encoder):
         tower.gradient_checkpointing = profile.gradient_checkpointing
-    return FrozenNetwork(path.name, network, {path.name: file_sha256(path)})
+    return FrozenNetwork(path.name, network, {path.name: weights_file_sha256(path)})
 
 
 def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:
@@ -180,7 +179,9 @@ def weight_file_digests(profile: LdmProfile) -> dict[str, dict[str, str]]:
     digests["whisper"] = dict(whisper_identity(profile.whisper).sha256)
     paths = {"syncnet": syncnet_path(profile) if profile.sync_weight else None}
     paths["start"] = start_path(profile)
-    return digests | {r: {p.name: file_sha256(p)} for r, p in paths.items() if p is not None}
+    return digests | {
+        r: {p.name: weights_file_sha256(p)} for r, p in paths.items() if p is not None
+    }
 
 
 def start_path(profile: LdmProfile) -> Path | None:

@@ -66,7 +66,7 @@ class LatentDiffusion(Task):
     """
 
     players: ClassVar[tuple[str, ...]] = ("unet",)
-    frozen: ClassVar[tuple[str, ...]] = ("around",)
+    frozen: ClassVar[tuple[str, ...]] = ("frozen_modules",)
 
     def __init__(
         self,

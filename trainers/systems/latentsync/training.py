@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.params.training import LdmProfile
+from pipeline.weights.files import weights_file_sha256
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
 from trainers.data.window_items import Prepare
-from trainers.frozen.public_files import file_sha256
 from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.whisper_files import whisper_identity
 from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.loop.checkpoints import training_folder
-from trainers.loop.fit import Outcome, RunOptions, fit
+from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.seeding import seed_all
 from trainers.loop.validation import Validation
 from trainers.processes.world import World
@@ -83,7 +83,7 @@ def train(
     folder: Path,
     prepare: Prepare | None = None,
     workers: int = 0,
-) -> tuple[LatentDiffusion, Outcome]:
+) -> tuple[LatentDiffusion, FitResult]:
     """Train until the profile's steps are done; resumes where an earlier run stopped.
 
     Args:
@@ -123,14 +123,14 @@ def order_of(profile: LdmProfile) -> OrderConfig:
     )
 
 
-def bundle_facts(task: LatentDiffusion, outcome: Outcome) -> dict[str, Any]:
+def bundle_facts(task: LatentDiffusion, outcome: FitResult) -> dict[str, Any]:
     """Return what `model.json` says: all parts by name and digest, stand-ins, steps, profile."""
     profile, networks = task.profile, task.networks.by_role()
     names, start = _network_names(profile, task.networks), start_path(profile)
     return {
         **names,
         "stand_ins": _stand_ins(names),
-        "start_sha256": file_sha256(start) if start else "",
+        "start_sha256": weights_file_sha256(start) if start else "",
         "sha256": {role: dict(part.sha256) for role, part in networks.items()}
         | {"whisper": dict(whisper_identity(profile.whisper).sha256)},
         "resolution_px": stage_of(profile).resolution_px,

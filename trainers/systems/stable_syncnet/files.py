@@ -4,18 +4,17 @@
 read too, and keys that all begin with `module.`, which DistributedDataParallel leaves behind.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from pipeline.atomic import replacing
 from pipeline.errors import StorageError, WeightsError
+from pipeline.weights import safetensors_files
+from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
 from pipeline.weights.torch_files import read_torch
 from trainers.systems.stable_syncnet.configs import PUBLISHED, StableSyncNetConfig
 from trainers.systems.stable_syncnet.network import StableSyncNet
@@ -84,11 +83,7 @@ def save_safetensors(
         "resolution": config.resolution,
     }
     state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
-    try:
-        with replacing(path) as part:
-            save_file(state, part, metadata={"lipforge": json.dumps(header, sort_keys=True)})
-    except SafetensorError as error:  # what a full disk is to that library
-        raise StorageError(f"{path}: cannot be written: {error}") from error
+    write_safetensors(path, state, header)
 
 
 def load_safetensors(path: Path) -> StableSyncNet:
@@ -98,7 +93,7 @@ def load_safetensors(path: Path) -> StableSyncNet:
         WeightsError: no such file, not written by `save_safetensors`, or altered.
     """
     config = _config_of(read_metadata(path), path)
-    return _network(config, load_file(path), path)
+    return _network(config, read_safetensors(path), path)
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
@@ -107,16 +102,10 @@ def read_metadata(path: Path) -> dict[str, Any]:
     Raises:
         WeightsError: no such file, or not written by `save_safetensors`.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return dict(json.loads(file.metadata()["lipforge"]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
+    return safetensors_files.read_metadata(path, MODEL)
 
 
 def _config_of(metadata: Mapping[str, Any], path: Path) -> StableSyncNetConfig:
-    if metadata.get("model") != MODEL:
-        raise WeightsError(f"{path}: holds {metadata.get('model')!r}, not {MODEL!r}")
     try:
         sizes = {key: metadata[key] for key in ("num_frames", "latent", "resolution")}
         return StableSyncNetConfig.from_sections(metadata["config"], **sizes)

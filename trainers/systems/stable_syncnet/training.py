@@ -29,7 +29,7 @@ from trainers.data.shard_batches import ShardBatches
 from trainers.data.shard_urls import shard_urls
 from trainers.data.window_items import MakeItem
 from trainers.loop.checkpoints import training_folder
-from trainers.loop.fit import Outcome, RunOptions, fit
+from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.seeding import seed_all
 from trainers.loop.validation import Validation
 from trainers.processes.world import World, joined
@@ -60,7 +60,7 @@ def train(
     options: RunOptions | None = None,
     folder: Path | None = None,
     workers: int = 0,
-) -> tuple[SyncNetTask, Outcome]:
+) -> tuple[SyncNetTask, FitResult]:
     """Train until the steps are done, resuming where an earlier run of the same facts stopped.
 
     Args:

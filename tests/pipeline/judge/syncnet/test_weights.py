@@ -91,7 +91,7 @@ def test_the_first_fetch_is_recorded_and_said(
     assert path == tmp_path / "weights" / "syncnet_v2.model"
     assert path.read_bytes() == FIRST
     assert record() == {"syncnet_v2.model": DIGEST}
-    assert syncnet_weights.digest(path) == DIGEST == weights.sha256_of("syncnet_v2.model")
+    assert weights.weights_file_sha256(path) == DIGEST == weights.sha256_of("syncnet_v2.model")
     said = capsys.readouterr().err
     assert f"trusted at first use, SHA-256 {DIGEST}" in said
     assert str(first_use.PINNED) in said
@@ -239,7 +239,7 @@ def test_a_path_of_the_users_own_is_taken_as_it_is(home: _Home, tmp_path: Path) 
     with pytest.raises(WeightsError, match=r"sync\.syncnet_weights"):
         syncnet_weights.find(str(tmp_path / "absent"))
     with pytest.raises(WeightsError, match="cannot be read"):
-        syncnet_weights.digest(tmp_path / "absent")
+        weights.weights_file_sha256(tmp_path / "absent")
 
 
 def test_only_a_fetch_by_name_gets_it_and_its_absence_is_no_fault(home: _Home) -> None:

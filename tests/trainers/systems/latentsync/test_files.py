@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import StorageError, WeightsError
@@ -227,11 +227,11 @@ def test_a_file_of_another_network_is_refused(tmp_path: Path) -> None:
 
 def test_a_foreign_safetensors_file_is_refused(network: LatentSyncUNet, tmp_path: Path) -> None:
     path = tmp_path / "other.safetensors"
-    files.save_file({"a": torch.zeros(1)}, path)
+    save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(WeightsError, match="not a safetensors file of this project"):
         files.load_safetensors(path)
     header = {"lipforge": json.dumps({"model": "stable_syncnet"})}
-    files.save_file({"a": torch.zeros(1)}, path, metadata=header)
+    save_file({"a": torch.zeros(1)}, path, metadata=header)
     with pytest.raises(WeightsError, match="holds 'stable_syncnet'"):
         files.load_safetensors(path)
 

@@ -11,11 +11,11 @@ import torch
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.fit import FitParams
 from pipeline.params.training import LdmProfile
+from pipeline.weights.files import weights_file_sha256
 from tests.trainers.data.made_shards import write_shards
 from trainers.data.clip import DecodedClip
 from trainers.data.collation import collated
 from trainers.data.shard_urls import shard_urls
-from trainers.frozen.public_files import file_sha256
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.latentsync.bundle import load_bundle, save_bundle
@@ -122,13 +122,13 @@ def test_all_four_losses_come_from_one_step_and_reach_every_trained_parameter(sy
     assert list(terms) == ["noise", "sync", "lpips", "trepa"]
     torch.stack([terms[name] for name in ("sync", "lpips", "trepa")]).sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in task.unet.parameters())
-    assert not any(p.requires_grad for p in task.around.parameters())
+    assert not any(p.requires_grad for p in task.frozen_modules.parameters())
 
 
 def test_a_loss_of_weight_0_has_no_network_and_needs_no_file():
     profile = profile_of(lpips_weight=0.1, syncnet="nowhere.safetensors", videomae="no such part")
     task = task_of(profile)
-    assert set(task.around) == {"vae", "lpips"}
+    assert set(task.frozen_modules) == {"vae", "lpips"}
     assert list(task.losses(batch_of(profile), "unet")) == ["noise", "lpips"]
 
 
@@ -149,7 +149,7 @@ def test_clips_above_the_cutoff_are_not_decoded_and_count_as_0(monkeypatch):
     profile = profile_of(lpips_weight=0.1, gate="cutoff", gate_max_timestep=500)
     task, batch = task_of(profile), batch_of(profile)
     sample_batches = []
-    vae = task.parts.vae.network
+    vae = task.networks.vae.network
     decode = vae.decode
     monkeypatch.setattr(
         vae, "decode", lambda latents: (sample_batches.append(len(latents)), decode(latents))[1]
@@ -284,7 +284,7 @@ def test_the_place_of_the_weights_it_starts_from_is_no_fact(tmp_path):
     assert run_folder(here, shards) == run_folder(there, shards) != run_folder(profile_of(), shards)
     facts = facts_of(LatentDiffusion(here, new_unet(here), load_frozen_networks(here)))
     assert str(tmp_path) not in json.dumps(facts)
-    assert facts["start_sha256"] == file_sha256(tmp_path / "here" / "unet.safetensors")
+    assert facts["start_sha256"] == weights_file_sha256(tmp_path / "here" / "unet.safetensors")
 
 
 def test_samples_show_the_real_clip_beside_the_dubbed_one_and_ranks_share_them():

@@ -1,0 +1,57 @@
+"""Safetensors files: other people's tensors, and the JSON that our own files carry."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from pipeline.atomic import replacing
+from pipeline.errors import StorageError, WeightsError
+
+METADATA_KEY = "lipforge"
+"""Under which our files keep one JSON object: configuration, and what the trainer gave."""
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file, float32.
+
+    Raises:
+        WeightsError: absent or not safetensors.
+    """
+    try:
+        return {key: tensor.float() for key, tensor in load_file(path).items()}
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
+
+
+def write_safetensors(path: Path, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write tensors and one JSON object, at once. The same content gives the same bytes.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    try:
+        with replacing(path) as part:
+            save_file(state, part, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+    except SafetensorError as error:  # what a full disk is to that library
+        raise StorageError(f"{path}: cannot be written: {error}") from error
+
+
+def read_metadata(path: Path, model: str) -> dict[str, Any]:
+    """Return the JSON of a file of ours, whose `model` must be this one.
+
+    Raises:
+        WeightsError: no such file, not written by this project, or another model's.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = dict(json.loads(file.metadata()[METADATA_KEY]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
+    if metadata.get("model") != model:
+        raise WeightsError(f"{path}: holds {metadata.get('model')!r}, not {model!r}")
+    return metadata
