@@ -1,4 +1,4 @@
-"""Every error this project raises on purpose.
+"""All exceptions that this project raises on purpose.
 
 LipforgeError
 |- ParamsError           params.yaml is wrong                 stop before any work

@@ -1,4 +1,4 @@
-"""Where videos come from: a folder, a glob, a sources.jsonl or .csv, or an fsspec URL of these.
+"""Listing of input files: a folder, a glob, a sources.jsonl or .csv, or an fsspec URL of these.
 
 A source's `uri` is what outputs say (no host, no absolute folder); its `location` is where this
 run finds the bytes. Sources are only ever read.

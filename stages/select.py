@@ -53,7 +53,7 @@ def histogram(values: Sequence[tuple[float, bool]], width: float) -> str:
 
 
 def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
-    """Write the histograms of offset, trust (one per judge, on its own scale) and face size."""
+    """Write the histograms of offset, confidence (one per judge, on its scale) and face size."""
     scores = [(one.sync, not one.reason) for one in judged if one.sync and one.quality]
     sizes = [(one.quality.face_px, not one.reason) for one in judged if one.sync and one.quality]
     series = {

@@ -1,4 +1,4 @@
-"""How the lips follow the sound: phonemes in, smooth tracks of lip shape out.
+"""Lip shapes over time from timed phonemes, smoothed.
 
 Every phoneme pulls the lips towards its target; neighbours blend with Gaussian weights in time
 (the idea of dominance functions, Cohen & Massaro 1993). What must touch does touch: the closure of
@@ -19,7 +19,7 @@ TRACK_HZ = 200
 """Sampling rate of the tracks."""
 BLEND_SIGMA_S = 0.036
 LEAD_S = 0.015
-"""The mouth is this much ahead of the phoneme's onset: lips prepare what is heard next."""
+"""The lips reach a phoneme's shape this long before its onset."""
 CLOSING_S = 0.055
 """Lips touch this long before the burst of p, b and the onset of m."""
 

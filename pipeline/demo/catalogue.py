@@ -28,7 +28,7 @@ def _beside(actor: Actor) -> Actor:
 
 
 def _listens(actor: Actor, text: str, effort: float = 1.0) -> Actor:
-    """Beside somebody who speaks: the mouth moves to words that nobody hears."""
+    """Beside a speaker: the mouth moves to words that are not in the sound."""
     return replace(_beside(actor), text=text, heard=False, effort=effort)
 
 

@@ -1,4 +1,4 @@
-"""The curation against the demo corpus' ground truth: what was found, missed and made up."""
+"""A run compared with the demo corpus' ground truth: found, missed and spurious, per stage."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence

@@ -60,7 +60,7 @@ class Format:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Mono samples in -1 to 1 whose first one is heard at time 0."""
+    """Mono samples in -1 to 1; the first one lies at time 0."""
 
     samples: NDArray[np.float32]
     rate_hz: int

@@ -1,4 +1,4 @@
-"""Which true face of the demo corpus a clip shows.
+"""Matching of clips to the true faces of the demo corpus.
 
 A clip belongs to the true face of the same shot whose boxes cover its boxes (mean IoU over 0.5).
 Where the item cache is gone, boxes are not known: then the only face that shares most of the

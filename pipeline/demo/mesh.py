@@ -1,4 +1,4 @@
-"""The mesh over a portrait: which vertices follow what, and how a moved mesh becomes a picture.
+"""The mesh over a portrait: which vertices drive which, and rendering of a deformed mesh.
 
 Vertices: 468 landmarks, rings of points round the head (hair, hat, neck) that follow it less and
 less, and the picture's border, which never moves. The face deforms by a Laplacian: lips, jaw, eyes

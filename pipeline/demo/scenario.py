@@ -12,7 +12,7 @@ Status = Literal["kept", "rejected", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """One face: who, where, and what it says."""
+    """One face: portrait, place in the picture, text and voice."""
 
     sitter: Sitter
     text: str = ""
@@ -20,9 +20,9 @@ class Actor:
     voice: str = "en-us+f3"
     words_per_minute: int = 150
     heard: bool = True
-    """False: the mouth says the text, the sound track does not."""
+    """False: the mouth moves to the text, but the sound does not contain it."""
     effort: float = 1.0
-    """How far the mouth moves of what the text asks for: a listener's small movements."""
+    """Scale of the mouth's movement: under 1 for a listener's small movements."""
     face_px: float = 115.0
     """From the middle of the eyes to the chin."""
     centre: tuple[float, float] = (0.5, 0.48)
@@ -37,7 +37,7 @@ class Shot:
 
     actors: tuple[Actor, ...] = ()
     voice_over: Actor | None = None
-    """Says what is heard, unseen. None: the first actor who can be heard is."""
+    """Speaker outside of the picture. None: the sound is the first actor's with `heard`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class Film:
     """Positive: the sound comes early."""
     blur_px: float = 0.0
     keep: bool = True
-    """Whether the clips of its speaking faces belong into the shards."""
+    """Whether clips of its speaking faces must be kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

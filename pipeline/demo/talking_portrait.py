@@ -1,4 +1,4 @@
-"""A portrait that talks: lips, jaw, lids and head moved, the inside of the mouth painted.
+"""A talking portrait: lips, jaw, lids and head deformed, the inside of the mouth rendered.
 
 Everything is a function of time in seconds, so any frame rate shows the same movement. Lengths are
 in units of the portrait's distance from eyes to chin; sizes follow what the Face Mesh measures on

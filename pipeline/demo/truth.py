@@ -32,7 +32,7 @@ class Face:
     offset_frames: int
     """True AV offset, positive = audio early; means nothing unless `speech_matches`."""
     speech_matches: bool
-    """Whether what is heard is what this face says."""
+    """Whether the sound is this face's speech."""
     should_be_kept: bool
 
 

@@ -1,4 +1,4 @@
-"""Finished items, kept outside DVC's outs: `<root>/<key[:2]>/<key>/` with files and `meta.json`.
+"""The item cache, outside of DVC's outs: `<root>/<key[:2]>/<key>/` with files and `meta.json`.
 
 DVC empties a stage's outs before each run, so what must survive a crash lies here. An entry is
 there as a whole or not at all: locally a folder is renamed into place, on an object store

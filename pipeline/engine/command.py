@@ -1,4 +1,4 @@
-"""A stage as a command: items in, one sorted table out; what is in the cache is not redone."""
+"""A stage as a command: items in, one sorted table out; cached items are not processed again."""
 
 import os
 import signal
@@ -111,15 +111,15 @@ def execute(
         TooManyFailuresError: after the table of what happened went to `<table>.failed.parquet`;
             the table itself is not written, so nothing downstream takes the run for done.
     """
-    told = table.with_suffix(".failed.parquet")
+    failed_table = table.with_suffix(".failed.parquet")
     outcomes = finish(run_stage(stage, items))
     try:
         check_failures(stage.name, outcomes, params.run.max_failed_fraction)
     except TooManyFailuresError:
         table.unlink(missing_ok=True)
-        write_table(told, outcomes, row_type)
+        write_table(failed_table, outcomes, row_type)
         raise
-    told.unlink(missing_ok=True)
+    failed_table.unlink(missing_ok=True)
     write_table(table, outcomes, row_type)
     return outcomes
 

@@ -1,4 +1,4 @@
-"""Where torch computes."""
+"""The torch device that LIPFORGE_GPU names."""
 
 from pipeline.params.environment import environment
 

@@ -1,4 +1,4 @@
-"""Tables: one Parquet file per stage, one row for every item whatever its ending.
+"""Tables: one Parquet file per stage, one row per item whatever its status.
 
 Columns: item_id, part, status, reason, detail, cache_key, then the fields of the row type (null
 where there is no row). Sorted by (item_id, part), fixed schema, no clock and no host: equal

@@ -1,4 +1,4 @@
-"""What became of one item, as the runner reports it and the cache stores it."""
+"""The outcome of one item, as the runner reports it and the cache stores it."""
 
 import traceback
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def failed(work: Work, error: MediaError) -> Outcome:
 
 
 def bug(work: Work, error: BaseException) -> Outcome:
-    """Record an exception that nobody raised on purpose; it is not cached."""
+    """Record an unexpected exception as a bug of ours; it is not cached."""
     part = Part("failed", "bug", f"{type(error).__name__}: {error}")
     trace = "".join(traceback.format_exception(error))
     return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace)

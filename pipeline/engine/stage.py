@@ -1,4 +1,4 @@
-"""The contract every curation step obeys."""
+"""The interface of a curation stage."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

@@ -74,7 +74,7 @@ def warp(frame: Frame, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_C
 def _source_part(
     frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Frame, NDArray[np.float64]]:
-    """Return the part of the frame that the canvas sees, reduced if large, and its matrix."""
+    """Return the part of the frame that the canvas covers, reduced if large, and its matrix."""
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
     seen = corners @ inverse[:, :2].T + inverse[:, 2]

@@ -29,7 +29,7 @@ from pipeline.weights import files as weights
 
 MIN_DETECTION_SCORE = 0.5
 SURE_SCORE = 0.9
-"""From here on the mesh needs nobody to vouch for it."""
+"""From this score on the detector need not confirm the mesh."""
 VOUCH_SCALE = 3.0
 """Side of the square the detector is asked about, in longer sides of the face."""
 TILES_FROM_PX = 640
@@ -124,7 +124,7 @@ class LiteRTBackend:
         """Place 468 points.
 
         `score` is the mesh network's own, halved where that is doubtful and the detector, asked
-        about the surroundings, sees no face: the mesh alone takes a dog for a profile.
+        run on the surroundings, finds no face: the mesh alone accepts a dog as a profile.
         """
         looked = self._first_look(frame, previous)
         if not MIN_SCORE <= looked.score < SURE_SCORE or self._vouched(frame, looked.points):

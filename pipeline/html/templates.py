@@ -1,4 +1,4 @@
-"""How Jinja renders our HTML pages."""
+"""Jinja settings of our HTML pages."""
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 

@@ -1,4 +1,4 @@
-"""Which judge scores a run, with which weights, and why if it is not the one that was asked for.
+"""The judge of a run: which one scores, with which weights, and why if it is a fallback.
 
 Decided once, in the driver, before any work: every row of a run has the same judge.
 """

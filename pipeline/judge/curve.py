@@ -1,4 +1,4 @@
-"""From embeddings to an answer: distances at every offset, their mean curve, its minimum.
+"""Distances of embeddings at every offset, their mean curve, and its minimum.
 
 Sign: offset o pairs picture window i with sound window i - o, so a positive offset means that the
 sound comes early (SyncNet's sign). Shape suffixes: W windows (one per frame), D embedding,
@@ -39,7 +39,7 @@ class JudgeResult:
     probability: float | None = None
     """Calibrated probability that `offset_frames` is right within one frame."""
     drift_frames: float | None = None
-    """Change of the offset from the clip's beginning to its end; None where it cannot be told."""
+    """Change of the offset from the first to the last frame; None where it cannot be measured."""
 
 
 def pair_distances(picture_WD: Doubles, sound_WD: Doubles) -> Doubles:

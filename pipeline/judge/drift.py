@@ -1,4 +1,4 @@
-"""Does the offset stay the same along the clip? A straight line through the distance map.
+"""Change of the offset along a clip: a straight line through the distance map.
 
 A clip whose sound runs at another speed than its picture, or is cut differently, has one offset at
 its beginning and another at its end. A line from one to the other collects more short distances

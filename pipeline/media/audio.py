@@ -2,7 +2,7 @@
 
 Sample n lies n / 16000 s after the first frame is shown. A late start, a negative start, the
 priming of an AAC encoder, an edit list or a pause in the timestamps never shift the sound: every
-decoded frame is placed by its own presentation time, and what nobody filled is silence.
+decoded frame is placed by its own presentation time, and gaps are silence.
 """
 
 import os

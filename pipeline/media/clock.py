@@ -1,4 +1,4 @@
-"""The clock of a video: when its frames are shown, and which of them a 25 fps grid shows.
+"""Presentation times of a video's frames, and which frames a 25 fps grid shows.
 
 Frame 0 of the grid is shown together with the first frame the decoder gives; grid frame k is the
 source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie.

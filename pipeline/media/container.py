@@ -40,7 +40,7 @@ _DEMUXERS = ",".join(sorted(av.formats_available - _NOT_MEDIA))
 
 
 def as_media_error(error: av.FFmpegError, kind: type[MediaError], doing: str) -> MediaError:
-    """Turn an FFmpeg error into one of ours; refusals of the operating system are told apart.
+    """Turn an FFmpeg error into one of ours; those of the operating system have their own class.
 
     The message holds no path: it must be the same wherever the file lies.
     """

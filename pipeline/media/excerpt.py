@@ -1,4 +1,4 @@
-"""A stretch of a video's 25 fps frames without decoding everything before it.
+"""The 25 fps frames of an interval, without decoding everything before it.
 
 The same pixels as `frames_at_25fps` gives at the same place. Where a seek cannot promise that (no
 index of key frames, no presentation times, a key frame that is none), it decodes from the start.

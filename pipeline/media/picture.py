@@ -1,4 +1,4 @@
-"""One decoded frame as RGB, the way a player displays it."""
+"""One decoded frame as RGB, with rotation, aspect ratio and colour as displayed."""
 
 from collections.abc import Mapping
 from fractions import Fraction

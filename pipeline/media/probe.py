@@ -142,7 +142,7 @@ def _picture(path: Path, clock: VideoClock) -> dict[str, Any]:
 def _sound(path: Path) -> dict[str, Any]:
     """Take rate, layout and start from a decoded frame: the header of HE-AAC states half the rate.
 
-    The start is that of the first sample to be heard, the encoder's priming left out.
+    The start is that of the first audible sample; the encoder's priming is left out.
     """
     with open_media(path) as container:
         audio = require_audio(container)

@@ -41,7 +41,7 @@ def find_shots(
     Returns:
         (shots, decoder): shots as [start_frame, end_frame) on the 25 fps grid, covering
         [0, num_frames) without gap; grid frame `start_frame` is the first that shows the new
-        shot. `decoder` is `decord`, or `pyav` where decord's frames cannot be trusted.
+        shot. `decoder` is `decord`, or `pyav` where decord's frames are not reliable.
 
     Raises:
         DecodeError: neither decoder reads the file to its end.

@@ -1,4 +1,4 @@
-"""Every environment variable of ours, as one settings class. None of them changes a result.
+"""All LIPFORGE_ environment variables, as one settings class. None of them changes a result.
 
 `environment()` reads them when it is called. docs/running.md explains them; a test holds that
 table against this class.

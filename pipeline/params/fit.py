@@ -1,4 +1,4 @@
-"""What a training run obeys, whichever model it trains: the `fit` part of a trainer's section."""
+"""Parameters of the training loop: the `fit` part of every trainer's section."""
 
 from typing import Annotated, Literal
 
@@ -29,7 +29,7 @@ class FitParams(BaseModel):
     micro_batch: Annotated[int, Field(ge=1)] | None = None
     """Items that one process sends through the networks at once; None: all of its share."""
     ema_decay: Decay | None = None
-    """Keep a moving average of the weights; it is what is validated and handed on."""
+    """Keep a moving average of the weights; it is what is validated and saved."""
     validate_every: Steps = 1000
     save_every: Steps = 1000
     log_every: Steps = 50
@@ -41,7 +41,7 @@ class FitParams(BaseModel):
     patience: Steps | None = None
     """Stop after so many validations in a row without a better `best_metric`."""
     final: Literal["last", "best"] = "last"
-    """Which weights the run hands on."""
+    """Which weights are the result of the run."""
     max_skipped_steps: Steps = 20
     """fp16 only: steps in a row that may be left out because a gradient overflowed."""
 

@@ -1,4 +1,4 @@
-"""The trainers' sections of params.yaml: profiles by name, and which of them is used.
+"""The trainers' sections of params.yaml: named profiles, and which of them is used.
 
 A profile is everything that decides the weights. `dvc exp run -S train_ldm.profile=stage2`
 switches; the numbers of every profile stand in params.yaml.

@@ -22,7 +22,7 @@ from pipeline.errors import WeightsError
 WINDOW = 512
 WEIGHTS = "silero_vad_16k_sequence.onnx"
 _CONTEXT = 64
-"""Samples of the window before that the model sees too."""
+"""Samples of the previous window that are part of the model's input."""
 _BLOCK = 512
 """Windows per call: 16 s. The state is carried over, so the value changes no result."""
 _STATE = (1, 1, 128)

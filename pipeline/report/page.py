@@ -1,4 +1,4 @@
-"""What the page says, section by section, and its rendering."""
+"""The contents of the report, section by section, and its rendering."""
 
 import platform
 from collections import Counter, defaultdict

@@ -1,4 +1,4 @@
-"""What reason codes and stages mean, in words for the page."""
+"""Meaning of reason codes and stages, in words for the page."""
 
 REASONS = {
     "duplicate": "same bytes as another file",

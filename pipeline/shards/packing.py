@@ -1,4 +1,4 @@
-"""Which sample goes into which shard, and writing the shards with their index."""
+"""Assignment of samples to shards, and writing of the shards and their index."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What became of every input, stage by stage, counted from the tables alone."""
+"""The funnel: items, statuses, reasons and seconds per stage, counted from the tables alone."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

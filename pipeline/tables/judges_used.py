@@ -1,4 +1,4 @@
-"""Which judge scored the clips, in which mode, and whether it was the one that was asked for."""
+"""Which judges scored the clips of a run, in which mode, and whether as a fallback."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""The tables of one run: where they lie, each read once, and the rows of a clip joined."""
+"""The tables of one run: their paths, each read once, and the rows of a clip joined."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

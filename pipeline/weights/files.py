@@ -1,4 +1,4 @@
-"""Model files: what each one is, where it comes from, its SHA-256, and getting it.
+"""Model files: description, origin, SHA-256, and fetching.
 
 `weights.lock.json` beside this module lists every model file the data line uses. A file comes from
 a wheel of the Python package index (`pip-wheel`: one exact wheel whatever the user's platform, a

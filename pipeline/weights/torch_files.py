@@ -1,4 +1,4 @@
-"""PyTorch files from anywhere, as data only: nothing a file says is ever run.
+"""PyTorch files from anywhere, read as data only: no code in them is run.
 
 What torch says of a bad file is not passed on: its text advises to load with `weights_only=False`,
 which would run what is in the file.

@@ -1,4 +1,4 @@
-"""Tensors from other people's files, as data only: nothing a file says is ever run."""
+"""State dicts of published checkpoints, read as data only: no code in them is run."""
 
 from collections.abc import Mapping
 from pathlib import Path

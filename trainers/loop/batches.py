@@ -1,4 +1,4 @@
-"""Batches as the loop wants them: by step, by rank, in micro-batches, read ahead."""
+"""Batches for the loop: by step and rank, in micro-batches, read ahead."""
 
 from abc import ABC, abstractmethod
 from collections import deque

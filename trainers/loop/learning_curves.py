@@ -1,4 +1,4 @@
-"""A run's numbers as a table that DVC, a spreadsheet and our page can draw."""
+"""Metrics of a run as a CSV table, for DVC plots and the training report."""
 
 import csv
 import io

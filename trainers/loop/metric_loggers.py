@@ -1,4 +1,4 @@
-"""Where a run's numbers go: JSON lines always, DVCLive and TensorBoard if asked for.
+"""Loggers of a run's metrics: JSON lines always, DVCLive and TensorBoard on request.
 
 `metrics.jsonl` has no clock: a resumed run leaves the bytes of a run that never stopped.
 `speed.jsonl`, TensorBoard's files and DVCLive's folder have, and are no output of DVC.

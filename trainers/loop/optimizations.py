@@ -1,4 +1,4 @@
-"""Speed that changes no weight's name and, but for rounding, no number: layout and compilation."""
+"""Memory layout and compilation: faster, with the same weights but for rounding."""
 
 import torch
 

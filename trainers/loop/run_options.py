@@ -1,4 +1,4 @@
-"""What the environment says about a training run.
+"""Options of a training run from the environment.
 
 None of it changes a weight: see docs/running.md.
 """

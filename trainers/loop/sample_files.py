@@ -1,4 +1,4 @@
-"""Pictures and videos that a task shows, as files.
+"""Images and videos that a task returns as samples, written as files.
 
 Shape suffixes: F frames, C colours, H and W pixels.
 """

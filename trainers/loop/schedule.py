@@ -1,4 +1,4 @@
-"""The learning rate, a pure function of the step: a resume has nothing to restore."""
+"""The learning rate as a pure function of the step: a resume has no state to restore."""
 
 import math
 

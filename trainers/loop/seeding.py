@@ -1,4 +1,4 @@
-"""Random streams as pure functions of (seed, step, place): nothing of them needs to be saved.
+"""Random streams as pure functions of (seed, step, place): no state to save.
 
 The loop seeds python, numpy and torch anew before every step. So a resumed run draws what the
 run that never stopped would have drawn, on every rank, whatever happened between two steps.

@@ -1,4 +1,4 @@
-"""All of a run that a resume needs, as one object that goes into a checkpoint and comes back.
+"""The complete state of a run, to and from a checkpoint.
 
 Not in it: the random streams, the data's position and the learning rate. They are pure functions
 of the step (trainers/loop/seeding.py, batches.py, schedule.py).

@@ -1,4 +1,4 @@
-"""The contract every model obeys. The loop knows nothing else about a model.
+"""The interface of a trained model: all that the loop knows of it.
 
 Shape suffixes: F frames, C colours, H and W pixels.
 """

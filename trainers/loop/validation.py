@@ -1,4 +1,4 @@
-"""Metrics over a fixed set, every rank its part."""
+"""Validation metrics over a fixed set of batches, shared among the ranks."""
 
 from collections import defaultdict
 from collections.abc import Mapping

@@ -89,7 +89,7 @@ def term_charts(rows: Rows) -> list[Chart]:
 
 
 def learning_chart(losses: Sequence[float]) -> Chart | None:
-    """Return how one batch was learnt by heart."""
+    """Return the chart of the pre-flight's fit to one batch."""
     rows: Rows = [{"step": float(step), "loss": loss} for step, loss in enumerate(losses)]
     told = "loss over the steps on the same windows"
     charts = _charts(

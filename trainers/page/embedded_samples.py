@@ -1,4 +1,4 @@
-"""What the models show, small enough to stand in the page: pictures as JPEG, short videos whole."""
+"""Samples embedded into the page: images as JPEG, short videos whole."""
 
 import base64
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Histograms that are counted already, as the drawings of the curation report."""
+"""Drawings of histograms that were counted by the pre-flight."""
 
 from collections.abc import Mapping, Sequence
 

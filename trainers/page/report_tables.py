@@ -1,4 +1,4 @@
-"""Metrics, parts and profiles as rows of tables; stand-ins are found wherever they hide."""
+"""Metrics, frozen networks and profiles as table rows; finds every stand-in among them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

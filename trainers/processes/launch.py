@@ -1,4 +1,4 @@
-"""Starts one training function on what there is: this process, torchrun's processes, or Ray Train.
+"""Starts a training function in this process, in torchrun's processes or in Ray Train.
 
     result = launch(train, config, folder)       # train(config, world, stop_file) -> plain python
 

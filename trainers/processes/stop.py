@@ -1,4 +1,4 @@
-"""Stopping with grace: the step in work is finished and saved, the exit code tells DVC."""
+"""Graceful stop: the current step is finished and saved, the exit code tells DVC."""
 
 import signal
 import threading

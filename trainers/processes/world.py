@@ -1,4 +1,4 @@
-"""One process or many: who this one is, and what all of them must agree on.
+"""Rank, number of ranks and device of this process, and agreement between ranks.
 
 The same training function runs in one process, under torchrun's environment and in a worker of
 Ray Train, which has set up the process group already.

@@ -1,4 +1,4 @@
-"""From a distance curve to a probability: is the offset right within one frame?
+"""Calibration: distance curve -> probability that the offset is right within one frame.
 
 The confidence (median minus minimum) alone is not enough: a curve of 50 windows is noisier than
 one of 250, so the same confidence means less. Four facts of a result go through a logistic

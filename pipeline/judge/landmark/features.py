@@ -1,4 +1,4 @@
-"""What the landmark judge sees and hears: mouth shape and log-mel spectrum, both per clip.
+"""Input features of the landmark judge: mouth shape and log-mel spectrum, both per clip.
 
 Clock: video frame t is shown from t/25 s on; mel step s is centred on audio sample 160 s, so step
 4 t is centred on the start of frame t, and T frames go with exactly 4 T steps.
@@ -84,7 +84,7 @@ def log_mel(audio_N: NDArray[Any], num_frames: int) -> Floats:
 
     Args:
         audio_N: 16 kHz mono, int16 or float with full scale 1; cut or zero-filled to
-            640 * num_frames samples. Sample 0 is heard when frame 0 is shown.
+            640 * num_frames samples. Sample 0 belongs to the start of frame 0.
     """
     power = _mel_power(_samples(audio_N, num_frames), STEPS_PER_FRAME * num_frames)
     if not power.size:

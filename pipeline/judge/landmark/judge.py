@@ -61,7 +61,7 @@ class LandmarkJudge:
 
         Args:
             landmarks_TLC: (T, 468, 3) or (T, 106, 3), pixels, 25 fps.
-            audio_N: 16 kHz mono, int16 or float; sample 0 is heard when frame 0 is shown.
+            audio_N: 16 kHz mono, int16 or float; sample 0 belongs to the start of frame 0.
         Raises:
             ValueError: under 11 frames with sound, not a known landmark schema, or not finite.
         """

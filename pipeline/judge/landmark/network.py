@@ -12,7 +12,7 @@ from torch.nn import functional
 from pipeline.judge.landmark.features import NUM_MELS, VISUAL_SIZE
 
 MARGIN_FRAMES = 5
-"""What one embedding sees of picture and sound lies within this many frames (the sum of all
+"""Receptive field of one embedding, in frames to either side (the sum of all
 kernels). The first and last ones also see the padding behind the clip's ends; ends of picture and
 sound fall together at offset 0, so these embeddings would vote for 0 whatever the sound is."""
 

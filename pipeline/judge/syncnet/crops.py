@@ -1,4 +1,4 @@
-"""SyncNet's pictures: which square of each frame the judge sees, as syncnet_python cuts it.
+"""SyncNet's image input: the square of each frame that syncnet_python crops.
 
 Per frame half the longer side of the face box and its centre, each filtered by a median of 13
 frames (zeros beyond the track's ends), give a square 2.8 halves wide that reaches further down than
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pipeline.faces.schemas import INSIGHTFACE106, MESH468
 
 CROP_PX = 224
-"""Side of the picture that SyncNet looks at."""
+"""Side of SyncNet's input image."""
 CROP_SCALE = 0.4
 """The square is 1 + this times wider than the face to either side, and 1 + 2 times this below."""
 MEDIAN_TAPS = 13

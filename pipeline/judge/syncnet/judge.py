@@ -1,4 +1,4 @@
-"""The SyncNet-compatible judge: lips as pictures against cepstra, numbers as papers print them.
+"""The SyncNet-compatible judge: mouth images against MFCC, with LSE-C and LSE-D.
 
 Distances, offset, confidence (LSE-C) and smallest distance (LSE-D) follow syncnet_python; see
 docs/syncnet_judge.md.
@@ -90,7 +90,7 @@ class SyncNetJudge:
 
         Args:
             crops: frames (224, 224, 3), BGR, at 25 fps; read once, a batch at a time.
-            audio_N: 16 kHz mono; sample 0 is heard when the first frame is shown.
+            audio_N: 16 kHz mono; sample 0 belongs to the start of the first frame.
             mode: what lies beyond the ends of the sound: `reference` = zeros, as published;
                 `masked` = nothing, such pairs do not count.
 

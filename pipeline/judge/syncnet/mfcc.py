@@ -1,4 +1,4 @@
-"""Mel-frequency cepstra as the SyncNet judge hears them, vectorised.
+"""Mel-frequency cepstral coefficients, the SyncNet judge's audio input, vectorised.
 
 Equal to the defaults of python_speech_features at 16 kHz on the raw int16 samples: pre-emphasis
 0.97, rectangular 25 ms windows every 10 ms, 512-point power spectrum, 26 triangles over 0-8 kHz,

@@ -1,4 +1,4 @@
-"""SyncNet: the published two-branch network, its state dict, and the same function made fast.
+"""SyncNet: the published two-branch network, its state dict, and a faster equivalent.
 
 `SyncNet` has the layers and key names of `syncnet_v2.model`. `FastTower` computes what one of its
 branches computes, cheaper: batch norms are folded into the weights before them, the five frames of

@@ -1,4 +1,4 @@
-"""Where the SyncNet judge's weights are: a path the user names, or the official file.
+"""The SyncNet judge's weights: a path that the user names, or the official file.
 
 The official file comes from its home at first use and lies in the weights folder. Its digest is
 published nowhere, so the first file that fits the network (`read_network`) is trusted, and pinned

@@ -1,4 +1,4 @@
-"""Fits the judge's calibration: facts of a distance curve -> probability of being right.
+"""Fits the judge's calibration: features of a distance curve -> probability of being right.
 
 Examples are whole clips and pieces of 2 to 8 s of held-out sources. With its own sound a piece is
 right when its offset lies within one frame of the reference; with somebody else's no offset is.

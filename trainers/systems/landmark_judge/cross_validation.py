@@ -1,4 +1,4 @@
-"""Leave-one-source-out: how well a judge does on sources it never saw.
+"""Leave-one-source-out cross-validation of the judge.
 
 Every clip is judged with its own sound, with the sound of other folds' clips, and shifted; and so
 are its pieces. reference_offsets.py says which offset is right.

@@ -1,4 +1,4 @@
-"""Figures of the model card, from judged clips and what is right about them."""
+"""Metrics of the model card, from judged clips and their reference offsets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

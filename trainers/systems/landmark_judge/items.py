@@ -1,4 +1,4 @@
-"""Training chunks for the landmark judge, drawn and distorted from (seed, step) alone.
+"""Training chunks for the landmark judge, drawn and augmented from (seed, step) alone.
 
 Shape suffixes: B chunks, T frames, V visual features, S = 4 T mel steps, M mel bands.
 """
@@ -35,7 +35,7 @@ MIRRORED_POINTS = np.concatenate([_RING, _RING + CONTOUR_POINTS])
 
 @dataclass(frozen=True, slots=True)
 class SpeechClip:
-    """One clip as the trainer sees it."""
+    """One clip with the features that training needs."""
 
     clip_id: str
     name: str

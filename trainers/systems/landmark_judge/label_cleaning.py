@@ -1,4 +1,4 @@
-"""Self-cleaning: find out how far each training clip is out of sync, and correct it.
+"""Label cleaning: estimates the AV offset of each training clip and corrects for it.
 
 Nobody has labelled the clips. The first labels come from a correlation of lip opening
 and loudness (lip_audio_correlation.py), for the clips on which it is clear. A network trained on
@@ -65,7 +65,7 @@ def judge_clip(
 def labels_from_correlation(
     clips: Sequence[SpeechClip], correlation: Mapping[str, CorrelationPeak], limit: float
 ) -> list[SpeechClip]:
-    """Keep and label the clips of files on which the witness is clear."""
+    """Keep and label the clips of files whose correlation peak is clear."""
     found = [(clip, correlation[clip.name]) for clip in clips]
     return [
         replace(clip, offset_frames=_quarters(peak.offset_frames))
@@ -80,7 +80,7 @@ def labels_from_judge(
     correlation: Mapping[str, CorrelationPeak],
     config: LabelCleaningConfig,
 ) -> list[SpeechClip]:
-    """Keep and label the clips that the network is sure of; the witness says where zero is."""
+    """Keep and label the clips with a confident offset; the correlation defines zero."""
     pairs = list(zip(clips, results, strict=True))
     sure = [(clip, r) for clip, r in pairs if r.confidence >= config.min_confidence]
     shared = common_offset(sure, correlation)
@@ -95,7 +95,7 @@ def labels_from_judge(
 def common_offset(
     judged: Sequence[tuple[SpeechClip, JudgeResult]], correlation: Mapping[str, CorrelationPeak]
 ) -> float:
-    """Return by how much the judge says more than the witness where both see the same, median."""
+    """Return the median difference of judge and correlation, where they nearly agree."""
     gaps = [
         result.offset_subframe - correlation[clip.name].offset_frames
         for clip, result in judged

@@ -1,10 +1,9 @@
-"""A witness that learns nothing: lip opening against loudness, by correlation.
+"""Correlation of lip opening and loudness: an AV offset without any training.
 
-The landmark judge is trained on clips that nobody has labelled. To say which of them are out of
-sync, something is needed that has not been trained on them. While one speaks, an open mouth is
-loud and a closed one is not, and where the lips move the loudness changes: both correlate, best
-where picture and sound belong together. That is coarse on one short clip, but it uses no weight
-and no label, so whoever agrees with it has not learned the agreement from the labels.
+The landmark judge is trained on clips without labels, so its training needs an offset that does not
+come from training on them. In speech, the opening of the lips correlates with the loudness, and so
+do their changes; the correlation is highest at the true offset. On one short clip it is imprecise,
+but it uses no weights and no labels: a judge that agrees with it has not learnt that from labels.
 
 Shape suffixes: T frames, C columns, S = 4 T mel steps, K offsets.
 """

@@ -1,4 +1,4 @@
-"""All that the folds have shown, and its telling in the model card."""
+"""Results of the cross-validation, and their text in the model card."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

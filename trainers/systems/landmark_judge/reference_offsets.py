@@ -1,15 +1,15 @@
-"""What offset is right? A reference for clips that nobody has labelled.
+"""Reference AV offsets for clips without labels.
 
 In this order, file by file:
 1. `correlation`: lip opening against loudness (lip_audio_correlation.py), where it is clear.
-2. `both`: the witness is audible, and within one frame of what networks say that never saw the
-   source.
+2. `both`: the correlation has a weak peak, within one frame of the offset that networks measure
+   which were trained without the source.
 3. `judge`: those networks put every clip of the file beyond 1.5 frames, and all its pieces of 3 s
-   within one frame of each other. That is the judge's own word.
-4. `assumed`: everything else counts as in sync, whatever the judge finds. Nobody has measured it.
+   within one frame of each other. Only the judge supports this offset.
+4. `assumed`: everything else counts as in sync, whatever the judge measures.
 
-In `both` and `judge` the judge under test has a vote on what it is measured with. Asked for
-`independent` references, those files count as `assumed`.
+In `both` and `judge` the reference depends on the judge that is evaluated with it. In `independent`
+references those files count as `assumed`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Where the landmark judge's training clips come from, and which may be used for what."""
+"""The landmark judge's training clips: their sources, and which may be used for what."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath

@@ -1,4 +1,4 @@
-"""A trained lip-sync diffusion model as a folder: weights, and the names of all it works with.
+"""A trained diffusion model as a folder: weights, and names and digests of the networks it needs.
 
 `unet.safetensors` is what we load, `latentsync_unet.pt` the published layout for other programs,
 `model.json` says the rest.

@@ -1,4 +1,4 @@
-"""What the lip-sync U-Net is told about the picture: 9 of its 13 input channels.
+"""Image conditions of the lip-sync U-Net: 9 of its 13 input channels.
 
 Shape suffixes: B clips, F frames, C colours, H and W pixels, h and w latents (pixels / 8).
 Source: order of the channels and masking before the encoder as in LatentSync (golden notes G4, G6).

@@ -87,7 +87,7 @@ class LatentSyncStage:
 
     @property
     def latent_size(self) -> int:
-        """Edge of the latents the network sees."""
+        """Height and width of the latents."""
         return self.resolution_px // PIXELS_PER_LATENT
 
 

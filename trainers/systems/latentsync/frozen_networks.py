@@ -1,4 +1,4 @@
-"""What the diffusion trainer loads before it begins: frozen networks, and weights to start from.
+"""Loading of the diffusion trainer's frozen networks and initial weights.
 
 A loss of weight 0 needs no network, and none is loaded for it.
 """
@@ -111,7 +111,7 @@ def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
 
 
 def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:
-    """Fail if the judge would hear other windows than it learnt with; files may not tell."""
+    """Fail if StableSyncNet was trained with other mel windows; published files do not say."""
     learnt = metadata.get("profile", {}).get("mel", profile.mel)
     if learnt != profile.mel:
         raise ParamsError(

@@ -1,4 +1,4 @@
-"""Gradient checkpointing for LatentSync's U-Net: forget inside a layer, compute again.
+"""Gradient checkpointing of LatentSync's U-Net: activations are recomputed.
 
 diffusers checkpoints only the residual blocks of `UNetMotionModel`; attention and motion layers
 hold most of the memory, so they are done here as well. A layer changes its class, not its name or

@@ -1,4 +1,4 @@
-"""Over which frames LatentSync's group norms take their statistics.
+"""The frames over which LatentSync's group norms take their statistics.
 
 diffusers' `UNetMotionModel` computes what LatentSync computes but for 65 group norms, which pool
 the other way round:

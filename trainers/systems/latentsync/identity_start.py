@@ -1,4 +1,4 @@
-"""New weights for a U-Net that starts from nothing: at first it gives its noisy input back.
+"""Initialization of a new U-Net such that it first returns its noisy input.
 
 LatentSync never starts from nothing, so this is ours. The plain start (zero first and last
 convolution) has to find the way from input to output before it learns anything else, and what it

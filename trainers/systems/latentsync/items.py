@@ -1,4 +1,4 @@
-"""Windows of shards as the lip-sync diffusion model is trained with.
+"""Items of the diffusion model: windows of clips with mask, reference and audio features.
 
 Shape suffixes: F frames of a window, H and W pixels, T audio tokens per frame, D their width,
 S mel columns.
@@ -30,7 +30,7 @@ class SpeakingItem:
 
     The loader's `prepare` must have put Whisper's features into `DecodedClip.prepared`.
     Items: those of `WindowItem` with a reference, `tokens` (F, T, D) float32 and, if wanted, `mel`
-    (1, 80, S) float32, which StableSyncNet hears.
+    (1, 80, S) float32, StableSyncNet's audio input.
     """
 
     frames: int = 16
@@ -44,7 +44,7 @@ class SpeakingItem:
         return self._window.min_frames
 
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Cut, augment, and add what is heard."""
+        """Cut and augment the window, and add its audio features."""
         item = self._window(clip, start, rng)
         item["tokens"] = whisper_windows(clip.prepared, start, self.frames)
         if self.mel is not None:

@@ -1,4 +1,4 @@
-"""Which part of an aligned face the diffusion model paints anew: cheeks, mouth and jaw.
+"""The mask: which part of an aligned face the diffusion model generates (cheeks, mouth, jaw).
 
 The region is large on purpose: with a small one the model reads the lips off the cheeks. Eyes and
 the bridge of the nose stay. It is drawn from its geometry, so any size has sharp edges.
@@ -25,7 +25,7 @@ JAW_POWERS = (2.41, 1.866)
 
 
 def keep_mask(size_px: int) -> Tensor:
-    """Return the mask of a face, (1, 1, H, W) float32: 1 = keep, 0 = paint anew.
+    """Return the mask of a face, (1, 1, H, W) float32: 1 = keep, 0 = generate.
 
     Args:
         size_px: height and width of the face.

@@ -1,4 +1,4 @@
-"""LatentSync's U-Net: predicts the noise in a clip's latents, from sound and what surrounds lips.
+"""LatentSync's U-Net: predicts the noise in a clip's latents, from audio and image conditions.
 
 It is diffusers' `UNetMotionModel` with three changes: group norms pool their statistics as
 LatentSync's do (latentsync_norms.py), motion layers can be absent, and sound can be left out.
@@ -102,7 +102,7 @@ class LatentSyncUNet(nn.Module):
 
 
 class _AudioAttention(AttnProcessor2_0):
-    """Scaled dot product that adds nothing where there is no sound (else it sees the picture)."""
+    """Scaled dot product; adds nothing where there is no sound (else it would add the image)."""
 
     def __call__(
         self,

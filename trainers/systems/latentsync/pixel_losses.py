@@ -1,4 +1,4 @@
-"""The frozen networks that look at decoded faces, and the losses they give.
+"""The losses on decoded frames, with their frozen networks.
 
 Shape suffixes: B clips, F frames, H and W pixels, M mel bands, S mel columns.
 Source: weights and definitions of LatentSync, stage 2 (docs/losses.md).
@@ -41,7 +41,7 @@ class PixelLosses:
         Args:
             video_B3FHW: decoded, not clamped; the gradient passes through it.
             real_B3FHW: the original frames.
-            mel_B1MS: what is heard; None where there is no sync loss.
+            mel_B1MS: mel windows; None where there is no sync loss.
         """
         return {
             name: weight * gated_mean(loss_B, weight_B)

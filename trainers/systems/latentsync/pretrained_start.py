@@ -1,4 +1,4 @@
-"""Starts LatentSync's U-Net from weights that are not quite its own.
+"""Initialization of LatentSync's U-Net from weights of another stage or of Stable Diffusion.
 
 Two starts are usual: stage 1 from Stable Diffusion 1.5, whose U-Net is for pictures and text, and
 stage 2 from stage 1, which has no motion layers. Both keep some of the network's own new weights;

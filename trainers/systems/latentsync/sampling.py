@@ -1,4 +1,4 @@
-"""Faces out of noise: DDIM with guidance by sound, and the original picture around the mouth.
+"""Sampling: DDIM with audio guidance, the original frame kept outside of the mask.
 
 Shape suffixes: B clips, F frames, C = 3 colours, H and W pixels, h and w latents (pixels / 8),
 T audio tokens per frame, D their width.

@@ -1,4 +1,4 @@
-"""What one training step draws: every item from its own seed, so a resume draws the same.
+"""Random draws of a training step, each item from its own seed, so that a resume repeats them.
 
 Shape suffixes: B clips, F frames, h and w latents (pixels / 8).
 """

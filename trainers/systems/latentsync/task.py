@@ -1,4 +1,4 @@
-"""LatentSync's training as a Task: predict the noise, and look at what the prediction implies.
+"""LatentSync's training as a Task: noise prediction and the losses on what it implies.
 
 Shape suffixes: B clips, F frames, C colours, H and W pixels, h and w latents (pixels / 8),
 T audio tokens per frame, D their width.

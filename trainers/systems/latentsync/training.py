@@ -52,7 +52,7 @@ class LdmShards:
     train: Sequence[str]
     validation: Sequence[str]
     sidecar: bool = False
-    """Whether the stage `features` made what is heard: it rounds to float16."""
+    """Whether the audio features come from the stage `features`, which rounds to float16."""
 
 
 def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:

@@ -1,4 +1,4 @@
-"""What the loader makes of a clip for StableSyncNet: one pair, or several windows of it.
+"""Items of StableSyncNet: one pair, or several windows of a clip.
 
 Shape suffixes: K windows, F frames of a window, C colours, H and W pixels, M mel columns.
 """

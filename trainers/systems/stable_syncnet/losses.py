@@ -1,4 +1,4 @@
-"""Losses on the cosine of two embeddings: what StableSyncNet is trained with.
+"""Losses on the cosine of two embeddings.
 
 Pairs one by one: binary cross-entropy, as published. All windows of a clip against one another: the
 same over their matrix, and a cross-entropy of finding the right partner.

@@ -1,4 +1,4 @@
-"""What StableSyncNet sees, and which sound goes with it: input layout, pairs and negatives.
+"""StableSyncNet's input layout, and the drawing of pairs and negatives.
 
 Shape suffixes: B windows, F frames, C colours or latent channels, H height, W width.
 Source: LatentSync's published configurations and data loading (see docs/stable_syncnet.md).

@@ -1,4 +1,4 @@
-"""Does the mouth look real? LPIPS on the lower half of every frame.
+"""LPIPS on the lower half of every frame.
 
 Shape suffixes: B clips, F frames, N = B * F pictures, H height, W width.
 Source: Zhang et al., "The Unreasonable Effectiveness of Deep Features" (CVPR 2018); on the lower

@@ -1,4 +1,4 @@
-"""The noise of the diffusion model: how it is drawn, and the loss on its prediction.
+"""The noise of the diffusion model: drawing it, and the loss on its prediction.
 
 Shape suffixes: B clips, C latent channels, F frames, H height, W width.
 Source: mixed noise of Ge et al., "Preserve Your Own Correlation" (ICCV 2023, arXiv 2305.10474),

@@ -1,4 +1,4 @@
-"""The clean latents that one prediction of the noise implies: what pixel losses look at.
+"""Clean latents from one noise prediction: the input of the pixel losses.
 
 Shape suffixes: B clips, C latent channels, F frames, H height, W width, T steps of the schedule.
 Source: Song et al., "Denoising Diffusion Implicit Models" (2021), equation 12; schedule of Stable

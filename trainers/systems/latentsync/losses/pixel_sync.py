@@ -1,4 +1,4 @@
-"""Do the decoded lips fit the sound? StableSyncNet's verdict on generated frames.
+"""SyncNet supervision: StableSyncNet's loss on decoded frames and their sound.
 
 Shape suffixes: B clips, F frames, H height, W width, M mel bands, S mel columns, D embedding.
 Source: LatentSync (Li et al. 2024, arXiv 2412.09262), SyncNet supervision in pixel space.
@@ -19,7 +19,7 @@ SyncNet = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def sync_view(video_B3FHW: Tensor, size: int = SYNCNET_SIZE, antialias: bool = False) -> Tensor:
-    """Return what StableSyncNet looks at: (B, 3 F, size / 2, size), colours inside frames."""
+    """Return StableSyncNet's image input: (B, 3 F, size / 2, size), colours inside frames."""
     small = resized(frames_of(video_B3FHW), size, antialias)
     clips = clips_of(lower_half(small), len(video_B3FHW))
     return clips.transpose(1, 2).flatten(1, 2)

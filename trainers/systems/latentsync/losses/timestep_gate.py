@@ -1,4 +1,4 @@
-"""How much a clip's pixel losses count, by its noise level. An option: none is LatentSync.
+"""Weight of a clip's pixel losses by its timestep; off by default, as in LatentSync.
 
 Pixel losses judge the one-step estimate of the clean picture. At high noise that estimate is a blur
 and its error is amplified (one_step.py), so these losses then teach little and shake much.

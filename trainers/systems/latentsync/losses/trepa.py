@@ -1,4 +1,4 @@
-"""Does the clip move like the real one? TREPA: distance of two clips' video features.
+"""TREPA: distance of the video features of generated and real clips.
 
 Shape suffixes: B clips, F frames, H height, W width, D feature.
 Source: LatentSync (Li et al. 2024, arXiv 2412.09262), temporal representation alignment.
@@ -19,7 +19,7 @@ Encoder = Callable[[Tensor], Tensor]
 
 
 def trepa_view(video_B3FHW: Tensor) -> Tensor:
-    """Return what VideoMAE looks at: 224 x 224, bicubic, values / 2 + 0.5 cut to 0 ... 1.
+    """Return VideoMAE's input: 224 x 224, bicubic, values / 2 + 0.5 cut to 0 ... 1.
 
     Without ImageNet's mean and deviation, as LatentSync, although VideoMAE was trained with them.
     """

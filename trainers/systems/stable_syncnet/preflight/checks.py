@@ -1,4 +1,4 @@
-"""The known causes of a StableSyncNet that stays at 0.69, each as one check with a verdict.
+"""The known causes of a loss that stays at 0.69, each as one check.
 
 `stop` is kept for what no amount of training mends: wrong labels, wrong data or a broken set-up.
 Too little data, an unlucky recipe and the like are warnings: a small run may be what is wanted.
@@ -37,7 +37,7 @@ BALANCE_WARNING, BALANCE_STOP = 0.125, 0.35
 UNSURE_PROBABILITY, UNSURE_LSE_C = 0.8, 3.0
 """Medians under the defaults of `select`: clips were let through that the judge doubts."""
 STUCK_LOSS = 0.6
-"""Of one batch, by heart: near 0.69 nothing was learnt."""
+"""Loss after overfitting one batch; near 0.69 nothing was learnt."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Can this network, with this optimizer, learn these few pairs by heart? If not, it learns nothing.
+"""Overfits a few pairs: a network that cannot do that with this optimizer will learn nothing.
 
 A network that can learn at all brings the loss of one fixed batch from 0.69 to nearly 0 within some
 tens of steps (measured: docs/preflight.md). Labels that do not fit, dead inputs and a learning rate

@@ -1,6 +1,6 @@
-"""Before StableSyncNet trains: does anything speak for its staying at 0.69?
+"""Checks before StableSyncNet is trained: is there a reason for the loss to stay at 0.69?
 
-Clips, offsets, labels, silence, sizes, and whether the network learns one batch by heart: each is
+Clips, offsets, labels, silence, sizes, and whether the network overfits one batch: each is
 one check with a verdict, a finding and a fix (docs/preflight.md). A `stop` ends the run.
 
     found = preflight(plan, world, kept=folder / "preflight-kept.json")
@@ -140,7 +140,7 @@ def _answer(plan: PlannedRun, device: torch.device, kept: Path | None) -> Prefli
 
 
 def examine(plan: PlannedRun, device: torch.device, kept: Path | None = None) -> Preflight:
-    """Read the facts, draw windows, learn one batch by heart, judge.
+    """Read the metadata, draw windows, overfit one batch, and check all of it.
 
     All random streams are left as they were. Same shards, profile and network: same answer.
 
@@ -186,7 +186,7 @@ def _windows_per_item(profile: SyncnetProfile) -> int:
 def _slow_checks(
     plan: PlannedRun, device: torch.device
 ) -> tuple[WindowCounts | None, OverfitResult | None]:
-    """Draw windows and learn some of them by heart; the part that takes time."""
+    """Draw windows and overfit some of them: the slow part."""
     if not len(plan.train):
         return None, None
     profile = plan.profile
@@ -221,7 +221,7 @@ def _load_kept(kept: Path | None, key: str) -> tuple[WindowCounts, OverfitResult
 def _store_kept(
     kept: Path, key: str, drawn: WindowCounts | None, learnt: OverfitResult | None
 ) -> None:
-    """Keep what a good start found; a bad one is looked at anew after the fix."""
+    """Store the findings if nothing stops the run; otherwise the next start examines again."""
     if drawn is None or learnt is None or learnt.error:
         return
     write_json(kept, {"key": key, "drawn": asdict(drawn), "overfit": asdict(learnt)})

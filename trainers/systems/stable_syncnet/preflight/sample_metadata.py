@@ -1,4 +1,4 @@
-"""What the shards' JSON members say of the clips: who speaks, who judged, how far off they were.
+"""What the pre-flight needs of the samples' JSON: speaker, judge, offsets.
 
 Read by small range reads, several shards at once: the JSON stands between sound and picture.
 """

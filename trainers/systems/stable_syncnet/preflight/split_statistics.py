@@ -1,4 +1,4 @@
-"""The clips of one split in a few numbers, and what two splits have in common."""
+"""Statistics of the clips of a split, and the overlap of two splits."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""The pre-flight on the terminal."""
+"""The results of the pre-flight on the terminal."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Windows as the loader really draws them: how many pairs of each label, how many say nothing.
+"""Windows as the loader draws them: pairs per label, and windows without speech.
 
 Shape suffixes: B items; K windows of an item; N windows.
 """
