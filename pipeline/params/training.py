@@ -20,7 +20,6 @@ from pipeline.params.fit import FitParams
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Weight = Annotated[float, Field(ge=0)]
-Edge = Annotated[int, Field(ge=32, multiple_of=8)]
 Quality = Annotated[int, Field(ge=1, le=100)]
 
 

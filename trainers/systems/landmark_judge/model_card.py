@@ -101,11 +101,6 @@ def card_text(
     return "\n\n".join(blocks)
 
 
-def everything_trained(found: HeldOutResults) -> list[SpeechClip]:
-    """Return the clips of all folds."""
-    return [one.clip for one in found.judged]
-
-
 def condition_table(found: HeldOutResults) -> str:
     """How the judge does where it is hard."""
     whole = [(e, p) for e, p in zip(found.examples, found.probabilities, strict=True)]
