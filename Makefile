@@ -32,9 +32,9 @@ latest: ## the core tests with the newest versions that pyproject.toml allows, i
 	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
 	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade -e '.[demo,train,train-logs,dev]'
 	$(LATEST)/bin/lipforge weights fetch
-	PATH=$(abspath $(LATEST))/bin:$$PATH $(LATEST)/bin/python -m pytest tests
 	$(LATEST)/bin/pip freeze --exclude-editable > $(LATEST)/versions.txt
 	diff --unchanged-line-format= --old-line-format= constraints.txt $(LATEST)/versions.txt || true
+	PATH=$(abspath $(LATEST))/bin:$$PATH $(LATEST)/bin/python -m pytest tests
 
 setup: $(VENV)/installed
 	lipforge weights fetch
