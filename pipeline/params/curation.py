@@ -91,7 +91,7 @@ class QualityParams(_Section):
 
 
 class SelectParams(_Section):
-    """The only thresholds of the whole line."""
+    """The only thresholds that refuse a clip."""
 
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
     landmark_min_probability: Share = 0.8
