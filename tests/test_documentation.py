@@ -81,3 +81,17 @@ def test_a_path_that_is_gone_is_found():
     assert {one for one in named if not is_there(one)} == gone
     assert not module_is_there("pipeline.params.nothing")
     assert module_is_there("pipeline.params.curation.load_params")
+
+
+BARE = re.compile(r"(?<![\w./<>-])[a-z_]\w*\.py\b")
+FILES = {path.name for top in FOLDERS.split("|") for path in (ROOT / top).rglob("*.py")}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_name_without_a_folder_in_the_documentation_is_one_of_ours(page):
+    assert set(BARE.findall(page.read_text("utf-8"))) <= FILES
+
+
+@pytest.mark.parametrize("path", modules().values(), ids=str)
+def test_every_file_name_without_a_folder_in_our_code_is_one_of_ours(path):
+    assert set(BARE.findall((ROOT / path).read_text(encoding="utf-8"))) <= FILES

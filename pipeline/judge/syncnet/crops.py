@@ -2,7 +2,7 @@
 
 Per frame half the longer side of the face box and its centre, each filtered by a median of 13
 frames (zeros beyond the track's ends), give a square 2.8 halves wide that reaches further down than
-up. Geometry: joonson/syncnet_python, run_pipeline.py. What differs is the face box: theirs is
+up. Geometry: joonson/syncnet_python, `run_pipeline`. What differs is the face box: theirs is
 S3FD's, ours follows from landmarks (`detector_boxes`); docs/sync.md has the measured difference.
 
 Shape suffixes: T frames, 4 = x0, y0, x1, y1.

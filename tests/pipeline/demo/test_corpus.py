@@ -206,7 +206,7 @@ def test_what_is_heard_is_not_what_a_dubbed_or_silent_face_says(truths: Truths) 
     assert truths["nobody.mp4"].faces == ()
 
 
-def test_wrecks_fail_as_their_truth_says(corpus: Path, truths: Truths) -> None:
+def test_broken_files_fail_as_their_truth_says(corpus: Path, truths: Truths) -> None:
     videos = corpus / "videos"
     with pytest.raises(EmptyFileError):
         probe(videos / "broken/zero.mp4")

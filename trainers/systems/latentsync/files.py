@@ -1,7 +1,7 @@
 """LatentSync's U-Net on disk: the published `latentsync_unet.pt` layout, and our own safetensors.
 
 The published file is a dictionary of `global_step` and `state_dict`. Both layouts use the published
-names; `latentsync_start.py` starts a network from weights of another kind.
+names; `pretrained_start.py` starts a network from weights of another kind.
 """
 
 from collections.abc import Mapping, Sequence

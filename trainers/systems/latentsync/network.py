@@ -1,7 +1,7 @@
 """LatentSync's U-Net: predicts the noise in a clip's latents, from audio and image conditions.
 
 It is diffusers' `UNetMotionModel` with three changes: group norms pool their statistics as
-LatentSync's do (latentsync_norms.py), motion layers can be absent, and sound can be left out.
+LatentSync's do (group_norms.py), motion layers can be absent, and sound can be left out.
 
 Shape suffixes: B clips, F frames, C = 13 input channels, H and W latents (pixels / 8), T audio
 tokens per frame, D their width, N = B F frames.
