@@ -29,7 +29,7 @@ from trainers.systems.landmark_judge.lip_audio_correlation import (
 
 @dataclass(frozen=True, slots=True)
 class LabelCleaningConfig:
-    """Rounds of short training, and when to believe what they say."""
+    """Rounds of short training, and when their offsets become labels."""
 
     rounds: int = 2
     steps: int = 300

@@ -117,11 +117,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _check(part: str, found: Mapping[str, str], told: Mapping[str, str], folder: Path) -> None:
-    if dict(found) != dict(told):
+def _check(part: str, found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:
+    if dict(found) != dict(expected):
         raise WeightsError(
             f"{folder}: its {part} is not that of the training: found {dict(found)}, "
-            f"{FACTS_FILE} says {dict(told)}; put the right file in place"
+            f"{FACTS_FILE} says {dict(expected)}; put the right file in place"
         )
 
 

@@ -18,7 +18,7 @@ def clips_of(frames_NCHW: Tensor, clips: int) -> Tensor:
 
 
 def lower_half(pictures: Tensor) -> Tensor:
-    """Return rows H // 2 ... H - 1 of (..., H, W): the part of the face that speaks."""
+    """Return rows H // 2 ... H - 1 of (..., H, W): the mouth region of a face crop."""
     return pictures[..., pictures.shape[-2] // 2 :, :]
 
 
