@@ -20,11 +20,11 @@ from pipeline.judge.landmark.features import STEPS_PER_FRAME
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.judge.landmark.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
-from trainers.systems.landmark_judge.items import SpeechClip, in_sync
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     CorrelationPeak,
     correlation_by_file,
 )
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync
 
 
 @dataclass(frozen=True, slots=True)

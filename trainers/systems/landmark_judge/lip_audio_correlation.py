@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
-from trainers.systems.landmark_judge.items import SpeechClip, segment
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, segment
 
 MAX_OFFSET_FRAMES = 18
 """Three more than the judge's: a maximum at the border is no maximum."""

@@ -52,8 +52,9 @@ class LdmBundle:
 
     def to(self, device: torch.device) -> "LdmBundle":
         """Move all networks, and return the bundle."""
-        for network in (self.unet, self.vae.network, self.whisper):
-            _moved(network, device)
+        networks: tuple[nn.Module, ...] = (self.unet, self.vae.network, self.whisper)
+        for network in networks:
+            network.to(device)
         return self
 
 
@@ -123,7 +124,3 @@ def _check(part: str, found: Mapping[str, str], expected: Mapping[str, str], fol
             f"{folder}: its {part} is not that of the training: found {dict(found)}, "
             f"{FACTS_FILE} says {dict(expected)}; put the right file in place"
         )
-
-
-def _moved(network: nn.Module, device: torch.device) -> None:
-    network.to(device)

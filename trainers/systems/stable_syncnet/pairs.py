@@ -38,9 +38,9 @@ def scaled_frames(frames_FHWC: NDArray[np.uint8]) -> Tensor:
     return signed_from_array(frames_FHWC.transpose(0, 3, 1, 2))
 
 
-def lower_half(frames_BFCHW: Tensor) -> Tensor:
-    """Return rows H // 2 to the end, (B, F, C, H - H // 2, W): nose tip to chin of a face crop."""
-    return frames_BFCHW[..., frames_BFCHW.shape[-2] // 2 :, :]
+def lower_half(frames: Tensor) -> Tensor:
+    """Return rows H // 2 to the end of (..., H, W): nose tip to chin of a face crop."""
+    return frames[..., frames.shape[-2] // 2 :, :]
 
 
 def stacked(frames_BFCHW: Tensor) -> Tensor:
