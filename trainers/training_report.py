@@ -164,11 +164,11 @@ def _preflight(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if content is None:
         return None
     findings = content["findings"]
-    learnt = findings.get("overfit") or {"losses": []}
+    overfitted = findings.get("overfit") or {"losses": []}
     return {
         "checks": content["checks"],
         "histograms": offset_histograms(findings["train"]),
-        "learning": learning_chart(learnt["losses"]),
+        "learning": learning_chart(overfitted["losses"]),
     }
 
 
@@ -201,11 +201,11 @@ def _outcome(content: Mapping[str, Any] | None) -> str:
     """Say how a run ended."""
     if content is None:
         return ""
-    told = f"Profile {content.get('profile')}: {content.get('step')} steps"
+    message = f"Profile {content.get('profile')}: {content.get('step')} steps"
     best = content.get("best_value")
     if isinstance(best, float):
-        told += f", best at step {content.get('best_step')}: {number(best)}"
-    return f"{told}; ended by {content.get('finished')}."
+        message += f", best at step {content.get('best_step')}: {number(best)}"
+    return f"{message}; ended by {content.get('finished')}."
 
 
 def _parts(model: Mapping[str, Any] | None) -> ReportTable | None:

@@ -1,1 +1,1 @@
-"""The training loop and all it is made of."""
+"""The training loop of the DVC stages: task interface, step, checkpoints, metrics, options."""

@@ -15,7 +15,7 @@ from trainers.loop.task import Batch
 
 
 class BatchSource(ABC):
-    """Batches as a pure function of (seed, step): no global random stream, no memory."""
+    """Batches as a pure function of (seed, step): no global random stream, no state."""
 
     @abstractmethod
     def batch_at(self, step: int, rank: int, size: int) -> Batch:
@@ -28,7 +28,7 @@ class BatchSource(ABC):
 
 
 class WholeBatches(BatchSource):
-    """Every rank makes the whole batch and takes its part: for small data and for tests."""
+    """Every rank computes the whole batch and slices its part: for small data and tests."""
 
     def __init__(self, batch_at: Callable[[int], Batch]) -> None:
         """Take the pure function step -> whole batch."""
@@ -47,14 +47,14 @@ def taken(batch: Batch, places: slice) -> Batch:
 
 
 def micro_batches(batch: Batch, items: int | None) -> list[Batch]:
-    """Cut a batch into parts of at most `items` items, in order."""
+    """Split a batch into parts of at most `items` items, in order."""
     total = len(batch["keys"])
     step = items or total
     return [taken(batch, slice(first, first + step)) for first in range(0, total, step)]
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch with its tensors on `device`; from pinned memory without waiting."""
+    """Return the batch with its tensors on `device`; asynchronous from pinned memory."""
     return {name: _moved(value, device) for name, value in batch.items()}
 
 
@@ -63,15 +63,15 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def pinned(batch: Batch) -> Batch:
-    """Return the batch with its tensors in memory that a GPU reads by itself."""
+    """Return the batch with its tensors in pinned memory."""
     return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
 
 
 @contextmanager
 def read_ahead(source: Iterator[Batch], depth: int, pin: bool = False) -> Iterator[Iterator[Batch]]:
-    """Give the same batches, made by one thread at most `depth` ahead; 0: made when asked for.
+    """Yield the same batches, prefetched by one thread at most `depth` ahead; 0: no prefetching.
 
-    An error of the source comes up at the batch it belongs to. Leaving the block waits for the
+    An error of the source is raised at its batch. Leaving the block waits for the
     batch in work, ends the thread and closes the source.
     """
     prepared = (pinned(batch) if pin else batch for batch in source)

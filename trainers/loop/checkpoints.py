@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or absent, the two latest and the best.
+"""Checkpoints on disk, written atomically: the two latest and the best.
 
 They lie outside of every output of DVC, which empties those before a run. All ranks must see the
 folder. A file holds tensors, numbers and text only (`torch.load(weights_only=True)`).

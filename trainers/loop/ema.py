@@ -1,4 +1,4 @@
-"""A moving average of the trained weights."""
+"""Exponential moving average of the trained weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 class Ema:
     """After update n (from 1): average = d * average + (1 - d) * weights.
 
-    d = min(decay, (1 + n) / (10 + n)): early on the average follows the weights closely, so that
-    the random start does not linger (as TensorFlow's ExponentialMovingAverage with num_updates).
+    d = min(decay, (1 + n) / (10 + n)): a smaller decay in the first updates, so that the random
+    initialization is forgotten (as TensorFlow's ExponentialMovingAverage with num_updates).
     """
 
     def __init__(self, task: nn.Module, decay: float) -> None:
@@ -23,13 +23,13 @@ class Ema:
 
     @torch.no_grad()
     def update(self, number: int) -> None:
-        """Take update `number`, counted from 1."""
+        """Update the average after optimizer step `number`, counted from 1."""
         decay = min(self._decay, (1 + number) / (10 + number))
         torch._foreach_lerp_(self._average, self._weights, 1 - decay)
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the task have the average as its weights; afterwards exactly its own again."""
+        """Swap the average into the task; its own weights are restored bit for bit afterwards."""
         own = [weight.clone() for weight in self._weights]
         torch._foreach_copy_(self._weights, self._average)
         try:
@@ -42,5 +42,5 @@ class Ema:
         return dict(zip(self._names, self._average, strict=True))
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take what `state` gave."""
+        """Load what `state` returned."""
         torch._foreach_copy_(self._average, [state[name] for name in self._names])

@@ -3,7 +3,7 @@
     with joined() as world:
         seed_all(params.seed, "weights")
         outcome = fit(MyTask(...), source, params, folder, Validation(held_out, 8), world)
-        save_my_layout(task, out)            # the task now has the weights to hand on
+        save_my_layout(task, out)            # the task now has the final weights
 
 docs/training_loop.md says what is promised and how it is tested.
 """
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How this machine carries it out. Changes no weight, but for rounding if it says so."""
+    """Execution options of this machine. They change no weight, except for rounding where noted."""
 
     read_ahead_batches: int = 2
     tensorboard: Path | None = None
@@ -59,11 +59,11 @@ class RunOptions:
     dvclive: Path | None = None
     """Folder of DVCLive; None: no DVCLive."""
     stop_file: Path | None = None
-    """Stop with grace once it exists: for workers that get no signals."""
+    """Stop gracefully once it exists: for workers that get no signals."""
     channels_last: bool = False
-    """Colours next to each other in memory: for convolutions on GPUs. Rounds differently."""
+    """Channels-last memory format for convolutions on GPUs. Rounds differently."""
     compile: bool = False
-    """torch.compile for every network: minutes before the first step. Rounds differently."""
+    """torch.compile for every network: minutes of compilation. Rounds differently."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class FitResult:
 
 @dataclass(frozen=True)
 class _Run:
-    """What all parts of a run share."""
+    """Shared context of a run."""
 
     params: FitParams
     folder: Path
@@ -104,7 +104,7 @@ def fit(
 ) -> FitResult:
     """Train until `max_steps` or early stop; resume where `folder` has a checkpoint.
 
-    Afterwards the task, in eval mode, has the weights to hand on: the last or the best ones, their
+    Afterwards the task, in eval mode, has the final weights: the last or the best ones, their
     moving average if there is one. A run that was done before only gets these weights again.
 
     Args:
@@ -167,7 +167,7 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
 
 
 def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: Throughput) -> None:
-    """Log, validate, show, decide whether this was the last step, save."""
+    """Log, validate, write samples, check the end conditions, save."""
     params, step = run.params, state.step
     state.means.add(values)
     if step >= params.max_steps:
@@ -184,7 +184,7 @@ def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: T
 
 
 def _stop_if_requested(run: _Run, state: TrainState, stop: StopRequest) -> None:
-    """Save and leave if some rank was told to stop."""
+    """Save and raise TrainingStopped if any rank received a stop request."""
     if state.finished or not run.world.any(stop.signum is not None):
         return
     if state.step % run.params.save_every:
@@ -194,7 +194,7 @@ def _stop_if_requested(run: _Run, state: TrainState, stop: StopRequest) -> None:
 
 
 def _log_start(run: _Run, state: TrainState) -> None:
-    """Validate before the first step: the value to compare with, and errors come up early."""
+    """Validate before the first step: a baseline, and errors show early."""
     if run.validation:
         metrics = run_validation(state.task, run.validation, run.params, run.world)
         _best_metric(run.params, metrics)

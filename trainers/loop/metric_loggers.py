@@ -21,20 +21,20 @@ from pipeline.errors import ParamsError
 
 
 class MetricLogger(Protocol):
-    """Takes numbers by name; knows nothing of training."""
+    """Receives scalars by name."""
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Take the numbers of a step."""
+        """Log the scalars of a step."""
 
     def close(self) -> None:
-        """Finish all files."""
+        """Flush and close all files."""
 
 
 class JsonLines:
-    """One line per call. What a resumed run will do again is cut off at the start."""
+    """One line per call. A resumed run first truncates the lines after its checkpoint."""
 
     def __init__(self, path: Path, resumed_step: int) -> None:
-        """Open the file and keep the lines up to the step that is resumed."""
+        """Open the file and keep the lines up to the resumed step."""
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
         whole = [line for line in lines if line.endswith("\n")]
         kept = [line for line in whole if json.loads(line)["step"] <= resumed_step]
@@ -42,7 +42,7 @@ class JsonLines:
         self._stream = path.open("a", encoding="utf-8")
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Write a line; what is no number becomes null."""
+        """Write a line; non-finite values become null."""
         row = {name: value if math.isfinite(value) else None for name, value in values.items()}
         self._stream.write(json.dumps({"step": step, **row}) + "\n")
         self._stream.flush()
@@ -53,7 +53,7 @@ class JsonLines:
 
 
 class TensorBoard:
-    """Scalars for TensorBoard; a resumed run hides what it will do again."""
+    """Scalars for TensorBoard; a resumed run hides the steps after its checkpoint."""
 
     def __init__(self, folder: Path, resumed_step: int) -> None:
         """Start an event file.
@@ -72,15 +72,15 @@ class TensorBoard:
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Flush and close."""
         self._writer.close()
 
 
 class DvcLive:
-    """Plots for `dvc plots` and the VS Code extension; commits nothing, makes no experiment."""
+    """Plots for `dvc plots` and the VS Code extension; creates neither commits nor experiments."""
 
     def __init__(self, folder: Path, resumed_step: int) -> None:
-        """Start or go on.
+        """Start or resume.
 
         Raises:
             ParamsError: dvclive is not installed.
@@ -90,7 +90,7 @@ class DvcLive:
         self._live = import_module("dvclive").Live(str(folder), resume=resumed_step > 0, **options)
 
     def log(self, step: int, values: Mapping[str, float]) -> None:
-        """Add the numbers and move on."""
+        """Log the scalars of a step."""
         self._live.step = step
         for name, value in values.items():
             self._live.log_metric(name, value)
@@ -102,7 +102,7 @@ class DvcLive:
 
 
 class Throughput:
-    """Items per second and memory since the last call; has a clock, so it is a file of its own."""
+    """Items per second and memory since the last call; measures time, hence a separate file."""
 
     def __init__(self, path: Path, resumed_step: int, device: torch.device) -> None:
         """Start the clock."""
@@ -110,11 +110,11 @@ class Throughput:
         self._device, self._items, self._since = device, 0.0, time.perf_counter()
 
     def count(self, items: float) -> None:
-        """Take the items of a step, all ranks together."""
+        """Add the items of a step, summed over ranks."""
         self._items += items
 
     def write(self, step: int) -> None:
-        """Write a line and start anew."""
+        """Write a line and reset."""
         now = time.perf_counter()
         values = {"items": self._items, "seconds": now - self._since}
         values["items_per_second"] = self._items / max(now - self._since, 1e-9)
@@ -139,27 +139,27 @@ def close_at_end(logs: list[MetricLogger]) -> Iterator[list[MetricLogger]]:
 
 
 class RunningMeans:
-    """Means since the last line; part of a checkpoint, so that a resume loses no step of them."""
+    """Means since the last log line; saved in checkpoints, so that a resume keeps all steps."""
 
     def __init__(self, state: Mapping[str, Any] | None = None) -> None:
-        """Go on from what `state` gave."""
+        """Continue from a saved `state`."""
         self._sums: dict[str, float] = dict(state["sums"]) if state else {}
         self._count = int(state["count"]) if state else 0
 
     def add(self, values: Mapping[str, float]) -> None:
-        """Take the values of a step."""
+        """Add the values of a step."""
         for name, value in values.items():
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._count += 1
 
     def taken(self) -> dict[str, float]:
-        """Return the means and start anew."""
+        """Return the means and reset."""
         means = {name: value / self._count for name, value in self._sums.items()}
         self._sums, self._count = {}, 0
         return means
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps."""
+        """Return the content for a checkpoint."""
         return {"sums": dict(self._sums), "count": self._count}
 
 

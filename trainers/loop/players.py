@@ -1,4 +1,4 @@
-"""One player of a task: its parameters, optimizer and scaler, alone or among ranks."""
+"""A player of a task: its parameters, optimizer and scaler; DDP where there are several ranks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -37,25 +37,25 @@ class Player:
     losses: nn.Module
     """batch -> weighted terms; a DDP module where there are several ranks."""
     skipped_steps: int = 0
-    """fp16: in a row, until now."""
+    """fp16: consecutive steps skipped so far."""
     has_unused_parameters: bool = False
     """See Task."""
 
     def gradient_sync(self, last: bool) -> AbstractContextManager[None]:
-        """Let the backward passes before the last one stay on this rank."""
+        """Synchronize gradients between ranks only in the last backward pass of a step."""
         if isinstance(self.losses, DistributedDataParallel) and not last:
             return self.losses.no_sync()
         return nullcontext()
 
     def check_gradients(self) -> None:
-        """Fail where no loss has reached a parameter: its ranks would go apart unnoticed."""
+        """Fail if a parameter got no gradient: replicas could diverge unnoticed."""
         if self.has_unused_parameters or all(p.grad is not None for p in self.parameters):
             return
         named = self.losses.named_parameters()
         idle = [name for name, p in named if p.requires_grad and p.grad is None]
-        told = ", ".join(name.partition("task.")[2] for name in idle[:3])
+        names = ", ".join(name.partition("task.")[2] for name in idle[:3])
         raise AssertionError(
-            f"{self.name}: no loss reaches {told} ({len(idle)} in all); freeze them, or let the "
+            f"{self.name}: no loss reaches {names} ({len(idle)} in all); freeze them, or let the "
             "task say may_leave_out"
         )
 
@@ -94,11 +94,11 @@ def new_players(task: Task, params: FitParams, world: World) -> list[Player]:
 
 @contextmanager
 def gradients_only_for(
-    mine: Sequence[nn.Parameter], everyones: Sequence[nn.Parameter]
+    mine: Sequence[nn.Parameter], all_parameters: Sequence[nn.Parameter]
 ) -> Iterator[None]:
-    """Let only these parameters collect gradients, so that no player pays for another's."""
+    """Freeze all other parameters, so that gradients are computed for one player only."""
     ids = {id(parameter) for parameter in mine}
-    others = [parameter for parameter in everyones if id(parameter) not in ids]
+    others = [parameter for parameter in all_parameters if id(parameter) not in ids]
     for parameter in others:
         parameter.requires_grad_(False)
     try:

@@ -45,7 +45,7 @@ def run_folder_lock(folder: Path, world: World) -> Iterator[None]:
 
 
 def _taken(lock: FileLock, folder: Path) -> str:
-    """Take the lock; return why it cannot be had, or nothing."""
+    """Acquire the lock; return the reason if another process holds it, else an empty string."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=WAIT_S, poll_interval=0.1)

@@ -34,7 +34,7 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
 
 
 def fix_cpu_threads(device: torch.device, threads: int) -> None:
-    """Let torch use always as many threads where it computes on the CPU.
+    """Fix the number of CPU threads of torch, for CPU training only.
 
     Another number adds in another order: so weights do not depend on the number of cores.
     """

@@ -35,18 +35,18 @@ class TrainState:
     best_value: float | None = None
     best_step: int = 0
     stale_validations: int = 0
-    """In a row without a better value."""
+    """Consecutive validations without a better value."""
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the latest validation."""
     means: RunningMeans = field(default_factory=RunningMeans)
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Let the task have the weights that are validated and handed on."""
+        """Swap in the weights that are validated and saved: the EMA if there is one."""
         return self.ema.applied() if self.ema else nullcontext()
 
 
 def new_state(task: Task, params: FitParams, world: World) -> TrainState:
-    """Put the task on the world's device, at step 0."""
+    """Return the state at step 0, with the task on the world's device."""
     task.to(world.device)
     task.train()
     players = new_players(task, params, world)
@@ -89,7 +89,7 @@ def restore(state: TrainState, folder: Path, world: World) -> None:
 
 
 def final_weights(state: TrainState) -> dict[str, Tensor]:
-    """Return copies of the weights that are validated and handed on."""
+    """Return copies of the weights that are validated and saved."""
     with state.averaged():
         return {name: value.clone() for name, value in state.task.saved_state().items()}
 

@@ -22,7 +22,7 @@ from trainers.loop.task import Batch, Task
 from trainers.processes.world import World
 
 KEYS_NAMED = 32
-"""Keys in a message; more help nobody."""
+"""Maximum number of keys in an error message."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class WeightedMicroBatches:
 
     batches: list[Batch]
     shares: list[float]
-    """What each counts of the whole batch, all ranks together: their sum over ranks is 1."""
+    """Weight of each in the global batch; sums to 1 over all ranks."""
 
 
 def weighted_micro_batches(
     task: Task, batch: Batch, params: FitParams, world: World
 ) -> WeightedMicroBatches:
-    """Cut this rank's share of a batch; every rank must call it."""
+    """Split this rank's share of a batch; every rank must call it."""
     batches = micro_batches(batch, params.micro_batch)
     weights = [task.weight_of(part) for part in batches]
     local = torch.tensor(sum(weights), dtype=torch.float64, device=world.device)
@@ -59,11 +59,11 @@ def train_step(
     """
     rate = learning_rate(step, params)
     parts = weighted_micro_batches(task, batch, params, world)
-    everyones = [parameter for player in players for parameter in player.parameters]
+    all_parameters = [parameter for player in players for parameter in player.parameters]
     logged = {"learning_rate": rate}
     for player in players:
         set_learning_rate(player.optimizer, rate)
-        with gradients_only_for(player.parameters, everyones):
+        with gradients_only_for(player.parameters, all_parameters):
             terms = _update(player, parts, step, params, world)
         logged |= {f"{player.name}/{name}": value for name, value in terms.items()}
     return logged
@@ -83,8 +83,8 @@ def _update(
     _count_skipped(player, _is_finite(length))
     if not finite or player.skipped_steps > _allowed_skips(params):
         keys = _non_finite_keys(parts, values_MT, world)
-        told = dict(zip(names, terms, strict=True))
-        raise _non_finite(f"step {step}, {player.name}: {told}, gradient norm {length}", keys)
+        values = dict(zip(names, terms, strict=True))
+        raise _non_finite(f"step {step}, {player.name}: {values}, gradient norm {length}", keys)
     player.scaler.step(player.optimizer)
     player.scaler.update()
     return {**dict(zip(names, terms, strict=True)), "gradient_norm": length}
@@ -121,12 +121,12 @@ def _count_skipped(player: Player, finite: bool) -> None:
 
 
 def _allowed_skips(params: FitParams) -> int:
-    """In fp16 a gradient overflows now and then, and the scaler leaves that step out."""
+    """Occasional gradient overflow is normal in fp16: the scaler skips that step."""
     return params.max_skipped_steps if params.precision == "fp16" else 0
 
 
 def _non_finite_keys(parts: WeightedMicroBatches, values_MT: Tensor, world: World) -> list[str]:
-    """Return the keys of the micro-batches whose losses are no numbers; of all, if none is."""
+    """Return the keys of the micro-batches with non-finite losses; all keys if there is none."""
     good = values_MT.isfinite().all(dim=1).tolist()
     pairs = list(zip(parts.batches, good, strict=True))
     mine = [(key, is_good) for batch, is_good in pairs for key in batch["keys"]]

@@ -20,11 +20,11 @@ class Task(nn.Module, ABC):
     """Networks plus their losses. A GAN names two players; each has its own optimizer."""
 
     players: ClassVar[tuple[str, ...]] = ("generator",)
-    """Who takes turns in every step; by default also the names of their networks."""
+    """Updated in turn in every step; by default also the names of their networks."""
     frozen: ClassVar[tuple[str, ...]] = ()
     """Submodules with public weights: never trained, never saved, always in eval mode."""
     has_unused_parameters: ClassVar[bool] = False
-    """Whether a batch's losses may pass a parameter by (layers that hear, where there is no sound);
+    """Whether some parameters may get no gradient (audio layers in a batch without audio);
     then several ranks search for such in every step. Otherwise it is taken for a mistake."""
 
     @abstractmethod
@@ -40,7 +40,7 @@ class Task(nn.Module, ABC):
         """Return scalar metrics, means over the batch's items; called without gradients."""
 
     def weight_of(self, batch: Batch) -> float:
-        """Return what the batch counts in a mean over batches: its items.
+        """Return the weight of the batch in a mean over batches: its number of items.
 
         A loss that averages over something else (frames with a face, say) counts that here.
         """
@@ -51,7 +51,7 @@ class Task(nn.Module, ABC):
         return [p for p in self.get_submodule(player).parameters() if p.requires_grad]
 
     def samples(self, rank: int, world_size: int) -> dict[str, Tensor]:
-        """Return this rank's share of what a person wants to see, by name.
+        """Return this rank's share of the samples for visual inspection, by name.
 
         uint8, (3, H, W) for a picture or (F, 3, H, W) for a video at 25 fps.
         """
@@ -59,7 +59,7 @@ class Task(nn.Module, ABC):
         return {}
 
     def train(self, mode: bool = True) -> Self:
-        """Switch all but the frozen parts."""
+        """Set the mode of all but the frozen modules."""
         super().train(mode)
         for name in self.frozen:
             self.get_submodule(name).eval()
@@ -71,7 +71,7 @@ class Task(nn.Module, ABC):
         return {name: value for name, value in state.items() if not self._is_frozen(name)}
 
     def load_saved_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take what `saved_state` gave.
+        """Load what `saved_state` returned.
 
         Raises:
             RuntimeError: names or shapes differ.

@@ -50,7 +50,7 @@ def run_validation(
 def seed_batch(
     batch: Batch, params: FitParams, number: int, world: World, validation: bool = False
 ) -> Batch:
-    """Seed all streams for this batch and give each item a seed of its own."""
+    """Seed all streams for this batch and add a seed per item."""
     items = len(batch["keys"])
     seed_all(params.seed, "validation" if validation else "step", number, world.rank)
     purpose: Purpose = "validation_items" if validation else "items"

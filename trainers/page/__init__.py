@@ -1,1 +1,1 @@
-"""The page about training: reports/training.html."""
+"""The training report: reports/training.html."""

@@ -10,14 +10,15 @@ from pipeline.html.words import number
 from trainers.loop.learning_curves import read_learning_curves
 
 MOST_POINTS = 240
-"""Of one line; more are averaged in groups, so that a long run makes no large page."""
+"""Of one line; more are averaged in groups, to limit the size of the page."""
 CLIPPED_SHARE = 0.02
-"""Values above this share of all are drawn at the upper edge: first steps flatten nothing."""
+"""Share of the highest values drawn at the upper edge, so that the first steps do not flatten the
+rest."""
 _NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 COLOURS = ("first", "second", "third", "fourth")
 """Classes of the lines, in order."""
 KNOWS_NOTHING = 0.693
-"""Binary cross-entropy of answering one half to every pair: -ln 0.5."""
+"""Binary cross-entropy of a constant prediction of 0.5: -ln 0.5."""
 
 Rows = Sequence[Mapping[str, float | None]]
 Points = Sequence[tuple[float, float]]
@@ -37,7 +38,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One drawing with its words."""
+    """One chart with its captions."""
 
     title: str
     explanation: str
@@ -45,7 +46,7 @@ class Chart:
     x_ticks: tuple[Mark, ...]
     y_ticks: tuple[Mark, ...]
     reference: Mark | None
-    """A horizontal line and what it stands for."""
+    """A horizontal reference line and its label."""
     summary: str
     cut_off: str
     """What is not drawn; empty where all is."""
@@ -214,7 +215,7 @@ class _Scale:
 
 
 def _label(value: float) -> str:
-    """Return a number in few letters: 1.5e-4 for 0.00015."""
+    """Return a short label for a number: 1.5e-4 for 0.00015."""
     if not 0 < abs(value) < 1e-3:
         return number(value)
     mantissa, exponent = f"{value:.2e}".split("e")

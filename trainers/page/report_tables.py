@@ -43,7 +43,7 @@ Value = str | float | int | bool | None
 
 @dataclass(frozen=True, slots=True)
 class TableCell:
-    """A value as text, and whether it tells of a random stand-in."""
+    """A value as text, and whether it names a stand-in."""
 
     text: str
     stand_in: bool = False

@@ -1,1 +1,1 @@
-"""One process, torchrun or Ray Train; stopping with grace."""
+"""One process, torchrun or Ray Train; graceful stop."""

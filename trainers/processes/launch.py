@@ -32,7 +32,7 @@ Train: TypeAlias = Callable[[Mapping[str, Any], World, Path | None], Any]
 RESTARTS = 3
 """How often lost ranks are started again before the run has failed."""
 PASSING = (StorageError, ShardReadError)
-"""Errors that may be gone after a restart; the others of ours would only come again."""
+"""Transient errors, retried by a restart; other errors of ours are permanent."""
 
 
 def launch(train: Train, config: Mapping[str, Any], folder: Path) -> Any:
@@ -78,7 +78,7 @@ def _by_ray(train: Train, config: Mapping[str, Any], folder: Path, processes: in
 
 
 def _waited(running: Future[dict[str, Any]], stop: StopRequest, file: Path) -> dict[str, Any]:
-    """Wait for the run; hand a signal on to the workers, which save and end."""
+    """Wait for the run; forward a signal to the workers, which save and exit."""
     while not running.done():
         if stop.signum is not None and not file.exists():
             write_text(file, str(int(stop.signum)))
@@ -105,10 +105,10 @@ def _fit_by_ray(train: Any, job: dict[str, Any], processes: int | None) -> dict[
 
 
 def _rank(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Run in every worker; what must not be tried again ends the run instead of failing it."""
+    """Run in every worker; permanent errors end the run instead of failing it."""
     control = Path(job["control"])
-    if told := sorted(control.glob("failed-*.json")):
-        return {"failed": json.loads(told[0].read_text(encoding="utf-8"))}
+    if failures := sorted(control.glob("failed-*.json")):
+        return {"failed": json.loads(failures[0].read_text(encoding="utf-8"))}
     try:
         with joined() as world:
             return {"result": job["train"](job["config"], world, control / "stop")}
@@ -117,13 +117,13 @@ def _rank(job: Mapping[str, Any]) -> dict[str, Any]:
     except PASSING:
         raise
     except LipforgeError as error:
-        told_as = {"name": type(error).__name__, "message": str(error)}
-        write_json(control / f"failed-{os.getpid()}.json", told_as)
+        failure = {"name": type(error).__name__, "message": str(error)}
+        write_json(control / f"failed-{os.getpid()}.json", failure)
         raise
 
 
 def _as_error(name: str, message: str) -> LipforgeError:
-    """Make the error of a worker again, under its own name."""
+    """Reconstruct the error of a worker, of the same class."""
     kinds: list[type[LipforgeError]] = [LipforgeError]
     for kind in kinds:
         kinds += kind.__subclasses__()
@@ -134,7 +134,7 @@ def _as_error(name: str, message: str) -> LipforgeError:
 
 
 def _ray_train() -> Any:
-    """Import Ray Train, started or joined, with a message that helps.
+    """Import Ray Train and connect to a cluster, or start one.
 
     Raises:
         ParamsError: its extra is not installed.

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class TrainingStopped(SystemExit):
-    """Training was told to stop and has saved its state; a rerun goes on from there.
+    """Training was stopped by a signal after saving its state; a rerun resumes.
 
     As a SystemExit it ends any command with 143 (SIGTERM) or 130 (SIGINT), so that DVC takes the
     stage for failed and keeps no half-trained output.
@@ -22,7 +22,7 @@ class TrainingStopped(SystemExit):
 
 
 class StopRequest:
-    """Whether somebody asked this process to stop: by a signal, or by a file."""
+    """A request to stop this process: by a signal or by a file."""
 
     def __init__(self, file: Path | None = None) -> None:
         """Watch for a file with the signal's number, where signals do not reach (Ray's workers)."""
@@ -31,14 +31,14 @@ class StopRequest:
 
     @property
     def signum(self) -> int | None:
-        """The signal, or None while nobody asked."""
+        """The signal, or None without a request."""
         if self._signum is None and self._file is not None and self._file.exists():
             self._signum = int(self._file.read_text() or signal.SIGTERM)
         return self._signum
 
     @contextmanager
     def listening(self) -> Iterator["StopRequest"]:
-        """Take SIGTERM and SIGINT as requests; the second one acts as if this were not here."""
+        """Take SIGTERM and SIGINT as requests; a second one has its default effect."""
         if threading.current_thread() is not threading.main_thread():
             yield self
             return

@@ -16,7 +16,7 @@ from torch import Tensor, distributed
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """This process among `size`."""
+    """This process, one of `size`."""
 
     rank: int = 0
     size: int = 1
@@ -42,13 +42,13 @@ class World:
         return values
 
     def any(self, flag: bool) -> bool:
-        """Return whether the flag is up on some rank; every rank must call it."""
+        """Return whether the flag is set on any rank; every rank must call it."""
         if self.size == 1:
             return flag
         return bool(self.summed(torch.tensor(float(flag), device=self.device)).item())
 
     def wait(self) -> None:
-        """Return when all ranks have come here."""
+        """Barrier: return when all ranks have called it."""
         self.any(False)
 
 

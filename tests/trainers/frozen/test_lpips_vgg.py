@@ -13,7 +13,8 @@ from tests.trainers.systems.latentsync.losses.golden_clips import (
     real_clip,
 )
 from trainers.frozen.lpips_vgg import LpipsVgg, load_public
-from trainers.systems.latentsync.losses.frame_views import frames_of, lower_half
+from trainers.systems.latentsync.losses.frame_views import frames_of
+from trainers.systems.stable_syncnet.pairs import lower_half
 
 SHAPES = dict(json.loads((GOLDEN / "g6_lpips_vgg_keys.json").read_text())["keys"])
 NARROW = (4, 4, 8, 8, 8)

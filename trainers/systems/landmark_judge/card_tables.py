@@ -14,9 +14,9 @@ from pipeline.params.curation import SelectParams
 from trainers.systems.landmark_judge.calibration_fit import CalibrationExample, example_weights
 from trainers.systems.landmark_judge.cross_validation import LONG_ENOUGH_FRAMES, JudgedClip
 from trainers.systems.landmark_judge.fold_metrics import FoldMetrics
-from trainers.systems.landmark_judge.items import SpeechClip
 from trainers.systems.landmark_judge.lip_audio_correlation import CorrelationPeak
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset
+from trainers.systems.landmark_judge.speech_clips import SpeechClip
 
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 PROBABILITY_BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.97, 1.0)

@@ -17,8 +17,8 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
 from pipeline.judge.landmark.network import LandmarkSyncNet
 from pipeline.tables.rows import FPS
-from trainers.systems.landmark_judge.items import SpeechClip, segment
 from trainers.systems.landmark_judge.label_cleaning import judge_clip
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, segment
 
 FOREIGN_PER_CLIP = 5
 SHIFTS_FRAMES = (-15, -13, -11, -9, -7, -5, 5, 7, 9, 11, 13, 15)

@@ -11,13 +11,9 @@ import torch
 from torch import nn
 
 from pipeline.judge.landmark.network import LandmarkSyncNet, NetworkConfig
-from trainers.systems.landmark_judge.items import (
-    ChunkAugmentation,
-    ChunkBatches,
-    SpeechClip,
-    visual_std,
-)
+from trainers.systems.landmark_judge.items import ChunkAugmentation, ChunkBatches, visual_std
 from trainers.systems.landmark_judge.losses import curve_loss, window_loss
+from trainers.systems.landmark_judge.speech_clips import SpeechClip
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,16 @@ from pipeline.judge.landmark.features import STEPS_PER_FRAME
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.judge.landmark.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
-from trainers.systems.landmark_judge.items import SpeechClip, in_sync
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     CorrelationPeak,
     correlation_by_file,
 )
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync
 
 
 @dataclass(frozen=True, slots=True)
 class LabelCleaningConfig:
-    """Rounds of short training, and when to believe what they say."""
+    """Rounds of short training, and when their offsets become labels."""
 
     rounds: int = 2
     steps: int = 300

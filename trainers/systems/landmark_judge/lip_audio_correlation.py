@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
-from trainers.systems.landmark_judge.items import SpeechClip, segment
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, segment
 
 MAX_OFFSET_FRAMES = 18
 """Three more than the judge's: a maximum at the border is no maximum."""
@@ -29,10 +29,10 @@ LAG_FRAMES = 0.21
 """By this the correlation of the GRID clips peaks too early (mean of those on which it is clear).
 GRID was recorded in a laboratory with picture and sound on one clock: it defines offset 0."""
 CLEAR = 0.10
-"""A maximum that stands out by this from all others (more than 3 frames away) is believed."""
+"""Prominence (over all maxima more than 3 frames away) above which a maximum is accepted alone."""
 AUDIBLE = 0.05
-"""One that stands out by this is believed if somebody else says the same, to one frame. The card
-tells how often foreign sound gets that far (`chance_rate`)."""
+"""Prominence above which a maximum is accepted if another estimate agrees to one frame. The card
+states how often foreign sound reaches it (`chance_rate`)."""
 BELIEVED_FRAMES = 10.0
 """A maximum further out is rather chance: in 37 offsets, chance has most of its room there."""
 CHANCE_STEPS = (7, 17, 29, 41)
@@ -53,7 +53,7 @@ class CorrelationPeak:
 
     @property
     def clear(self) -> bool:
-        """Whether it may be believed alone."""
+        """Whether it is accepted without another estimate."""
         return self.stands_out(CLEAR)
 
     def agrees_with(self, offset_frames: float) -> bool:

@@ -25,7 +25,6 @@ from trainers.systems.landmark_judge.cross_validation import (
     JudgedClip,
 )
 from trainers.systems.landmark_judge.fold_metrics import metrics_by_fold
-from trainers.systems.landmark_judge.items import SpeechClip
 from trainers.systems.landmark_judge.label_cleaning import judge_clip
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     AUDIBLE,
@@ -34,6 +33,7 @@ from trainers.systems.landmark_judge.lip_audio_correlation import (
     chance_rate,
 )
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset, reference_offsets
+from trainers.systems.landmark_judge.speech_clips import SpeechClip
 from trainers.systems.landmark_judge.training_clips import (
     CONDITIONS,
     HELD_OUT,

@@ -31,11 +31,11 @@ from trainers.systems.landmark_judge.calibration_fit import (
 from trainers.systems.landmark_judge.card_tables import write_card
 from trainers.systems.landmark_judge.cross_validation import cross_validate
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
-from trainers.systems.landmark_judge.items import SpeechClip, in_sync
 from trainers.systems.landmark_judge.label_cleaning import LabelCleaningConfig, clean_labels
 from trainers.systems.landmark_judge.lip_audio_correlation import correlation_by_file
 from trainers.systems.landmark_judge.model_card import HeldOutResults, card_text
 from trainers.systems.landmark_judge.reference_offsets import reference_offsets
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync
 from trainers.systems.landmark_judge.training_clips import for_training, read_folder, read_table
 
 CARD = Path(__file__).parents[3] / "docs" / "landmark_judge.md"

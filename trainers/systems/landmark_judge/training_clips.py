@@ -9,7 +9,7 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.manifest import read_rows
 from pipeline.media.flac import read_flac
 from pipeline.tables.rows import Clip, Video
-from trainers.systems.landmark_judge.items import SpeechClip, speech_clip
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, speech_clip
 
 HELD_OUT = frozenset({"syncnet_example", "syncnet_example_off5"})
 """The clip with a published answer of the official SyncNet, and its shifted copy: never trained on,

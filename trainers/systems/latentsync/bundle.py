@@ -52,8 +52,9 @@ class LdmBundle:
 
     def to(self, device: torch.device) -> "LdmBundle":
         """Move all networks, and return the bundle."""
-        for network in (self.unet, self.vae.network, self.whisper):
-            _moved(network, device)
+        networks: tuple[nn.Module, ...] = (self.unet, self.vae.network, self.whisper)
+        for network in networks:
+            network.to(device)
         return self
 
 
@@ -117,13 +118,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _check(part: str, found: Mapping[str, str], told: Mapping[str, str], folder: Path) -> None:
-    if dict(found) != dict(told):
+def _check(part: str, found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:
+    if dict(found) != dict(expected):
         raise WeightsError(
             f"{folder}: its {part} is not that of the training: found {dict(found)}, "
-            f"{FACTS_FILE} says {dict(told)}; put the right file in place"
+            f"{FACTS_FILE} says {dict(expected)}; put the right file in place"
         )
-
-
-def _moved(network: nn.Module, device: torch.device) -> None:
-    network.to(device)

@@ -49,7 +49,7 @@ def conditions(
 ) -> Tensor:
     """Return mask 1, latents of the masked faces 4, of the reference 4: (B, 9, F, h, w).
 
-    The hole is 0, mid grey. What the faces show inside of it cannot be told from the result.
+    The hole is 0, mid grey. The result does not depend on the pixels inside of it.
 
     Args:
         faces_B3FHW: the faces to be painted in, RGB, -1 ... 1.

@@ -99,7 +99,7 @@ TINY = UNetConfig(widths=(32, 64, 64, 64))
 
 MINI = UNetConfig(widths=(64, 64, 64, 64))
 """6.8 M parameters, for training on two cores. In TINY's 32 channels every group of a norm is one
-channel, and the norm takes away the shift by which the network is told the timestep."""
+channel, and the norm removes the shift that carries the timestep embedding."""
 
 EVERYTHING: tuple[str, ...] = ()
 MOTION_AND_ATTENTION = ("motion_modules.", "attentions.")

@@ -103,7 +103,7 @@ def config_of(state: Mapping[str, Tensor], path: Path) -> UNetConfig:
     """Read the sizes off weights under our names; `path` is for the message.
 
     Raises:
-        WeightsError: a tensor that tells a size is missing or impossible.
+        WeightsError: a tensor that defines a size is missing or impossible.
     """
     try:
         widths = [len(state[f"net.down_blocks.{n}.resnets.0.conv1.weight"]) for n in range(4)]

@@ -91,8 +91,8 @@ def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
 
     Raises:
         WeightsError: the file is absent or not a StableSyncNet.
-        ParamsError: it sees latents, windows of another length than the profile's, or learnt
-            with sounds that begin elsewhere than the profile's.
+        ParamsError: its input is latents, windows of another length than the profile's, or it was
+            trained with other mel windows.
     """
     path = syncnet_path(profile)
     if path.suffix == ".safetensors":
@@ -112,11 +112,12 @@ def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
 
 def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:
     """Fail if StableSyncNet was trained with other mel windows; published files do not say."""
-    learnt = metadata.get("profile", {}).get("mel", profile.mel)
-    if learnt != profile.mel:
+    trained_with = metadata.get("profile", {}).get("mel", profile.mel)
+    if trained_with != profile.mel:
         raise ParamsError(
-            f"train_ldm.mel: {profile.mel!r}, but {path} was trained with {learnt!r}; set it to "
-            f"{learnt!r}, or train StableSyncNet with train_syncnet.mel {profile.mel!r}"
+            f"train_ldm.mel: {profile.mel!r}, but {path} was trained with "
+            f"{trained_with!r}; set it to {trained_with!r}, or train StableSyncNet with "
+            f"train_syncnet.mel {profile.mel!r}"
         )
 
 

@@ -68,7 +68,7 @@ class FrameNorm(nn.GroupNorm):
 
 
 def use_latentsync_norms(model: UNetMotionModel, length: ClipLength) -> None:
-    """Exchange the 65 norms (fewer without all motion layers). Parameters and names stay."""
+    """Replace the 65 norms (fewer without all motion layers). Parameters and names stay."""
     for module in model.modules():
         if isinstance(module, ResnetBlock2D):
             module.norm1 = ClipNorm(module.norm1, length)
@@ -79,6 +79,6 @@ def use_latentsync_norms(model: UNetMotionModel, length: ClipLength) -> None:
 
 
 def _share_parameters(new: nn.GroupNorm, old: nn.GroupNorm) -> None:
-    """Construct `new` around the very parameters of `old`."""
+    """Construct `new` with the parameter objects of `old`."""
     nn.GroupNorm.__init__(new, old.num_groups, old.num_channels, old.eps, device="meta")
     new.weight, new.bias = old.weight, old.bias

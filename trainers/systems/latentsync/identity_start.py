@@ -23,7 +23,7 @@ PASSED = 2 * OUTPUT_CHANNELS
 
 @torch.no_grad()
 def initialize_as_identity(unet: LatentSyncUNet) -> None:
-    """Set the weights of the way through; all others stay as they are (random)."""
+    """Set the weights on the identity path; all others stay random."""
     net = unet.net
     net.conv_in.reset_parameters()
     _set(net.conv_in, slice(0, PASSED), _both_signs(net.conv_in.in_channels))
@@ -32,7 +32,7 @@ def initialize_as_identity(unet: LatentSyncUNet) -> None:
 
 
 def _pass_last_block(net: UNetMotionModel) -> None:
-    """Let the last layers add nothing at first, and the skip connection through."""
+    """Zero the last layers and pass the skip connection through."""
     blocks: Any = net.up_blocks
     block = blocks[-1]
     resnet = block.resnets[-1]

@@ -69,7 +69,7 @@ class LatentSyncUNet(nn.Module):
         return answer
 
     def checkpoint_gradients(self) -> None:
-        """Save memory in the backward pass at the price of a second forward pass."""
+        """Enable gradient checkpointing: less memory for a second forward pass."""
         recompute_layers(self.net, self.length)
 
     def train_only(self, parts: Sequence[str]) -> list[str]:
@@ -118,7 +118,7 @@ class _AudioAttention(AttnProcessor2_0):
 
 
 class _NoMotion(nn.Module):
-    """Stands where a motion layer would: gives back what it gets."""
+    """Identity in place of a motion layer."""
 
     def forward(self, hidden_states: Tensor, **_: Any) -> Tensor:
         return hidden_states

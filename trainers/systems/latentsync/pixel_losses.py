@@ -18,7 +18,7 @@ from trainers.systems.stable_syncnet.losses import cosine
 
 
 class PixelLosses:
-    """The pixel losses of a profile. Holds networks, but is no module: its owner moves them."""
+    """The pixel losses of a profile. Not a module: the task owns and moves the networks."""
 
     def __init__(self, profile: LdmProfile, networks: FrozenNetworks) -> None:
         self._profile, self._networks = profile, networks

@@ -25,12 +25,12 @@ SINGLE_FILE_MARK = "model.diffusion_model."
 
 @dataclass(frozen=True, slots=True)
 class LoadReport:
-    """What came from the file and what did not; names of our parameters, sorted."""
+    """Which tensors were not loaded; names of our parameters, sorted."""
 
     fresh: tuple[str, ...]
-    """Kept as the network had them."""
+    """Left at their initialization."""
     unused: tuple[str, ...]
-    """In the file, without a place in the network."""
+    """In the file, but not in the network."""
 
 
 def start_from_other_stage(network: LatentSyncUNet, path: Path) -> LoadReport:

@@ -50,7 +50,7 @@ def sample(
     steps: int = 20,
     guidance: float = 1.5,
 ) -> Tensor:
-    """Return the faces speaking the sound, (B, 3, F, H, W), -1 ... 1; pixels outside the mask kept.
+    """Return lip-synced faces, (B, 3, F, H, W), -1 ... 1; pixels outside the mask are kept.
 
     Answers for a frame depend on which others are there (docs/latentsync_unet.md): pad a last
     window to 16 frames rather than cut it. Runs in the caller's autocast.

@@ -14,7 +14,7 @@ from trainers.systems.latentsync.losses.one_step import STEPS
 
 @dataclass(frozen=True, slots=True)
 class StepDraws:
-    """The random part of a batch."""
+    """The random numbers of one training step."""
 
     timesteps: Tensor
     """(B,) 0 ... 999, one per clip, int64."""

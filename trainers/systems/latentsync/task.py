@@ -31,12 +31,12 @@ from trainers.systems.latentsync.step_draws import draw_step
 VALIDATION_TIMESTEPS = (125, 375, 625, 875)
 """Timesteps at which validation measures: the middles of four quarters."""
 ESTIMATE_TIMESTEP = 625
-"""Where the one-step estimate is measured: noisy enough that it must lean on the conditions."""
+"""Where the one-step estimate is measured: noisy enough to depend on the conditions."""
 
 
 @dataclass(frozen=True, slots=True)
 class _PreparedBatch:
-    """A batch as the networks see it."""
+    """A batch, prepared as network input."""
 
     real: Tensor
     """(B, 3, F, H, W)"""
@@ -60,7 +60,7 @@ class _PreparedBatch:
 
 
 class LatentDiffusion(Task):
-    """The U-Net, and frozen around it the autoencoder and the judges of decoded faces.
+    """The U-Net, with the frozen autoencoder and the frozen networks of the pixel losses.
 
     Batches are those of `trainers.systems.latentsync.items.SpeakingItem`.
     """
@@ -135,24 +135,24 @@ class LatentDiffusion(Task):
         keep = keep_mask(size).to(real)
         shape = (4, frames, size // 8, size // 8)
         drawn = draw_step(batch["item_seeds"], shape, profile.noise_alpha, silent_share)
-        heard = (~drawn.silent).float()[:, None, None, None]
+        has_audio = (~drawn.silent).float()[:, None, None, None]
         with torch.no_grad():
             return _PreparedBatch(
                 real,
                 encoded(vae, real, drawn.generators),
                 conditions(vae, real, reference, keep, drawn.generators),
-                batch["tokens"] * heard,
+                batch["tokens"] * has_audio,
                 drawn.noise,
                 drawn.timesteps,
                 batch.get("mel"),
             )
 
-    def _check_width(self, heard: int) -> None:
+    def _check_width(self, audio_width: int) -> None:
         needed = self.unet.config.audio_width
-        if heard != needed:
+        if audio_width != needed:
             raise ParamsError(
-                f"train_ldm.whisper: {self.profile.whisper} gives {heard} numbers per token, the "
-                f"U-Net of stage {self.profile.stage} hears {needed}; 384 is Whisper tiny"
+                f"train_ldm.whisper: {self.profile.whisper} gives {audio_width} numbers per token, "
+                f"the U-Net of stage {self.profile.stage} hears {needed}; 384 is Whisper tiny"
             )
 
     def _predicted(self, prepared: _PreparedBatch, timestep_B: Tensor) -> tuple[Tensor, Tensor]:
@@ -163,7 +163,7 @@ class LatentDiffusion(Task):
     def _pixel_terms(
         self, prepared: _PreparedBatch, noisy: Tensor, noise_hat: Tensor
     ) -> dict[str, Tensor]:
-        """Decode once for all; clips that the gate leaves out are not even decoded."""
+        """Decode once for all losses; clips with gate weight 0 are not decoded."""
         if not self.pixel_losses.names:
             return {}
         weight_B = self.gate.weights(prepared.timesteps, self.alphas_cumprod)

@@ -40,14 +40,14 @@ from trainers.systems.latentsync.task import LatentDiffusion
 
 STAGE = "train_ldm"
 VERSION = 1
-"""Goes up when the same profile gives other weights."""
+"""Incremented when the same profile gives other weights."""
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LdmShards:
-    """URLs of the tars to learn from, and of those to measure on."""
+    """URLs of the training and of the validation tars."""
 
     train: Sequence[str]
     validation: Sequence[str]

@@ -85,7 +85,7 @@ class EncoderConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StableSyncNetConfig:
-    """Both towers, and what they are fed.
+    """Both towers and their input.
 
     Raises:
         ValueError: channels do not fit the frames, a tower does not end in one place, or the two
@@ -96,7 +96,7 @@ class StableSyncNetConfig:
     visual: EncoderConfig
     num_frames: int = 16
     latent: bool = False
-    """Fed with the VAE's latents of the whole face, not with pixels of its lower half."""
+    """Input: VAE latents of the whole face instead of pixels of its lower half."""
     resolution: int = 256
     """Edge of the face crop in pixels."""
 
@@ -182,7 +182,7 @@ def _tower(
     factors: tuple[int | Factor, ...],
     attention: tuple[int, ...] = (),
 ) -> EncoderConfig:
-    """Write a tower short: `attention` names the levels (from 0) that attention follows."""
+    """Shorthand for a tower: `attention` names the levels (from 0) that attention follows."""
     return EncoderConfig(
         in_channels=in_channels,
         widths=widths,

@@ -38,7 +38,7 @@ def load_checkpoint(path: Path, config: StableSyncNetConfig | None = None) -> St
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the state dict of a `.pt` file, without running anything the file says.
+    """Read the state dict of a `.pt` file, without executing code from it.
 
     Raises:
         WeightsError: no such file, or it holds no state dict.
@@ -114,7 +114,7 @@ def _config_of(metadata: Mapping[str, Any], path: Path) -> StableSyncNetConfig:
 
 
 def _network(config: StableSyncNetConfig, state: Mapping[str, Tensor], path: Path) -> StableSyncNet:
-    """Build a network around tensors that are there already: 400 M numbers are not drawn first."""
+    """Build a network around loaded tensors, without initializing 400 M parameters first."""
     with torch.device("meta"):
         network = StableSyncNet(config)
     _check_fits(network, state, path)
@@ -145,7 +145,7 @@ def _check_fits(network: nn.Module, state: Mapping[str, Tensor], path: Path) -> 
 
 
 def published_config(state: Mapping[str, Tensor], path: Path) -> StableSyncNetConfig:
-    """Tell the published configurations apart by keys and shapes.
+    """Identify the published configuration by keys and shapes.
 
     The downsampling factors leave no trace in the weights; no two of the four differ by them alone.
     """

@@ -27,7 +27,7 @@ from trainers.systems.stable_syncnet.pairs import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowConfig:
-    """How windows are cut from a clip."""
+    """How windows are extracted from a clip."""
 
     frames: int = 16
     mel: WindowStart = "exact"
@@ -36,7 +36,7 @@ class WindowConfig:
     shift: float = 0.0
     """Pictures move by up to this share of their edge, both ways; the border is repeated."""
     gain_db: float = 0.0
-    """Sound becomes louder or softer by up to so many decibels."""
+    """Maximum random gain of the audio, in dB, both ways."""
 
     @property
     def min_frames(self) -> int:
@@ -44,7 +44,7 @@ class WindowConfig:
         return 2 * self.frames
 
     def draw(self, rng: np.random.Generator, edge_px: int) -> "DrawnAugmentation":
-        """Draw what one item is changed by; always takes as many numbers."""
+        """Draw the augmentation of one item; always consumes the same number of random draws."""
         look = draw_augmentation(self.augmentation, rng)
         down, right, gain = rng.uniform(-1, 1, 3).tolist()
         most = self.shift * edge_px
@@ -64,7 +64,7 @@ class WindowConfig:
         return signed_from_array(augmented(window_FCHW, drawn.look)).flatten(0, 1)
 
     def sound(self, clip: DecodedClip, start: int, drawn: "DrawnAugmentation") -> Tensor:
-        """Return (1, 80, M); cut from what `PrepareMel` made, if it was made."""
+        """Return (1, 80, M); taken from the windows of `PrepareMel` where there are any."""
         mel_MS: NDArray[Any]
         if isinstance(clip.prepared, MelWindows):
             mel_MS = clip.prepared.window(start, self.frames)
@@ -75,7 +75,7 @@ class WindowConfig:
 
 @dataclass(frozen=True, slots=True)
 class DrawnAugmentation:
-    """What was drawn for one item; the default changes nothing."""
+    """Augmentation drawn for one item; the default is the identity."""
 
     look: AugmentationDraw = field(default_factory=AugmentationDraw)
     down: int = 0
@@ -84,7 +84,7 @@ class DrawnAugmentation:
 
 
 def amplified(mel: Tensor, gain_db: float) -> Tensor:
-    """Return the spectrogram of a sound louder by `gain_db`, up to what was cut off before."""
+    """Return the mel spectrogram after a gain of `gain_db`, except for values clipped before."""
     if not gain_db:
         return mel
     return (mel + 2 * MAX_VALUE / RANGE_DB * gain_db).clamp(-MAX_VALUE, MAX_VALUE)
@@ -139,7 +139,7 @@ class WindowsItem:
         return self.window_config.min_frames
 
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
-        """Draw windows; the loader's own start is not used. One change for all of them."""
+        """Draw windows; the loader's own start is not used. One augmentation for all of them."""
         window_config = self.window_config
         starts = self._starts(clip.num_frames, rng)
         drawn = window_config.draw(rng, clip.frames.shape[3])

@@ -71,7 +71,7 @@ def matching_loss(cosine_BKK: Tensor, in_sync_BKK: Tensor, temperature: float) -
     """Return the cross-entropy (B,) of finding each sound's picture, and each picture's sound.
 
     The mean of both ways; a window competes with all that are marked 0 against it. Windows whose
-    own pair does not count are not sought.
+    own pair does not count are left out.
 
     Args:
         in_sync_BKK: as in `matrix_bce`; ones only on the diagonal.

@@ -29,7 +29,7 @@ NORM_EPS = 1e-6
 
 
 class StableSyncNet(nn.Module):
-    """Embeds picture and sound so that what happens at once has a high cosine.
+    """Embeds image and audio windows such that synchronous ones have a high cosine.
 
     The authors' module puts itself into eval mode when it is made. This one starts in training
     mode like any other; with the published dropout of 0 both modes give the same numbers.
@@ -127,7 +127,7 @@ class _Level(nn.Module):
 
 
 class _AttentionBlock(nn.Module):
-    """Every place of a feature map looks at every other one; no positions are told."""
+    """Self-attention over all places of a feature map, without positional encoding."""
 
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainers.data.pixel_range import signed_from_array
 
 Negatives = Literal["non_overlapping", "compat"]
-"""Which windows of the same clip may be the wrong picture for a sound.
+"""Which windows of the same clip may be negatives for a sound.
 
 non_overlapping: no common frame with the right one. compat: any other start, as LatentSync: in a
 clip of 250 frames one negative in eight shares 1 to 15 of its 16 frames with the right window."""
@@ -38,9 +38,9 @@ def scaled_frames(frames_FHWC: NDArray[np.uint8]) -> Tensor:
     return signed_from_array(frames_FHWC.transpose(0, 3, 1, 2))
 
 
-def lower_half(frames_BFCHW: Tensor) -> Tensor:
-    """Return rows H // 2 to the end, (B, F, C, H - H // 2, W): nose tip to chin of a face crop."""
-    return frames_BFCHW[..., frames_BFCHW.shape[-2] // 2 :, :]
+def lower_half(frames: Tensor) -> Tensor:
+    """Return rows H // 2 to the end of (..., H, W): nose tip to chin of a face crop."""
+    return frames[..., frames.shape[-2] // 2 :, :]
 
 
 def stacked(frames_BFCHW: Tensor) -> Tensor:
@@ -49,15 +49,15 @@ def stacked(frames_BFCHW: Tensor) -> Tensor:
 
 
 def pixel_input(frames_BFCHW: Tensor) -> Tensor:
-    """Return what the pixel configurations see, (B, F * C, H / 2, W), of whole faces in -1 ... 1.
+    """Return the input of the pixel configurations, (B, F * C, H / 2, W), from faces in -1 ... 1.
 
-    The latent configuration sees `stacked` latents (x 0.18215) of the whole face.
+    The input of the latent configuration is `stacked` latents (x 0.18215) of the whole face.
     """
     return stacked(lower_half(frames_BFCHW))
 
 
 def window_input(frames_FHWC: NDArray[np.uint8]) -> Tensor:
-    """Return one window as the pixel configurations see it, (F * 3, H / 2, W), of RGB bytes.
+    """Return one input window of the pixel configurations, (F * 3, H / 2, W), from RGB bytes.
 
     The same as `pixel_input` of the scaled frames, but only the lower half is ever scaled.
     """
@@ -73,8 +73,8 @@ def draw_pair(
 ) -> SyncPair:
     """Draw a pair from a clip. The sound's window is drawn first, alike for both labels.
 
-    Sounds without any allowed negative are left out of the positives too: else their place in
-    the clip would tell the label.
+    Sounds without any allowed negative are left out of the positives too: otherwise their
+    position in the clip would reveal the label.
 
     Raises:
         ValueError: the clip has under 2 * `window_frames` frames, so no window without overlap;
@@ -94,7 +94,7 @@ def draw_negative(
     window_frames: int = 16,
     negatives: Negatives = "non_overlapping",
 ) -> int:
-    """Return the start of a wrong window for the window at `start_frame`, all alike probable.
+    """Return the start of a negative for the window at `start_frame`, uniformly drawn.
 
     Raises:
         ValueError: the clip has none.
@@ -142,7 +142,7 @@ def sync_labels(
     """Return (K, K), rows sounds, columns pictures: 1 own picture, 0 negative, -1 not counted.
 
     Windows that are neither the same nor allowed as negatives do not count. Nor does a positive
-    whose sound has no negative here: else its place in the clip would tell the label.
+    whose sound has no negative here: otherwise its position would reveal the label.
     """
     gaps_KK = np.abs(starts_K[:, None] - starts_K[None])
     labels_KK = np.where(gaps_KK >= _nearest_frames(window_frames, negatives), 0, -1)

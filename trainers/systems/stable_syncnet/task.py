@@ -36,7 +36,7 @@ class Objective:
 
 
 class SyncNetTask(Task):
-    """StableSyncNet, fed by `PairItem` or `WindowsItem`; measured on `WindowsItem` alone."""
+    """Trains StableSyncNet on `PairItem` or `WindowsItem`; validates on `WindowsItem` only."""
 
     players: ClassVar[tuple[str, ...]] = ("syncnet",)
 

@@ -42,12 +42,12 @@ logger = logging.getLogger(__name__)
 
 STAGE = "train_syncnet"
 VERSION = 1
-"""Goes up when the same profile gives other weights, as other sizes behind a network's name do."""
+"""Incremented when the same profile gives other weights, e.g. when a network's sizes change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncnetShards:
-    """URLs of the tars to learn from and of those to measure on, see `shard_urls`."""
+    """URLs of the training and of the validation tars, see `shard_urls`."""
 
     train: Sequence[str]
     validation: Sequence[str]
@@ -88,7 +88,7 @@ def run_folder(profile: SyncnetProfile, shards: SyncnetShards) -> Path:
 
 
 def index_splits(profile: SyncnetProfile, shards: SyncnetShards) -> tuple[ShardIndex, ShardIndex]:
-    """Return what the shards hold, to learn from and to measure on."""
+    """Return the indices of the training and of the validation shards."""
     frames = window_config(profile).min_frames
     return index_shards(shards.train, frames), index_shards(shards.validation, frames)
 
@@ -125,7 +125,7 @@ def network_config(profile: SyncnetProfile) -> StableSyncNetConfig:
 
 
 def window_config(profile: SyncnetProfile) -> WindowConfig:
-    """Return how windows are cut for training."""
+    """Return how training windows are extracted."""
     return WindowConfig(
         frames=network_config(profile).num_frames,
         mel=profile.mel,
@@ -137,7 +137,7 @@ def window_config(profile: SyncnetProfile) -> WindowConfig:
 
 
 def training_source(profile: SyncnetProfile, index: ShardIndex, workers: int = 0) -> ShardBatches:
-    """Return the batches that are learnt from."""
+    """Return the training batches."""
     cut = window_config(profile)
     item = WindowsItem(profile.windows, cut) if profile.item == "windows" else PairItem(cut)
     order = OrderConfig(

@@ -3,7 +3,6 @@ import pytest
 
 from tests.pipeline.judge.talking import talking
 from trainers.systems.landmark_judge.cross_validation import with_audio_of
-from trainers.systems.landmark_judge.items import SpeechClip, in_sync, speech_clip
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     LAG_FRAMES,
     CorrelationPeak,
@@ -11,6 +10,7 @@ from trainers.systems.landmark_judge.lip_audio_correlation import (
     correlation_by_file,
     correlation_peak,
 )
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync, speech_clip
 
 
 def clip(seed: int, frames: int = 250, lead: int = 0, name: str = "") -> SpeechClip:

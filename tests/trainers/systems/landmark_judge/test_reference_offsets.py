@@ -12,9 +12,9 @@ from trainers.systems.landmark_judge.calibration_fit import (
     held_out_probabilities,
 )
 from trainers.systems.landmark_judge.cross_validation import JudgedClip
-from trainers.systems.landmark_judge.items import SpeechClip
 from trainers.systems.landmark_judge.lip_audio_correlation import CorrelationPeak
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset, reference_offsets
+from trainers.systems.landmark_judge.speech_clips import SpeechClip
 
 
 def answer(offset: int, depth: float = 0.3, seed: int = 0, windows: int = 80) -> JudgeResult:

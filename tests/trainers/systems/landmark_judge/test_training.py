@@ -12,16 +12,10 @@ from tests.pipeline.judge.talking import talking
 from trainers.systems.landmark_judge.card_tables import BEGIN, END, write_card
 from trainers.systems.landmark_judge.cross_validation import auc, cross_validate, shifted, subclip
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
-from trainers.systems.landmark_judge.items import (
-    MIRRORED_POINTS,
-    ChunkAugmentation,
-    ChunkBatches,
-    SpeechClip,
-    in_sync,
-    speech_clip,
-)
+from trainers.systems.landmark_judge.items import MIRRORED_POINTS, ChunkAugmentation, ChunkBatches
 from trainers.systems.landmark_judge.label_cleaning import LabelCleaningConfig, clean_labels
 from trainers.systems.landmark_judge.model_card import card_text
+from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync, speech_clip
 from trainers.systems.landmark_judge.training import (
     TrainConfig,
     evaluate_held_out,

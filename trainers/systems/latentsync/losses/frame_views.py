@@ -1,4 +1,4 @@
-"""Views of decoded clips that the pixel losses share: single frames, lower half, resizing.
+"""Views of decoded clips that the pixel losses share: single frames, resizing.
 
 Shape suffixes: B clips, C colours, F frames, H height, W width; N = B * F pictures, clip by clip.
 """
@@ -15,11 +15,6 @@ def frames_of(video_BCFHW: Tensor) -> Tensor:
 def clips_of(frames_NCHW: Tensor, clips: int) -> Tensor:
     """Undo `frames_of`: return (B, C, F, H, W) for B = `clips`."""
     return frames_NCHW.reshape(clips, -1, *frames_NCHW.shape[1:]).transpose(1, 2)
-
-
-def lower_half(pictures: Tensor) -> Tensor:
-    """Return rows H // 2 ... H - 1 of (..., H, W): the part of the face that speaks."""
-    return pictures[..., pictures.shape[-2] // 2 :, :]
 
 
 def resized(frames_NCHW: Tensor, size: int, antialias: bool = False) -> Tensor:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainers.systems.latentsync.losses.frame_views import frames_of, lower_half
+from trainers.systems.latentsync.losses.frame_views import frames_of
+from trainers.systems.stable_syncnet.pairs import lower_half
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Two stacks of pictures (N, 3, H, W), -1 ... 1 -> their distances (N,)."""

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of, lower_half, resized
+from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of, resized
 from trainers.systems.stable_syncnet.losses import cosine, cosine_bce
+from trainers.systems.stable_syncnet.pairs import lower_half
 
 SYNCNET_SIZE = 256
 """Height and width of the face that StableSyncNet was trained on, before halving."""

@@ -1,1 +1,1 @@
-"""What is looked at before StableSyncNet is trained."""
+"""Checks of data, recipe and one batch before StableSyncNet is trained."""

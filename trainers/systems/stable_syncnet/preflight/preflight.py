@@ -7,7 +7,6 @@ one check with a verdict, a finding and a fix (docs/preflight.md). A `stop` ends
     found.require()
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import torch
 from rich.console import Console
 
 from pipeline.atomic import write_json
+from pipeline.digest import digest
 from pipeline.errors import LipforgeError
 from pipeline.params.training import SyncnetProfile
 from trainers.data.index import ShardIndex
@@ -60,7 +60,7 @@ class PreflightError(LipforgeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """What would be trained."""
+    """The run to be checked."""
 
     train: ShardIndex
     validation: ShardIndex
@@ -75,7 +75,7 @@ class PlannedRun:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What was found, and what it means."""
+    """Findings, and the verdicts of the checks."""
 
     name: str
     profile: dict[str, Any]
@@ -98,7 +98,7 @@ class Preflight:
         }
 
     def require(self) -> None:
-        """Let the run go on, unless a check says stop.
+        """Raise if a check says stop.
 
         Raises:
             PreflightError: with every finding that says so, and what to do.
@@ -106,8 +106,8 @@ class Preflight:
         stops = [one for one in self.checks if one.verdict == "stop"]
         if stops:
             lines = [f"  {one.name}: {one.finding}. Fix: {one.fix}" for one in stops]
-            told = "StableSyncNet would not learn from this (docs/preflight.md):"
-            raise PreflightError("\n".join([told, *lines]))
+            header = "StableSyncNet would not learn from this (docs/preflight.md):"
+            raise PreflightError("\n".join([header, *lines]))
 
 
 def preflight(plan: PlannedRun, world: World, kept: Path | None = None) -> Preflight:
@@ -132,7 +132,7 @@ def preflight(plan: PlannedRun, world: World, kept: Path | None = None) -> Prefl
 
 
 def _answer(plan: PlannedRun, device: torch.device, kept: Path | None) -> Preflight | LipforgeError:
-    """An error is an answer too: else the other ranks would wait for one."""
+    """Return errors instead of raising them: the other ranks wait for an answer."""
     try:
         return examine(plan, device, kept)
     except LipforgeError as error:
@@ -157,9 +157,9 @@ def examine(plan: PlannedRun, device: torch.device, kept: Path | None = None) ->
     shared = find_overlap(train_clips, validation_clips)
     key = _key(plan, train, validation)
     known = _load_kept(kept, key)
-    drawn, learnt = known or _slow_checks(plan, device)
+    drawn, overfitted = known or _slow_checks(plan, device)
     if kept is not None and not known:
-        _store_kept(kept, key, drawn, learnt)
+        _store_kept(kept, key, drawn, overfitted)
     findings = PreflightFindings(
         network=profile.network,
         published=profile.network in PUBLISHED,
@@ -174,7 +174,7 @@ def examine(plan: PlannedRun, device: torch.device, kept: Path | None = None) ->
         validation=validation,
         overlap=Overlap(*(names[:LISTED] for names in asdict(shared).values())),
         drawn=drawn,
-        overfit=learnt,
+        overfit=overfitted,
     )
     return Preflight(plan.name, profile.model_dump(mode="json"), findings, run_checks(findings))
 
@@ -205,7 +205,7 @@ def _key(plan: PlannedRun, train: SplitStatistics, validation: SplitStatistics) 
         [plan.train.fingerprint(), plan.validation.fingerprint()],
         [asdict(train), asdict(validation)],
     ]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+    return digest(facts)
 
 
 def _load_kept(kept: Path | None, key: str) -> tuple[WindowCounts, OverfitResult] | None:
@@ -219,9 +219,9 @@ def _load_kept(kept: Path | None, key: str) -> tuple[WindowCounts, OverfitResult
 
 
 def _store_kept(
-    kept: Path, key: str, drawn: WindowCounts | None, learnt: OverfitResult | None
+    kept: Path, key: str, drawn: WindowCounts | None, overfitted: OverfitResult | None
 ) -> None:
     """Store the findings if nothing stops the run; otherwise the next start examines again."""
-    if drawn is None or learnt is None or learnt.error:
+    if drawn is None or overfitted is None or overfitted.error:
         return
-    write_json(kept, {"key": key, "drawn": asdict(drawn), "overfit": asdict(learnt)})
+    write_json(kept, {"key": key, "drawn": asdict(drawn), "overfit": asdict(overfitted)})

@@ -24,7 +24,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleMetadata:
-    """One clip; what its JSON does not tell is empty or None."""
+    """One clip; what its JSON lacks is empty or None."""
 
     clip_id: str
     num_frames: int

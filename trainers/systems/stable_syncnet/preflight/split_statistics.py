@@ -40,7 +40,7 @@ class SplitStatistics:
     residual_quarters: dict[str, int]
     """The same in quarters of a frame: -1 is 0.25 frames late."""
     unscored: int
-    """Clips whose JSON does not tell what remained after the correction."""
+    """Clips whose JSON has no offset after the correction."""
     wrongly_applied: int
     """Clips from which another offset was taken out than the judge found."""
     beyond_one_frame: int
