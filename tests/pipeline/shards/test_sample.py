@@ -1,0 +1,131 @@
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.errors import DecodeError
+from pipeline.media.clip_reader import read_arrays, read_audio_int16
+from pipeline.media.encode import read_video, write_clip
+from pipeline.media.flac import write_flac
+from pipeline.shards.sample import Rescored, SelectedClip, sample_facts, write_sample
+from pipeline.shards.tar import TrainingSample
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import SAMPLES_PER_FRAME, Selected
+from tests.pipeline.selection.test_rules import candidate
+
+FRAMES = 30
+SCORE = Rescored(
+    judge="landmark",
+    mode="masked",
+    offset_frames=1,
+    offset_subframe=0.7,
+    confidence=0.4,
+    min_distance=0.9,
+    probability=0.8,
+)
+
+
+def item(folder: Path, offset: int, **missing: int) -> SelectedClip:
+    """A selected clip whose three files number their frames; `missing` frames by member."""
+    base = candidate("c", offset_frames=offset)
+    assert base.sync is not None
+    assert base.quality is not None
+    files = {suffix: folder / f"source.{suffix}" for suffix in ("mp4", "flac", "npz")}
+    count = {name: FRAMES - missing.get(name, 0) for name in ("flac", "npz")}
+    greys = [np.full((32, 32, 3), 8 * number, np.uint8) for number in range(FRAMES)]
+    write_clip(files["mp4"], greys, crf=1)
+    samples = np.repeat(np.arange(count["flac"], dtype=np.int16), SAMPLES_PER_FRAME)
+    write_flac(files["flac"], samples, 16_000)
+    numbers = np.arange(count["npz"], dtype=np.float32)
+    np.savez(
+        files["npz"],
+        landmarks=np.tile(numbers[:, None, None], (1, 4, 3)),
+        matrices=np.tile(np.eye(2, 3), (len(numbers), 1, 1)),
+        scores=numbers,
+    )
+    clip = replace(base.clip, num_frames=FRAMES, end_frame=FRAMES, artifact="key of this machine")
+    row = Selected(clip_id="c", video_id="v", split="val", group="g", offset_frames=offset)
+    paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
+    return SelectedClip(row, base.video, clip, base.sync, base.quality, paths)
+
+
+def written(folder: Path, one: SelectedClip) -> tuple[list[TrainingSample], dict[str, Any]]:
+    """Write the sample; return what was given to the judge, and the JSON."""
+    out = folder / "out"
+    out.mkdir()
+    read_back: list[TrainingSample] = []
+
+    def rescore(sample: TrainingSample) -> Rescored:
+        read_back.append(sample)
+        return SCORE
+
+    result = write_sample(one, out, rescore)
+    facts: dict[str, Any] = json.loads((out / "c.json").read_text(encoding="utf-8"))
+    assert (result.rescored, result.num_frames) == (SCORE, facts["num_frames"])
+    return read_back, facts
+
+
+@pytest.mark.parametrize(
+    ("offset", "first_video", "first_audio"), [(0, 0, 0), (3, 3, 0), (-4, 0, 4)]
+)
+def test_all_streams_are_trimmed_to_the_frames_they_share(
+    tmp_path: Path, offset: int, first_video: int, first_audio: int
+) -> None:
+    written(tmp_path, item(tmp_path, offset))
+    count = FRAMES - abs(offset)
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["c.flac", "c.json", "c.mp4", "c.npz"]
+    audio = read_audio_int16(out / "c.flac")
+    assert audio[::SAMPLES_PER_FRAME].tolist() == list(range(first_audio, first_audio + count))
+    arrays = read_arrays(out / "c.npz")
+    assert list(arrays) == ["landmarks", "matrices", "scores"]
+    for name in ("scores", "landmarks"):
+        numbers = arrays[name].reshape(count, -1)[:, 0]
+        assert numbers.tolist() == list(range(first_video, first_video + count))
+    source = read_video(tmp_path / "source.mp4")
+    assert np.array_equal(read_video(out / "c.mp4"), source[first_video : first_video + count])
+
+
+def test_the_judge_is_given_the_streams_as_training_reads_them(tmp_path: Path) -> None:
+    (sample,), _ = written(tmp_path, item(tmp_path, 3))
+    out = tmp_path / "out"
+    assert sample.clip_id == "c"
+    assert np.array_equal(sample.frames, read_video(out / "c.mp4"))
+    assert np.array_equal(sample.audio * 32768, read_audio_int16(out / "c.flac"))
+    assert np.array_equal(sample.landmarks, read_arrays(out / "c.npz")["landmarks"])
+
+
+def test_the_json_holds_every_row_and_the_second_score_without_its_probability(
+    tmp_path: Path,
+) -> None:
+    one = item(tmp_path, -4)
+    _, facts = written(tmp_path, one)
+    assert facts["rescored"] == {
+        "judge": "landmark",
+        "mode": "masked",
+        "offset_frames": 1,
+        "offset_subframe": 0.7,
+        "confidence": 0.4,
+        "min_distance": 0.9,
+    }
+    assert (facts["num_frames"], facts["offset_applied_frames"]) == (FRAMES - 4, -4)
+    assert (facts["split"], facts["group"], facts["fps"]) == ("val", "g", 25)
+    assert facts["video"] == asdict(one.video)
+    assert facts["quality"] == asdict(one.quality)
+    assert {**facts["clip"], "artifact": one.clip.artifact} == asdict(one.clip)
+    assert {**facts["sync"], "artifact": one.sync.artifact} == asdict(one.sync)
+
+
+def test_cache_keys_are_no_facts_of_a_sample(tmp_path: Path) -> None:
+    assert "key of this machine" not in repr(sample_facts(item(tmp_path, 0)))
+
+
+@pytest.mark.parametrize("member", ["flac", "npz"])
+def test_a_member_that_is_shorter_than_the_clip_is_a_decode_error(
+    tmp_path: Path, member: str
+) -> None:
+    with pytest.raises(DecodeError, match="c: 30 frames"):
+        written(tmp_path, item(tmp_path, 0, **{member: 2}))
