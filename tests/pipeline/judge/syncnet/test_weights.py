@@ -1,4 +1,4 @@
-"""The official weights: fetched on demand, trusted at first use, pinned from then on."""
+"""The official weights: fetched on demand, pinned at first use."""
 
 import hashlib
 import http.server
@@ -54,7 +54,7 @@ class _Serve(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Home]:
-    """Serve the file; weights folder, lock and record of trust are of this test alone."""
+    """Serve the file; weights folder, lock and pinned digests are of this test alone."""
     with _Home(("127.0.0.1", 0), _Serve) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -84,7 +84,7 @@ def test_the_lock_names_the_official_home_and_no_digest() -> None:
     assert entry.sha256 == ""
 
 
-def test_the_first_fetch_is_recorded_and_said(
+def test_the_first_fetch_is_pinned_and_printed(
     home: _Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = syncnet_weights.find()
@@ -97,7 +97,7 @@ def test_the_first_fetch_is_recorded_and_said(
     assert str(first_use.PINNED) in said
 
 
-def test_later_uses_neither_fetch_nor_speak(
+def test_later_uses_neither_fetch_nor_print(
     home: _Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
     syncnet_weights.find()
@@ -134,7 +134,7 @@ def test_an_altered_copy_is_refused(home: _Home) -> None:
     )
 
 
-def test_a_copy_put_there_by_hand_is_trusted_without_a_fetch(home: _Home, tmp_path: Path) -> None:
+def test_a_copy_put_there_by_hand_is_pinned_without_a_fetch(home: _Home, tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "syncnet_v2.model").write_bytes(OTHER)
     assert weights.verify() == {"syncnet_v2.model": "untrusted"}
@@ -171,7 +171,7 @@ def test_the_validator_of_syncnet_s_file_is_the_reader_of_the_network() -> None:
     ],
     ids=["log-in page", "cut off", "another key", "another shape"],
 )
-def test_what_is_no_syncnet_is_never_trusted(
+def test_what_is_no_syncnet_is_never_pinned(
     home: _Home, real_validator: None, tmp_path: Path, content: Callable[[], bytes], fault: str
 ) -> None:
     home.content = content()
@@ -187,13 +187,13 @@ def test_what_is_no_syncnet_is_never_trusted(
     assert not first_use.PINNED.exists()
 
 
-def test_weights_that_fit_the_network_are_trusted(home: _Home, real_validator: None) -> None:
+def test_weights_that_fit_the_network_are_pinned(home: _Home, real_validator: None) -> None:
     home.content = state_bytes()
     assert load_network(syncnet_weights.find())
     assert record() == {"syncnet_v2.model": hashlib.sha256(home.content).hexdigest()}
 
 
-def test_a_file_that_nothing_can_check_is_never_trusted(home: _Home) -> None:
+def test_a_file_without_a_validator_is_never_pinned(home: _Home) -> None:
     with pytest.raises(WeightsError, match="nothing here can check"):
         weights.fetch([syncnet_weights.NAME])
     assert not first_use.PINNED.exists()
@@ -206,7 +206,7 @@ def test_many_at_once_end_with_one_whole_file(home: _Home, tmp_path: Path) -> No
     assert record() == {"syncnet_v2.model": DIGEST}
 
 
-def test_a_home_that_does_not_answer_is_an_error_and_trusts_nothing(home: _Home) -> None:
+def test_a_home_that_does_not_answer_is_an_error_and_pins_nothing(home: _Home) -> None:
     home.content = None
     with pytest.raises(
         WeightsUnavailableError, match=r"cannot be downloaded: .*fetch syncnet_v2\.model`"
@@ -215,7 +215,7 @@ def test_a_home_that_does_not_answer_is_an_error_and_trusts_nothing(home: _Home)
     assert not first_use.PINNED.exists()
 
 
-def test_a_damaged_record_of_trust_is_an_error(home: _Home) -> None:
+def test_a_damaged_file_of_pinned_digests_is_an_error(home: _Home) -> None:
     for content in ("{", "[]", '{"syncnet_v2.model": 1}'):
         first_use.PINNED.write_text(content)
         with pytest.raises(WeightsError, match="restore it with git"):
