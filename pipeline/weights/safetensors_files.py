@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from pipeline.atomic import replacing
@@ -16,16 +16,20 @@ METADATA_KEY = "lipforge"
 """Under which our files keep one JSON object: configuration, and what the trainer gave."""
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(source: Path | bytes) -> dict[str, Tensor]:
     """Read a safetensors file, float32.
 
+    Args:
+        source: a file, or the bytes of one; the messages about bytes name no file.
     Raises:
         WeightsError: absent or not safetensors.
     """
     try:
-        return {key: tensor.float() for key, tensor in load_file(path).items()}
+        state = load(source) if isinstance(source, bytes) else load_file(source)
     except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
+        where = "" if isinstance(source, bytes) else f"{source}: "
+        raise WeightsError(f"{where}cannot be read as safetensors: {error}") from error
+    return {key: tensor.float() for key, tensor in state.items()}
 
 
 def write_safetensors(path: Path, state: dict[str, Tensor], metadata: Mapping[str, Any]) -> None:

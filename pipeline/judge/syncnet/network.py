@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
+from pipeline.weights.safetensors_files import read_safetensors
 from pipeline.weights.torch_files import read_torch
 
 WINDOW_FRAMES = 5
@@ -137,11 +136,10 @@ def read_network(content: bytes, safetensors: bool = False) -> SyncNet:
 def _read_state(content: bytes, safetensors: bool) -> Mapping[str, Tensor]:
     """Read a flat mapping name -> tensor."""
     try:
-        state = load_safetensors(content) if safetensors else read_torch(content)
-    except SafetensorError:
-        raise WeightsError("not a safetensors file") from None
+        state = read_safetensors(content) if safetensors else read_torch(content)
     except WeightsError:
-        raise WeightsError("not a PyTorch state dict") from None
+        kind = "safetensors file" if safetensors else "PyTorch state dict"
+        raise WeightsError(f"not a {kind}") from None
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(one, Tensor) for name, one in state.items()
     ):
