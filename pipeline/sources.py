@@ -1,7 +1,7 @@
 """Listing of input files: a folder, a glob, a sources.jsonl or .csv, or an fsspec URL of these.
 
-A source's `uri` is what outputs say (no host, no absolute folder); its `location` is where this
-run finds the bytes. Sources are only ever read.
+A source's `uri` is its name in outputs (no host, no absolute folder); its `location` is where
+this run reads the bytes. Sources are only ever read.
 """
 
 import csv
@@ -108,7 +108,7 @@ def local_copy(location: str) -> Iterator[Path]:
 
 
 def fingerprint(location: str) -> str:
-    """Say cheaply whether a location has the same bytes: size and time, or its server's word."""
+    """Return a digest that changes with the file: of size and time, or its server's metadata."""
     try:
         if "://" in location:
             fs, name = fsspec.core.url_to_fs(location)

@@ -39,7 +39,7 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
         StorageError: the result cannot be stored, or a file of the item cache is gone.
     """
     with cache.workdir() as workdir:
-        _have(stage.artifacts(work.item), cache)
+        _fetch_artifacts(stage.artifacts(work.item), cache)
         try:
             produced = stage.process(work.item, workdir)
         except UnreadableError as error:
@@ -51,12 +51,12 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
                 raise
             raise StorageError(f"{stage.name}: {work.item_id}: {error}") from error
         else:
-            result = _judge(work, produced)
+            result = _outcome_of(work, produced)
         cache.commit(work.key, {"stage": stage.name, **result.to_json()}, workdir)
     return result
 
 
-def _have(artifacts: Sequence[tuple[str, str]], cache: Cache) -> None:
+def _fetch_artifacts(artifacts: Sequence[tuple[str, str]], cache: Cache) -> None:
     """Fetch what an item needs; a lost cache must never look like a fault of the item."""
     for key, name in artifacts:
         try:
@@ -67,7 +67,7 @@ def _have(artifacts: Sequence[tuple[str, str]], cache: Cache) -> None:
             raise StorageError(f"{path}: gone from the item cache; run `dvc repro -f faces`")
 
 
-def _judge(work: Work, produced: Sequence[Any] | Reject) -> Outcome:
+def _outcome_of(work: Work, produced: Sequence[Any] | Reject) -> Outcome:
     if isinstance(produced, Reject):
         return ending.rejected(work, produced)
     return ending.kept(work, produced)

@@ -65,7 +65,7 @@ class Weight:
 
     @property
     def by_name_only(self) -> bool:
-        """Whether `fetch` without names leaves it out; a first trust is always on purpose."""
+        """Whether `fetch` without names leaves it out; pinning a digest is always on purpose."""
         return self.on_demand or self.kind == "http-first-trust"
 
 
@@ -99,7 +99,7 @@ def list_weights() -> list[Weight]:
 
 
 def sha256_of(name: str) -> str:
-    """Return the locked SHA-256 of a model file, hex; empty before its first trust."""
+    """Return the locked SHA-256 of a model file, hex; empty before one is pinned."""
     entry = _entry(name)
     return pinned_sha256(name) if entry.kind == "http-first-trust" else entry.sha256
 
@@ -152,7 +152,7 @@ def fetch(names: Iterable[str] | None = None, validators: Validators = NO_VALIDA
     Raises:
         WeightsUnavailableError: a download did not come.
         WeightsError: unknown name, wrong SHA-256, a bundled file is not whole, or a file on demand
-            is not the one that was trusted, or no such file at all.
+            is not the pinned one, or no such file at all.
         StorageError: the weights folder cannot be written.
     """
     entries = [_entry(n) for n in names] if names is not None else _always()

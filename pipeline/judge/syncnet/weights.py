@@ -1,8 +1,8 @@
 """The SyncNet judge's weights: a path that the user names, or the official file.
 
 The official file comes from its home at first use and lies in the weights folder. Its digest is
-published nowhere, so the first file that fits the network (`read_network`) is trusted, and pinned
-from then on (pipeline/weights/first_use.py).
+published nowhere, so that of the first file that fits the network (`read_network`) is pinned
+(pipeline/weights/first_use.py).
 """
 
 from pathlib import Path
@@ -31,9 +31,9 @@ def find(path: str = "") -> Path:
 
     Raises:
         WeightsUnavailableError: without a path: its home gave no file.
-        WeightsError: no such file, its digest is not the trusted one, or what is to be trusted
+        WeightsError: no such file, its digest is not the pinned one, or what is to be pinned
             holds no SyncNet.
-        StorageError: the weights folder or the record of trust cannot be written.
+        StorageError: the weights folder or the pinned digests cannot be written.
     """
     if not path:
         return weights.fetch([NAME], VALIDATORS)[0]
