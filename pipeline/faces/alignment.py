@@ -1,4 +1,4 @@
-"""LatentSync's face crop: three anchors, a similarity, a canvas, a square.
+"""LatentSync's face crop: three anchors -> similarity -> canvas -> square.
 
 The canvas is 210 x 280 px (420 x 560), then stretched to 256 (512) square with Lanczos-4, so a
 face is 1.219 times wider and 0.914 times lower than in the source. Formula and numbers: golden G4
@@ -53,7 +53,7 @@ def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.fl
 
 
 def warp(frame: Frame, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_CROP_PX) -> Frame:
-    """Cut the square (crop_px, crop_px, 3): bilinear in float32, grey 127 outside the frame."""
+    """Render the square (crop_px, crop_px, 3): bilinear in float32, grey 127 outside the frame."""
     k = crop_px // BASE_CROP_PX
     size = (CANVAS_W * k, CANVAS_H * k)
     part, matrix = _source_part(frame, canvas_matrix, size)
@@ -77,13 +77,13 @@ def _source_part(
     """Return the part of the frame that the canvas covers, reduced if large, and its matrix."""
     inverse = cv2.invertAffineTransform(matrix)
     corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
-    seen = corners @ inverse[:, :2].T + inverse[:, 2]
+    covered = corners @ inverse[:, :2].T + inverse[:, 2]
     scale = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-3)
     factor = 1 if scale > MIN_SCALE else int(1 / scale)
     margin = 2 * factor
     limit = np.array(frame.shape[1::-1])
-    low = np.clip(np.floor(seen.min(axis=0)).astype(int) - margin, 0, limit - 1)
-    high = np.clip(np.ceil(seen.max(axis=0)).astype(int) + margin, low + 1, limit)
+    low = np.clip(np.floor(covered.min(axis=0)).astype(int) - margin, 0, limit - 1)
+    high = np.clip(np.ceil(covered.max(axis=0)).astype(int) + margin, low + 1, limit)
     part = frame[low[1] : high[1], low[0] : high[0]]
     moved = matrix.copy()
     moved[:, 2] += matrix[:, :2] @ low
@@ -93,7 +93,7 @@ def _source_part(
 def _reduce(
     part: Frame, matrix: NDArray[np.float64], factor: int
 ) -> tuple[Frame, NDArray[np.float64]]:
-    """Average blocks of factor x factor pixels and move the matrix along."""
+    """Average blocks of factor x factor pixels and adapt the matrix."""
     height, width = (max(1, side // factor) for side in part.shape[:2])
     even = part[: height * factor, : width * factor]
     small = cv2.resize(even, (width, height), interpolation=cv2.INTER_AREA)

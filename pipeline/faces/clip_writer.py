@@ -1,4 +1,4 @@
-"""Writing the clips of one video: face segments into `<clip_id>.mp4/.flac/.npz`, one row each."""
+"""Writing the clips of one video: face clips into `<clip_id>.mp4/.flac/.npz`, one row each."""
 
 import hashlib
 import io

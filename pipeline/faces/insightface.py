@@ -4,8 +4,8 @@ Any local pack works: `<root>/models/<name>/` with a detector (`det_*.onnx` or `
 `2d106det.onnx`. The models are for non-commercial research; a named pack that is not there is
 downloaded by insightface itself from its GitHub release.
 
-The 106-point network has no confidence of its own and wants a detector's box. So on every frame
-the detector runs on the surroundings of the face alone, at 160 px: a few milliseconds give both.
+The 106-point network has no score and needs a detector's box. So on every frame the detector runs
+on the surroundings of the face, at 160 px: both within a few milliseconds.
 """
 
 import logging
@@ -42,10 +42,10 @@ from pipeline.params.environment import environment
 MIN_DETECTION_SCORE = 0.5
 DETECT_PX = (640, 640)
 PADDED_SCALE, PADDED_PX = 1.5, 320
-"""The second look: side of the square, in longer sides of the picture, and its pixels."""
-FOLLOW_PX = (160, 160)
-FOLLOW_SCALE, PATCH_PX = 2.0, 320
-"""The square searched on the next frame: side, in longer sides of the face, and its pixels."""
+"""Second detector pass: side of the padded square, in longer sides of the image, and in px."""
+TRACK_PX = (160, 160)
+TRACK_SCALE, PATCH_PX = 2.0, 320
+"""Search square on the next frame: side, in longer sides of the face, and in px."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def pack_sha256(name: str, root: str) -> dict[str, str]:
 
 
 class InsightFaceBackend:
-    """SCRFD and 2d106 behind the FaceBackend protocol."""
+    """SCRFD and 2d106 as a FaceBackend."""
 
     name = "insightface"
     landmark_schema = INSIGHTFACE106.name
@@ -91,23 +91,23 @@ class InsightFaceBackend:
     def detect(self, frame: Frame) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
-        SCRFD misses a face that fills the picture unless it is given a border, so it looks twice.
+        SCRFD misses a face that fills the image, so a second pass runs on a padded copy.
         """
         height, width = frame.shape[:2]
         side = PADDED_SCALE * max(height, width)
         padded = _Patch(frame, (width / 2, height / 2), side, PADDED_PX)
         whole = self._detect(np.ascontiguousarray(frame[..., ::-1]), DETECT_PX)
-        return boxes.merge([*whole, *map(padded.to_frame, self._detect(padded.bgr, FOLLOW_PX))])
+        return boxes.merge([*whole, *map(padded.to_frame, self._detect(padded.bgr, TRACK_PX))])
 
     def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
         """Place 106 points; `score` is the detector's on the surroundings, 0 if it finds none."""
         around = _box(previous)
-        side = FOLLOW_SCALE * max(longer_side(around), 8.0)
+        side = TRACK_SCALE * max(longer_side(around), 8.0)
         patch = _Patch(frame, boxes.centre(around), side, PATCH_PX)
         if isinstance(previous, Detection):
             box, score = around, previous.score
         else:
-            box, score = self._follow(patch, around)
+            box, score = self._redetect(patch, around)
         xy = self._landmarks.get(patch.bgr, Face(bbox=patch.to_patch(box)))
         xy = xy.astype(np.float64) / patch.scale + patch.origin
         return FaceLandmarks(np.column_stack([xy, np.zeros(len(xy))]).astype(np.float32), score)
@@ -124,8 +124,8 @@ class InsightFaceBackend:
         rows, _ = self._detector.detect(image_bgr, input_size=px)
         return [Detection(tuple(row[:4]), row[4]) for row in rows.astype(np.float64).tolist()]
 
-    def _follow(self, patch: "_Patch", around: Box) -> tuple[Box, float]:
-        found = [patch.to_frame(one) for one in self._detect(patch.bgr, FOLLOW_PX)]
+    def _redetect(self, patch: "_Patch", around: Box) -> tuple[Box, float]:
+        found = [patch.to_frame(one) for one in self._detect(patch.bgr, TRACK_PX)]
         best = min(found, key=lambda one: boxes.distance(one.box, around), default=None)
         return (best.box, best.score) if best else (around, 0.0)
 

@@ -1,8 +1,9 @@
 """Face backend on LiteRT: BlazeFace finds faces, Face Mesh places 468 points. CPU, one thread.
 
-The files are those of MediaPipe 0.10.21 (Apache-2.0). BlazeFace answers per anchor, a cell centre,
-with box centre and size and six key points, all in pixels of its input relative to the anchor, and
-a logit. Face Mesh looks at a square 1.5 times the face, turned so that the eyes are level.
+The files are those of MediaPipe 0.10.21 (Apache-2.0). The outputs of BlazeFace per anchor, a cell
+centre, are box centre and size and six key points, in pixels of its input relative to the anchor,
+and a logit. The input of Face Mesh is a square of 1.5 times the face, rotated so that the eyes are
+level.
 """
 
 import math
@@ -28,16 +29,16 @@ from pipeline.faces.schemas import MESH468
 from pipeline.weights import files as weights
 
 MIN_DETECTION_SCORE = 0.5
-SURE_SCORE = 0.9
+CONFIDENT_SCORE = 0.9
 """From this score on the detector need not confirm the mesh."""
-VOUCH_SCALE = 3.0
-"""Side of the square the detector is asked about, in longer sides of the face."""
+CONFIRM_SCALE = 3.0
+"""Side of the square on which the detector confirms a face, in longer sides of the face."""
 TILES_FROM_PX = 640
-"""Longer side up to which the whole picture is enough."""
+"""Longer side above which the detector also runs on tiles."""
 TILE_SHARE = 0.6
-"""Side of a tile, in shorter sides of the picture."""
+"""Side of a tile, in shorter sides of the image."""
 TILE_OVERLAP = 1 / 3
-"""Share of its side that a tile shares with the next: the largest face sure to be whole in one."""
+"""Overlap of neighbouring tiles, in sides: the largest face that always lies within one tile."""
 REGION_SCALE = 1.5
 MESH_PX = 192
 
@@ -81,7 +82,7 @@ class _Network:
 
 
 class _BlazeFace:
-    """One BlazeFace file: RGB picture in, faces out, several per face."""
+    """One BlazeFace file: RGB image -> detections, several per face."""
 
     def __init__(self, grid: _Grid) -> None:
         self._network = _Network(grid.file)
@@ -103,7 +104,7 @@ class _BlazeFace:
 
 
 class LiteRTBackend:
-    """BlazeFace and Face Mesh behind the FaceBackend protocol."""
+    """BlazeFace and Face Mesh as a FaceBackend."""
 
     name = "litert"
     landmark_schema = MESH468.name
@@ -115,7 +116,7 @@ class LiteRTBackend:
     def detect(self, frame: Frame) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
-        In large pictures the detector looks at tiles too: of 64 px faces in 1080p it finds 4 of 16
+        On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
         without and 16 of 16 with them.
         """
         return boxes.merge([*self._face(frame), *self._tiles(frame)])
@@ -123,34 +124,34 @@ class LiteRTBackend:
     def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
         """Place 468 points.
 
-        `score` is the mesh network's own, halved where that is doubtful and the detector, asked
-        run on the surroundings, finds no face: the mesh alone accepts a dog as a profile.
+        `score` is the mesh network's own, halved where it is below CONFIDENT_SCORE and the
+        detector, run on the surroundings, finds no face: the mesh alone accepts a dog as a profile.
         """
-        looked = self._first_look(frame, previous)
-        if not MIN_SCORE <= looked.score < SURE_SCORE or self._vouched(frame, looked.points):
-            return looked
-        return replace(looked, score=looked.score / 2)
+        found = self._refined(frame, previous)
+        if not MIN_SCORE <= found.score < CONFIDENT_SCORE or self._confirmed(frame, found.points):
+            return found
+        return replace(found, score=found.score / 2)
 
-    def _first_look(self, frame: Frame, previous: Region) -> FaceLandmarks:
-        """Look at the region; a detection's box is not the mesh's own, so look there twice.
+    def _refined(self, frame: Frame, previous: Region) -> FaceLandmarks:
+        """Run the mesh on the region, and on a detection twice: its box is not the mesh's own.
 
-        The detector's eye line is wrong for profiles: a doubtful look is repeated upright. A
-        doubtful look while following is repeated from its own points.
+        The detector's eye line is wrong for profiles: a result of low score is repeated upright.
+        While tracking it is repeated from its own points.
         """
-        first = self._look(frame, previous)
+        first = self._run_mesh(frame, previous)
         if not isinstance(previous, Detection):
-            if first.score >= SURE_SCORE:
+            if first.score >= CONFIDENT_SCORE:
                 return first
-            return max(first, self._look(frame, first.points), key=lambda one: one.score)
-        if first.score < SURE_SCORE:
-            upright = self._look(frame, replace(previous, roll_rad=0.0))
+            return max(first, self._run_mesh(frame, first.points), key=lambda one: one.score)
+        if first.score < CONFIDENT_SCORE:
+            upright = self._run_mesh(frame, replace(previous, roll_rad=0.0))
             first = max(first, upright, key=lambda one: one.score)
-        second = self._look(frame, first.points)
+        second = self._run_mesh(frame, first.points)
         return replace(second, score=min(first.score, second.score))
 
-    def _vouched(self, frame: Frame, points: NDArray[np.float32]) -> bool:
+    def _confirmed(self, frame: Frame, points: NDArray[np.float32]) -> bool:
         box = box_of(points)
-        (x, y), half = boxes.centre(box), longer_side(box) * VOUCH_SCALE / 2
+        (x, y), half = boxes.centre(box), longer_side(box) * CONFIRM_SCALE / 2
         height, width = frame.shape[:2]
         x0, y0 = min(max(0, int(x - half)), width - 1), min(max(0, int(y - half)), height - 1)
         part = frame[y0 : max(y0, int(y + half)) + 1, x0 : max(x0, int(x + half)) + 1]
@@ -165,9 +166,9 @@ class LiteRTBackend:
                     found.append(replace(one, box=boxes.shifted(one.box, x, y)))
         return found
 
-    def _look(self, frame: Frame, region: Region) -> FaceLandmarks:
+    def _run_mesh(self, frame: Frame, region: Region) -> FaceLandmarks:
         to_input = _region_matrix(region)
-        image = _cut(frame, to_input)
+        image = _mesh_input(frame, to_input)
         values, logit = self._mesh(image.astype(np.float32) / 255.0)
         points = values.reshape(-1, 3).astype(np.float64)
         to_frame = cv2.invertAffineTransform(to_input)
@@ -193,12 +194,12 @@ def installed_weights() -> dict[str, str]:
     """
     files = (DETECTOR.file, MESH)
     for file in files:
-        weights.path_of(file)  # reads the file and holds it against the lock
+        weights.path_of(file)  # reads the file and compares it with the lock
     return {file: weights.sha256_of(file) for file in files}
 
 
 def _tiles(width: int, height: int) -> list[tuple[int, int, int]]:
-    """Return overlapping squares (x, y, side) that cover a large picture; none for a small one."""
+    """Return overlapping squares (x, y, side) that cover a large image; none for a small one."""
     if max(width, height) <= TILES_FROM_PX:
         return []
     side = round(TILE_SHARE * min(width, height))
@@ -211,7 +212,7 @@ def _tile_starts(length: int, side: int) -> list[int]:
 
 
 def _letterbox(image: Frame, px: int) -> tuple[Frame, float, NDArray[np.float64]]:
-    """Fit the picture into a px square, centred on black: (square, scale, shift x y)."""
+    """Fit the image into a px square, centred on black: (square, scale, shift x y)."""
     height, width = image.shape[:2]
     scale = px / max(height, width)
     w, h = max(1, round(width * scale)), max(1, round(height * scale))
@@ -249,8 +250,8 @@ def _region(previous: Region) -> tuple[NDArray[np.float64], float, float]:
     return axes.T @ ((low + high) / 2), float((high - low).max()), roll
 
 
-def _cut(frame: Frame, to_input: NDArray[np.float64]) -> Frame:
-    """Warp the frame into the mesh input; black outside."""
+def _mesh_input(frame: Frame, to_input: NDArray[np.float64]) -> Frame:
+    """Warp the frame to the mesh input; black outside."""
     size = (MESH_PX, MESH_PX)
     return np.asarray(cv2.warpAffine(frame, to_input, size, flags=cv2.INTER_LINEAR), np.uint8)
 

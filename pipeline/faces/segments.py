@@ -1,13 +1,13 @@
-"""How a track is divided into clips: no frame lost, every clip between minimum and maximum."""
+"""Division of a track into clips: no frame lost, every clip between minimum and maximum."""
 
 
 def ready_lengths(length: int, ended: bool, min_frames: int, max_frames: int) -> list[int]:
-    """Return the lengths of the clips that can be cut off the front of `length` frames now.
+    """Return the lengths of the clips that can be taken from the front of `length` frames now.
 
-    A full clip is cut as soon as what stays is a clip of its own. When the track has ended the rest
-    is one clip, or two halves if it is longer than the maximum; a track shorter than the minimum
-    comes back as it is, for the caller to reject. With max_frames >= 2 * min_frames nothing else
-    is ever shorter than the minimum.
+    A full clip is taken as soon as the remainder is a clip of its own. When the track has ended the
+    remainder is one clip, or two halves if it is longer than the maximum; a track shorter than the
+    minimum is returned as it is, for the caller to reject. With max_frames >= 2 * min_frames
+    nothing else is ever shorter than the minimum.
     """
     full = max(0, (length - min_frames) // max_frames)
     rest = length - full * max_frames

@@ -1,12 +1,12 @@
 """Zero-lag smoothing along time: a Gaussian-weighted straight line through the neighbours.
 
 Away from the ends the weights are symmetric and this is the plain Gaussian mean. At the ends the
-window is one-sided; there a mean would pull a moving face back towards its past, a line does not:
-whatever moves at constant speed comes out unchanged everywhere (local linear regression, see
+window is one-sided, where a mean would lag behind a moving face and a line does not: motion at
+constant velocity is unchanged everywhere (local linear regression, see
 Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, section 6.1.1).
 
-Meant for the anchors of the crop. Landmarks are stored as they were found: at 25 fps a sigma of
-1.5 frames would take away most of the lip movement (syllables come at 4 to 8 Hz).
+Used for the anchors of the crop only. Landmarks are stored unsmoothed: at 25 fps a sigma of 1.5
+frames would remove most of the lip movement (syllables come at 4 to 8 Hz).
 """
 
 import math
@@ -20,7 +20,7 @@ TRUNCATE_SIGMAS = 3.0
 
 
 def radius_frames(sigma_frames: float) -> int:
-    """Return how many frames on either side have a say."""
+    """Return how many frames to either side have a weight."""
     return math.ceil(TRUNCATE_SIGMAS * sigma_frames)
 
 

@@ -1,1 +1,1 @@
-"""Sync judges: how many frames sound and lips are apart, and how sure that is."""
+"""Sync judges: audio-visual offset of a face, with its confidence."""

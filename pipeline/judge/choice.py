@@ -19,12 +19,12 @@ from pipeline.weights.files import weights_file_sha256
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
-"""The one reason to fall back; what exactly went wrong (hosts, paths) goes to stderr only."""
+"""The only reason to fall back; details (hosts, paths) go to stderr only."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The judge that really scores. Small and picklable: workers load the weights themselves."""
+    """The judge that scores a run. Small and picklable: workers load the weights themselves."""
 
     judge: str
     """`landmark` or `syncnet`."""
@@ -35,9 +35,9 @@ class Choice:
     sha256: str
     """Digest of the weights, hex."""
     path: str = ""
-    """Where the user says SyncNet's weights are; never part of an identity."""
+    """The user's path to SyncNet's weights; never part of an identity."""
     fallback: str = ""
-    """Why it is not the judge that was asked for."""
+    """Why this is not the requested judge; empty if it is."""
 
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256, for `Stage.weights`."""
@@ -69,7 +69,7 @@ class Choice:
         """Load the judge: a LandmarkJudge or a SyncNetJudge.
 
         Raises:
-            WeightsError: the weights are not here, or are others than those chosen.
+            WeightsError: the weights are absent, or not those of the choice.
         """
         if self.judge == "landmark":
             self._compare(landmark.WEIGHTS_PATH, landmark.weights_sha256())
@@ -90,15 +90,15 @@ class Choice:
 
 
 def choose(params: SyncParams) -> Choice:
-    """Decide which judge scores; SyncNet's weights are fetched here if they have to be.
+    """Decide which judge scores; SyncNet's weights are fetched here if needed.
 
-    If the download does not come the landmark judge scores: stderr says so, and every row does.
-    Nothing else is a reason to fall back: a path that the user named, or bytes that are not the
-    trusted ones, stop the run.
+    If the download fails the landmark judge scores, with a warning and a reason in every row.
+    Nothing else causes a fallback: a missing path that the user named, or bytes of another digest
+    than the pinned one, stop the run.
 
     Raises:
-        WeightsError: `syncnet_weights` names no usable file, the fetched file or the record of
-            trust is not in order, or the bundled weights are gone.
+        WeightsError: `syncnet_weights` names no usable file, the fetched file or the pinned digests
+            are invalid, or the bundled weights are missing.
     """
     if params.judge == "landmark":
         return _landmark()

@@ -1,7 +1,7 @@
 """Distances of embeddings at every offset, their mean curve, and its minimum.
 
-Sign: offset o pairs picture window i with sound window i - o, so a positive offset means that the
-sound comes early (SyncNet's sign). Shape suffixes: W windows (one per frame), D embedding,
+Sign: offset o pairs video window i with audio window i - o, so a positive offset means that the
+audio is early (SyncNet's sign). Shape suffixes: W windows (one per frame), D embedding,
 K = 31 offsets from -15 to +15.
 """
 
@@ -20,7 +20,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class JudgeResult:
-    """What a sync judge says of one clip."""
+    """The sync score of one clip."""
 
     offset_frames: int
     """Audio lead in frames at 25 fps; positive = audio early."""
@@ -33,7 +33,7 @@ class JudgeResult:
     curve: Doubles
     """(31,) mean distance at offsets -15 ... +15."""
     distances: Doubles
-    """(W, 31), one row per window; NaN where the sound window lies outside of the clip."""
+    """(W, 31), one row per window; NaN where the audio window lies outside of the clip."""
     mode: str = "masked"
     """`masked`: pairs outside of the clip do not count; `reference`: they count, as zeros."""
     probability: float | None = None
@@ -54,16 +54,16 @@ def pair_distances(picture_WD: Doubles, sound_WD: Doubles) -> Doubles:
 
 
 def mean_curve(distances_WK: Doubles) -> Doubles:
-    """Average over windows, (31,), so that far offsets of a short clip are not favoured.
+    """Average over windows, (31,), without a bias to far offsets on short clips.
 
-    A plain mean over the |o| fewer windows that offset o has is noisier, and a minimum is drawn
-    to noise. So a missing pair counts as the mean of its own window: it speaks for no offset.
+    A plain mean over the |o| fewer windows of offset o is noisier, and the minimum is biased to
+    noise. So a missing pair counts as the mean of its own window, neutral to the offset.
     """
     return np.asarray(filled(distances_WK).mean(axis=0))
 
 
 def filled(distances_WK: Doubles) -> Doubles:
-    """Give pairs without sound the mean of their window."""
+    """Replace pairs without audio by the mean of their window."""
     neutral = np.nanmean(distances_WK, axis=1, keepdims=True)
     return np.where(np.isnan(distances_WK), neutral, distances_WK)
 
@@ -89,7 +89,7 @@ def read_curve(distances_WK: Doubles) -> JudgeResult:
 
 
 def _lowest(curve_K: Doubles) -> int:
-    """Return where the curve is lowest; of equals, as silence gives, the one nearest offset 0."""
+    """Return where the curve is lowest; of equals, as for silence, the one nearest to offset 0."""
     equal = np.flatnonzero(curve_K <= curve_K.min() + FLAT)
     return int(equal[np.abs(equal - MAX_OFFSET_FRAMES).argmin()])
 

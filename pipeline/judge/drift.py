@@ -1,10 +1,10 @@
 """Change of the offset along a clip: a straight line through the distance map.
 
-A clip whose sound runs at another speed than its picture, or is cut differently, has one offset at
-its beginning and another at its end. A line from one to the other collects more short distances
-than any constant offset. All windows take part, so that even a noisy clip has an answer.
+A clip whose audio runs at another speed than its video, or is edited differently, has different
+offsets at its beginning and end. The mean distance along a line between the two is lower than at
+any constant offset. All windows are used, so that noisy clips have a result too.
 
-A pair beyond the map's sides speaks for nothing: 0, its window's mean.
+A pair beyond the map's sides is neutral: 0, its window's mean.
 
 Shape suffixes: W windows (one per frame), K = 31 offsets from -15 to +15, Q = 121 quarters of a
 frame, S slopes.
@@ -16,7 +16,7 @@ from scipy.interpolate import CubicSpline
 from pipeline.judge.curve import NUM_OFFSETS, Doubles, filled, vertex
 
 MIN_WINDOWS = 90
-"""4 s: on 3 s, the line of one genuine clip in twelve leans by more than two frames."""
+"""4 s: on 3 s, one genuine clip in twelve has a drift of more than two frames."""
 MAX_DRIFT_FRAMES = 10.0
 STEP_FRAMES = 0.5
 FINE = 4
@@ -39,8 +39,8 @@ def drift_frames(distances_WK: Doubles) -> float | None:
 
 
 def _fine(distances_WK: Doubles) -> Doubles:
-    """Return the map at quarters of a frame, (W, 121): the mean of two neighbours would be less
-    deep than the minimum between them, and draw every drift to zero."""
+    """Return the map at quarters of a frame, (W, 121): linear interpolation would
+    flatten minima between two columns, and bias every drift to zero."""
     spline = CubicSpline(np.arange(NUM_OFFSETS), distances_WK, axis=1)
     return np.asarray(spline(np.arange(FINE * (NUM_OFFSETS - 1) + 1) / FINE))
 

@@ -1,7 +1,7 @@
-"""Sound of a video: 16 kHz mono on the clock of the pictures.
+"""Audio of a video: 16 kHz mono on the clock of the frames.
 
-Sample n lies n / 16000 s after the first frame is shown. A late start, a negative start, the
-priming of an AAC encoder, an edit list or a pause in the timestamps never shift the sound: every
+Sample n lies n / 16000 s after the presentation of the first frame. A late start, a negative start,
+the priming of an AAC encoder, an edit list or a gap in the timestamps never shift the audio: every
 decoded frame is placed by its own presentation time, and gaps are silence.
 """
 
@@ -30,11 +30,11 @@ def decode_audio(
 ) -> NDArray[np.int16]:
     """Decode the first audio stream.
 
-    Channels are averaged: the mean cannot clip, and speech in one channel only stays, at half its
-    amplitude. Samples beyond full scale, which lossy codecs give, are clipped.
+    Channels are averaged: the mean cannot clip, and speech in one channel only is kept at half its
+    amplitude. Samples beyond full scale, which lossy codecs produce, are clipped.
 
     Args:
-        start_s: when sample 0 lies, in the file's own time: `Probe.video_start_s`.
+        start_s: time of sample 0 in the file's own time: `Probe.video_start_s`.
         num_samples: length of the result, `Probe.num_frames` * 640; the rest is silence.
         out: file to hold the samples, so that an hour needs no memory; None keeps them in memory.
 
@@ -48,12 +48,12 @@ def decode_audio(
     """
     samples = np.zeros(num_samples, np.int16) if out is None else _on_disk(out, num_samples)
     with open_media(path) as container:
-        run: _Run | None = None
+        run: _ContinuousRun | None = None
         for frame in decode_stream(container, require_audio(container)):
-            if run is None or run.is_left_by(frame):
+            if run is None or run.ends_before(frame):
                 if run:
                     run.flush()
-                run = _Run(samples, start_s, frame)
+                run = _ContinuousRun(samples, start_s, frame)
             run.add(frame)
             if run.cursor >= num_samples:
                 break
@@ -63,7 +63,7 @@ def decode_audio(
 
 
 def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:
-    """Return silence in a file whose blocks are reserved: a full disk must not kill by SIGBUS."""
+    """Return silence in a file of reserved blocks: a full disk must not raise SIGBUS later."""
     try:
         with path.open("wb") as file:
             reserve = getattr(os, "posix_fallocate", None)  # macOS has none
@@ -75,8 +75,8 @@ def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-class _Run:
-    """Frames that follow one another without a pause, resampled in one go."""
+class _ContinuousRun:
+    """Consecutive frames without a gap, resampled as one signal."""
 
     def __init__(self, samples: NDArray[np.int16], start_s: float, first: av.AudioFrame) -> None:
         self._samples = samples
@@ -91,8 +91,8 @@ class _Run:
             else av.AudioResampler(format="flt", layout="mono", rate=SAMPLE_RATE_HZ)
         )
 
-    def is_left_by(self, frame: av.AudioFrame) -> bool:
-        """Tell whether a frame does not belong here: another rate, a pause or a lasting drift."""
+    def ends_before(self, frame: av.AudioFrame) -> bool:
+        """Return whether a frame starts a new run: another rate, a gap or a lasting drift."""
         if frame.sample_rate != self._rate:
             return True
         if frame.time is None:
@@ -114,7 +114,7 @@ class _Run:
         self._taken += frame.samples
 
     def flush(self) -> None:
-        """Write what the resampler still holds."""
+        """Write the resampler's remaining samples."""
         if self._resampler is not None and self._taken:
             for resampled in self._resampler.resample(None):
                 self._write(resampled.to_ndarray()[0])
@@ -146,5 +146,5 @@ def as_mono(frame: av.AudioFrame) -> NDArray[np.float32]:
 
 
 def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Round samples with full scale 1 to 16 bits, clipping what lies beyond."""
+    """Round samples with full scale 1 to 16 bits, clipped to full scale."""
     return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)

@@ -19,9 +19,9 @@ from pipeline.errors import DecodeError
 from pipeline.tables.rows import FPS
 
 MAX_GAP_S = 600
-"""A longer pause between two frames is taken for broken timestamps, not for a still picture."""
+"""A longer gap between two frames is treated as broken timestamps, not as a still image."""
 MIN_GAP_S = Fraction(1, 1000)
-"""A frame stated to last less has no stated duration: it is a container's way to say nothing."""
+"""A shorter stated duration counts as none: some containers store such values for unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +38,8 @@ class VideoClock:
     """When the last frame stops being shown, in units of `time_base`."""
     by_order: bool
     """The container stores no presentation times (AVI, bare streams): the i-th frame that the
-    decoder gives is shown at timestamps[i], the i-th decoding time. FFmpeg's guess of pts is of no
-    use there: with B-frames it is out of order."""
+    decoder gives is shown at timestamps[i], the i-th decoding time. FFmpeg's guess of pts is
+    useless there: with B-frames it is out of order."""
 
     @property
     def start(self) -> int:
@@ -83,29 +83,29 @@ class VideoClock:
         return float(gaps[_is_regular(gaps)].mean())
 
     def is_variable(self) -> bool:
-        """Tell whether a gap differs from the usual one by more than rounding explains."""
+        """Return whether a gap differs from the usual one by more than rounding."""
         gaps = np.diff(self.timestamps)
         return bool(len(gaps)) and not bool(_is_regular(gaps).all())
 
 
 def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell for each gap whether it is within 10 % and 1.5 ticks of the median."""
+    """Return for each gap whether it is within 10 % or 1.5 ticks of the median."""
     median = float(np.median(gaps))
     return np.asarray(np.abs(gaps - median) <= max(0.1 * median, 1.5))
 
 
 @dataclass(slots=True)
 class PacketTimes:
-    """What the packets of one stream say about time, collected while demuxing."""
+    """Timestamps and durations of the packets of one stream, collected while demuxing."""
 
     pts: list[int]
     dts: list[int]
     durations: list[int]
     packets: int = 0
-    """Packets that hold a frame to be shown; not all need to have a time."""
+    """Packets that hold a frame to be shown, with or without a timestamp."""
 
     def add(self, packet: "av.Packet[Any]") -> None:
-        """Note one packet; those outside of an edit list are not shown and not counted."""
+        """Add one packet; those outside of an edit list are not shown and not counted."""
         if packet.size == 0 or packet.is_discard:
             return
         self.packets += 1

@@ -33,7 +33,7 @@ _SYSTEM_ERRORS = frozenset(
     }
 )
 _NOT_MEDIA = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp", "tty"})
-"""Demuxers of playlists, which would open other files, and of plain text drawn as a picture."""
+"""Demuxers of playlists, which would open other files, and of plain text rendered as an image."""
 _SIGNATURES = (b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"\x00\x00\x01\xba")
 """First bytes of Matroska, AVI, FLV, Ogg and MPEG programme streams."""
 _DEMUXERS = ",".join(sorted(av.formats_available - _NOT_MEDIA))
@@ -49,7 +49,7 @@ def as_media_error(error: av.FFmpegError, kind: type[MediaError], doing: str) ->
 
 
 def local_url(path: Path) -> str:
-    """Return a name that FFmpeg (PyAV, decord) takes for a local file, never for a protocol.
+    """Return a name that FFmpeg (PyAV, decord) reads as a local file, never as a protocol.
 
     `a:b.mp4`, `concat:x` and `-i` are names of files here, and nothing else.
     """
@@ -58,13 +58,13 @@ def local_url(path: Path) -> str:
 
 @contextmanager
 def open_media(path: Path) -> Iterator[InputContainer]:
-    """Open a file for reading; errors of FFmpeg inside the block become ours.
+    """Open a file for reading; FFmpeg errors inside the block are converted to MediaError.
 
     Raises:
         EmptyFileError: no bytes.
         NotMediaError: no demuxer recognises the bytes, or it is a playlist or text.
         DecodeError: a known container that is broken, or reading its packets failed.
-        UnreadableError: the operating system refuses to give the bytes.
+        UnreadableError: the operating system refuses to read the file.
     """
     _refuse_unreadable(path)
     with _open(path) as container:
@@ -92,7 +92,7 @@ def _open(path: Path) -> InputContainer:
             container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS},
             metadata_errors="replace",
         )
-    except av.ArgumentError as error:  # what `format_whitelist` answers
+    except av.ArgumentError as error:  # raised for a format outside of `format_whitelist`
         raise NotMediaError("a playlist or plain text, not a media file") from error
     except av.FFmpegError as error:
         if _has_signature(path):
@@ -102,14 +102,14 @@ def _open(path: Path) -> InputContainer:
 
 
 def _has_signature(path: Path) -> bool:
-    """Tell whether the file at least begins like a container: then it is broken, not foreign."""
+    """Return whether the file begins like a container: then it is broken, not another format."""
     with path.open("rb") as file:
         head = file.read(12)
     return head[4:8] == b"ftyp" or head.startswith(_SIGNATURES)
 
 
 def video_stream(container: InputContainer) -> av.VideoStream | None:
-    """Return the first video stream that is no cover picture, or None."""
+    """Return the first video stream that is no cover art, or None."""
     real = (s for s in container.streams.video if Disposition.attached_pic not in s.disposition)
     return next(real, None)
 
@@ -144,8 +144,8 @@ def decode_stream(
 ) -> Iterator[av.VideoFrame | av.AudioFrame]:
     """Yield every frame of one stream in the order of presentation.
 
-    Packets before the first one that decodes are skipped: a stream cut out of a longer one often
-    begins in the middle of a group of pictures.
+    Packets before the first one that decodes are skipped: a stream cut from a longer one often
+    begins in the middle of a GOP.
 
     Raises:
         DecodeError: a later packet does not decode; the message says at which second.

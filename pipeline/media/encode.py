@@ -1,7 +1,7 @@
-"""Clips as H.264: encoded once, cut later by copying packets.
+"""Clips as H.264: encoded once, trimmed later by copying packets.
 
-The first `keyframes` frames are IDR pictures and nothing refers forward, so that any of them can
-become the first frame of a shorter clip, and any frame the last, without a second encode.
+The first `keyframes` frames are IDR frames and there are no forward references, so that any of them
+can become the first frame of a shorter clip, and any frame the last, without re-encoding.
 """
 
 import io
@@ -31,8 +31,8 @@ _X264 = {
     "profile": "high",
     "flags": "+bitexact+global_header+cgop",
     "forced-idr": "1",
-    # cpu-independent: the same bytes on every processor; mbtree and lookahead see into the
-    # future of the clip only, never into the machine.
+    # cpu-independent: the same bytes on every processor; mbtree and lookahead depend on the
+    # frames of the clip only, not on the machine.
     "x264-params": "threads=1:bframes=0:scenecut=0:cpu-independent=1:open-gop=0",
 }
 
@@ -52,8 +52,8 @@ def write_clip(
     Args:
         frames: (H, W, 3) uint8 RGB, H and W even.
         crf: x264's quality, 0 to 51; lower is better.
-        keyframes: so many first frames are IDR pictures.
-        gop: distance of the IDR pictures after those.
+        keyframes: number of first frames that are IDR frames.
+        gop: distance of the IDR frames after those.
 
     Raises:
         ValueError: no frame at all, or an odd size.
@@ -125,7 +125,7 @@ def _writing(path: Path) -> Iterator[OutputContainer]:
     try:
         with av.open(local_url(path), "w", format="mp4", container_options=_MUXER) as container:
             yield container
-    except OSError as error:  # FFmpeg's errors of the file system are OSErrors too
+    except OSError as error:  # includes FFmpeg's file system errors
         raise StorageError(f"{path}: cannot be written: {error.strerror}") from error
 
 
@@ -133,7 +133,7 @@ def trim_clip(src: Path, dst: Path, first: int, count: int) -> None:
     """Copy frames first ... first + count - 1 of a clip of `write_clip`, without encoding.
 
     Raises:
-        ValueError: `first` is no IDR picture, or the clip has not that many frames.
+        ValueError: `first` is no IDR frame, or the clip has fewer frames.
         StorageError: the disk is full or not writable.
     """
     with open_media(src) as container, _writing(dst) as output:
@@ -155,7 +155,7 @@ def read_video(source: Path | bytes) -> NDArray[np.uint8]:
 
     Raises:
         DecodeError: no video, or not all of it decodes.
-        UnreadableError: the operating system refuses to give the bytes.
+        UnreadableError: the operating system refuses to read the file.
     """
     opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
     try:

@@ -1,7 +1,7 @@
 """The 25 fps frames of an interval, without decoding everything before it.
 
-The same pixels as `frames_at_25fps` gives at the same place. Where a seek cannot promise that (no
-index of key frames, no presentation times, a key frame that is none), it decodes from the start.
+The pixels equal those of `frames_at_25fps`. Where a seek cannot guarantee that (no index of key
+frames, no presentation times, a key frame that is none), the video is decoded from the start.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def frames_between(
     """Yield frames [start_frame, end_frame) of the 25 fps grid.
 
     Args:
-        facts: what `probe` said of the same file.
+        facts: result of `probe` for the same file.
         end_frame: at most `facts.num_frames`.
 
     Yields:
@@ -44,7 +44,7 @@ def frames_between(
         DecodeError: a frame does not decode.
         MediaError: as `open_media`.
     """
-    assert 0 <= start_frame < end_frame <= facts.num_frames, "the stretch lies inside the video"
+    assert 0 <= start_frame < end_frame <= facts.num_frames, "the range lies inside the video"
     with open_media(path) as container:
         video = require_video(container)
         video.codec_context.thread_count = 1
@@ -58,7 +58,7 @@ def frames_between(
 
 
 def _clock(facts: Probe | Video, video: av.VideoStream) -> VideoClock:
-    """Return a clock that knows where the grid begins, and no other time."""
+    """Return a clock that holds the start of the grid only."""
     base = Fraction(video.time_base or Fraction(1, FPS))
     start = round(facts.video_start_s / base)
     return VideoClock(base, np.array([start], np.int64), start, by_order=False)
@@ -70,13 +70,13 @@ def _from_key_frame(
     facts: Probe | Video,
     target: int,
 ) -> Iterator[Timed] | None:
-    """Seek, and return the frames from a key frame on that is shown no later than the stretch.
+    """Seek, and return the frames from a key frame on that is not later than `target`.
 
-    None where the first frame after the seek is no whole picture (a stream that refreshes itself
-    piece by piece), is later than the stretch, or has not the size of the file's first picture.
+    None where the first frame after the seek is no complete image (periodic intra refresh), is
+    later than `target`, or differs in size from the file's first frame.
 
     Args:
-        target: the last tick that is not after the stretch's first grid frame.
+        target: the last tick that is not after the first requested grid frame.
     """
     if not SEEKABLE & set(container.format.name.split(",")):
         return None
@@ -102,7 +102,7 @@ def _increasing(frames: Iterator[av.VideoFrame]) -> Iterator[Timed]:
 def _shown(
     frames: Iterator[Timed], clock: VideoClock, picture: Picture, start_frame: int, end_frame: int
 ) -> Iterator[NDArray[np.uint8]]:
-    """Yield what the grid shows between two of its frames; the last picture lasts to the end."""
+    """Yield the images of a range of grid frames; the last source frame lasts to its end."""
     previous, shown = next(frames), start_frame
     for current in chain(frames, [None]):
         until = end_frame

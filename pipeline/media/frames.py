@@ -1,4 +1,4 @@
-"""Pictures of a video at 25 fps by presentation time, as they are displayed."""
+"""Frames of a video at 25 fps by presentation time, as displayed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +14,11 @@ from pipeline.media.container import decode_stream, open_media, require_video
 from pipeline.media.picture import Picture
 
 MAX_LOST_TAIL_S = 1.0
-"""Packets at the end that yield no frame: more than this is a broken file."""
+"""More than this of packets at the end without a frame is a broken file."""
 
 
 def read_video_clock(path: Path) -> VideoClock:
-    """Read when each frame of a file is shown; only the first one is decoded.
+    """Read the presentation time of each frame; only the first one is decoded.
 
     Raises:
         DecodeError: no video stream, or none of its frames decodes.

@@ -21,15 +21,15 @@ EXACT = (
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
 """Numbers of ITU-T H.273, table 4 (matrix coefficients)."""
 SD_LINES = 576
-"""Untagged pictures of at most so many lines are taken for BT.601, larger ones for BT.709."""
+"""Untagged video of at most so many lines is treated as BT.601, larger as BT.709."""
 SQUARE_ENOUGH = Fraction(1, 100)
-"""Pixels that are wider than high (or the reverse) by less are not worth a resampling."""
+"""Pixel aspects that differ from 1 by less are treated as square, without resampling."""
 MAX_PIXEL_ASPECT = 4
-"""More than this is a broken header, not an anamorphic picture."""
+"""More than this is a broken header, not anamorphic video."""
 
 
 class Picture:
-    """Turns the frames of one stream into RGB as displayed, all of the same size."""
+    """Converts the frames of one stream to RGB as displayed, all of the same size."""
 
     def __init__(self, video: av.VideoStream) -> None:
         self._aspect = Fraction(video.sample_aspect_ratio or 1)
@@ -49,8 +49,8 @@ class Picture:
         """
         if self._size is None:
             self._size = size or square_size(frame.width, frame.height, self._aspect)
-            # Of the first frame only: PyAV's side data and its frame hold each other, so that
-            # every frame asked for them stays in memory until the garbage collector comes by.
+            # Of the first frame only: PyAV's side data and its frame form a reference cycle, so
+            # that every frame whose side data is read stays in memory until a collection.
             self._matrix = display_matrix(frame)
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
@@ -73,7 +73,7 @@ def _pixels(plane: Any) -> NDArray[np.uint8]:  # Any: PyAV's stub hides the buff
 
 
 def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, int]:
-    """Return the size of a picture with square pixels, made larger rather than smaller.
+    """Return the size with square pixels; one side is enlarged, none reduced.
 
     Args:
         pixel_aspect: width by height of one stored pixel (DV: 16:15, VCD: 12:11, ...).
@@ -87,7 +87,7 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
 
 
 def displayed_size(video: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
-    """Return (width, height) of what `Picture` makes of a stream whose first frame this is."""
+    """Return (width, height) of the RGB frames of `Picture` for a stream with this first frame."""
     aspect = Fraction(video.sample_aspect_ratio or 1)
     width, height = square_size(frame.width, frame.height, aspect)
     turned = rotation_deg(display_matrix(frame)) in (90, 270)
@@ -109,7 +109,7 @@ def as_displayed(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> 
     Args:
         image: (H, W, 3) as stored.
         matrix: [[a, b], [c, d]] maps stored (x, y) to displayed (a x + c y, b x + d y), in the
-            way of ISO/IEC 14496-12; other angles are taken for the nearest right one.
+            way of ISO/IEC 14496-12; other angles are rounded to the nearest multiple of 90.
     """
     if matrix is None:
         return image
@@ -120,7 +120,7 @@ def as_displayed(image: NDArray[np.uint8], matrix: NDArray[np.int32] | None) -> 
 
 
 def rotation_deg(matrix: NDArray[np.int32] | None) -> int:
-    """Return by how many degrees the display turns the stored picture clockwise: 0 to 270.
+    """Return the clockwise rotation from stored to displayed, in degrees: 0 to 270.
 
     The same number as the `rotate` tag of phones; mirroring is not part of it.
     """

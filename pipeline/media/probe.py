@@ -22,15 +22,15 @@ from pipeline.media.container import (
 from pipeline.media.picture import display_matrix, displayed_size, rotation_deg
 
 _INDEXED = frozenset({"mp4", "matroska", "avi", "flv", "asf"})
-"""Containers whose header states the duration; in the others FFmpeg guesses it."""
+"""Containers whose header states the duration; for the others FFmpeg estimates it."""
 CUT_OFF_S = 1.0
 CUT_OFF_SHARE = 0.05
-"""Packets that end earlier than the header claims by more than both: the file is cut off."""
+"""The file is truncated where packets end earlier than the header states by more than both."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """What `pipeline.tables.rows.Video` says about a file's content; same names, same units."""
+    """The columns of `pipeline.tables.rows.Video` on a file's content; same names and units."""
 
     container: str
     duration_s: float = 0.0
@@ -42,7 +42,7 @@ class Probe:
     """Of the picture as displayed: square pixels, rotation applied."""
     height: int = 0
     rotation_deg: int = 0
-    """By how many degrees the stored picture is turned clockwise: 0, 90, 180 or 270."""
+    """Clockwise rotation from stored to displayed: 0, 90, 180 or 270."""
     video_codec: str = ""
     pixel_format: str = ""
     audio_codec: str = ""
@@ -53,13 +53,13 @@ class Probe:
 
 
 @dataclass(slots=True)
-class _Traffic:
-    """Counted while the packets go by."""
+class _PacketCounter:
+    """End time and number of audio packets, counted while demuxing."""
 
     end_s: float = 0.0
     audio_packets: int = 0
 
-    def watch(self, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
+    def count(self, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
         for packet in packets:
             time = packet.pts if packet.pts is not None else packet.dts
             if packet.size and time is not None:
@@ -72,7 +72,7 @@ class _Traffic:
 def probe(path: Path) -> Probe:
     """Measure one file. An hour takes seconds: packets are read, not decoded.
 
-    `video_codec` is empty where there is no video stream (a cover picture is none), and
+    `video_codec` is empty where there is no video stream (cover art is none), and
     `audio_codec` where there is no audio stream or it has no packet.
 
     Raises:
@@ -85,14 +85,14 @@ def probe(path: Path) -> Probe:
         streams = [stream for stream in (video, audio) if stream is not None]
         if not streams:
             raise NotMediaError("the container holds neither picture nor sound")
-        traffic = _Traffic()
-        packets = traffic.watch(container.demux(streams))
+        counter = _PacketCounter()
+        packets = counter.count(container.demux(streams))
         clock = read_clock(container, video, packets) if video else None
-        for _ in packets:  # a file without video: only count
+        for _ in packets:  # without video: only count
             pass
-        _refuse_cut_off(path, container, streams, traffic.end_s)
+        _refuse_cut_off(path, container, streams, counter.end_s)
         name = container.format.name
-    sound = _sound(path) if audio and traffic.audio_packets else {}
+    sound = _sound(path) if audio and counter.audio_packets else {}
     picture = _picture(path, clock) if clock else {}
     return Probe(container=name, **picture, **sound)
 

@@ -21,12 +21,12 @@ from pipeline.params.curation import ScenesParams
 from pipeline.tables.rows import FPS, Video
 
 WINDOW = 2
-"""Frames before and after, with whose change the detector compares the change of one frame."""
-ANY_FAULT = 1e-9
-"""decord's share of frames that it may replace by a neighbour: none."""
+"""Half width of the detector's window: frames before and after to which one is compared."""
+FAULT_TOLERANCE = 1e-9
+"""Share of frames that decord may replace by a neighbour: none."""
 
-BACK_SHARE = 0.25
-"""A picture that comes back differs by less than this share of the change: it was a flash."""
+RETURN_SHARE = 0.25
+"""A flash: the image after it differs from that before by less than this share of the change."""
 
 Picture8 = NDArray[np.uint8]
 Timed = tuple[int, Picture8]
@@ -36,7 +36,7 @@ Timed = tuple[int, Picture8]
 def find_shots(
     path: Path, probe: Probe | Video, params: ScenesParams
 ) -> tuple[list[tuple[int, int]], str]:
-    """Find the cuts of a file by PySceneDetect's adaptive detector on small pictures.
+    """Find the shot boundaries by PySceneDetect's adaptive detector on reduced images.
 
     Returns:
         (shots, decoder): shots as [start_frame, end_frame) on the 25 fps grid, covering
@@ -58,7 +58,7 @@ def find_shots(
 
 
 class DecordError(Exception):
-    """decord does not open the file, or does not give the frames that its packets promise."""
+    """decord does not open the file, or returns another number of frames than there are packets."""
 
 
 def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
@@ -78,7 +78,7 @@ def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> It
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(
-            local_url(path), width=size[0], height=size[1], num_threads=1, fault_tol=ANY_FAULT
+            local_url(path), width=size[0], height=size[1], num_threads=1, fault_tol=FAULT_TOLERANCE
         )
         if len(reader) != len(clock.timestamps):
             raise DecordError(f"{len(reader)} frames, not {len(clock.timestamps)}")
@@ -117,7 +117,7 @@ def _cuts(pictures: Iterator[Timed], params: ScenesParams) -> list[tuple[int, in
 
 
 def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
-    """Show the last picture WINDOW times more: only then are the last frames judged."""
+    """Repeat the last image WINDOW times, so that the window covers the last frames."""
     last: Timed | None = None
     for last in pictures:
         yield last
@@ -126,17 +126,17 @@ def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
 
 
 def _is_flash(recent: Sequence[Picture8]) -> bool:
-    """Tell a flash, of one or two frames, from a cut: after it the old picture is back.
+    """Return whether this is a flash of one or two frames: after it the old image returns.
 
     Args:
-        recent: the pictures up to WINDOW frames after the supposed cut, from 1 + WINDOW frames
-            before it where there are so many.
+        recent: the images up to WINDOW frames after the detected cut, from 1 + WINDOW frames before
+            it where there are so many.
     """
     before, after = recent[-2 - WINDOW], recent[-1 - WINDOW]
     back = [_difference(before, recent[-1])]  # the flash begins here
     if len(recent) == 2 * WINDOW + 2:
         back.append(_difference(recent[0], after))  # the flash ends here
-    return min(back) < BACK_SHARE * _difference(before, after)
+    return min(back) < RETURN_SHARE * _difference(before, after)
 
 
 def _difference(one: Picture8, other: Picture8) -> float:
@@ -144,7 +144,7 @@ def _difference(one: Picture8, other: Picture8) -> float:
 
 
 def _shots(starts: list[int], num_frames: int, min_frames: int) -> list[tuple[int, int]]:
-    """Cover [0, num_frames); a start less than `min_frames` after the one before is no cut."""
+    """Cover [0, num_frames); a start less than `min_frames` after the one before is dropped."""
     kept = [0]
     for start in starts:
         if min_frames <= start - kept[-1] and start < num_frames:

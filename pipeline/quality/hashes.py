@@ -1,9 +1,9 @@
 """Two 64-bit fingerprints of a clip; copies of one recording differ in few bits.
 
-A hash of appearance alone would call every clip of one speaker in one room a duplicate, so most
-of the picture's bits describe how it moves. Both are signs of low-frequency cosine coefficients
+A hash of appearance alone would make every clip of one speaker in one room a duplicate, so most
+bits of the image hash describe motion. Both are signs of low-frequency cosine coefficients
 (the idea of Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functions", 2010,
-carried over to time): what a re-encode changes lies in the frequencies that are left out.
+carried over to time): re-encoding changes mostly the higher frequencies, which are left out.
 
 Shapes: T = frames, N = samples, W = windows, B = bands, K = temporal frequency.
 """
@@ -21,16 +21,16 @@ _SPATIAL = 4
 _MOTION_FREQUENCIES = 3
 """Half waves over the clip: 16 bits of appearance + 3 * 16 of motion."""
 _STILL_LEVELS = 0.05
-"""Coefficients below this many levels of luma are no motion but the encoder's noise."""
+"""Coefficients below this many levels of luma count as encoder noise, not motion."""
 
 _WINDOW = 512
 _BAND_EDGES_HZ = (80.0, 400.0, 1000.0, 2500.0, 7000.0)
 _CONTOUR_POINTS = 64
 _CONTOUR_FREQUENCIES = 16
 _FLOOR = 1e-4
-"""Share of the clip's mean power below which nothing leaves a trace: dither, codec noise."""
+"""Floor as a share of the clip's mean power, so that dither and codec noise have no effect."""
 _SILENCE = 1e-6
-"""A clip whose mean power is below -60 dBFS is taken for silent instead of amplified."""
+"""A clip with a mean power below -60 dBFS counts as silent instead of being amplified."""
 _FLAT_BELS = 1e-3
 
 
@@ -49,7 +49,7 @@ def picture_hash(small_THW: npt.NDArray[np.uint8]) -> str:
 
 
 def audio_hash(audio_N: npt.NDArray[np.float32]) -> str:
-    """Return 16 hex digits from the loudness contour in four bands; the gain does not matter.
+    """Return 16 hex digits from the loudness contour in four bands, independent of the gain.
 
     Args:
         audio_N: 16 kHz mono, -1 to 1.

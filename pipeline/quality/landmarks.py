@@ -13,13 +13,13 @@ Flags = npt.NDArray[np.bool_]
 
 
 _SMALLEST_EYE_PX = 1.0
-"""A degenerate detection must not divide by zero."""
+"""Lower bound, against division by zero on a degenerate detection."""
 
 
 def eye_distance(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
     """Return the distance between the eye centres per frame, shape (T,), in source pixels.
 
-    Measured in space where the schema has depth, so that it does not shrink as the head turns.
+    Measured in 3-D where the schema has depth, so that it does not depend on the head pose.
     """
     left_TC = points_TLC[:, list(schema.left_eye_corners)].mean(axis=1)
     right_TC = points_TLC[:, list(schema.right_eye_corners)].mean(axis=1)
@@ -30,8 +30,8 @@ def eye_distance(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
 def jitter(points_TLC: Floats, interpolated_T: Flags, schema: LandmarkSchema) -> float:
     """Return the RMS second difference of the rigid points over the eye distance, no unit.
 
-    Only frames whose two neighbours were measured too: a straight interpolation has no second
-    difference and would flatter the clip. 0 where there is no such frame.
+    Only frames whose two neighbours were measured too: linear interpolation has no second
+    difference and would lower the result. 0 where there is no such frame.
     """
     rigid_TPC = points_TLC[:, list(schema.rigid), :2]
     second_TPC = np.diff(rigid_TPC, n=2, axis=0)

@@ -1,6 +1,6 @@
-"""Sharpness, exposure and frozen picture of the aligned crop, in one pass over its frames.
+"""Sharpness, exposure and repeated frames of the aligned crop, in one pass over its frames.
 
-Luma is the decoder's Y plane brought to 0-255, so no colour conversion is paid for.
+Luma is the decoder's Y plane scaled to 0-255, without a colour conversion.
 Shapes: T = frames, H x W = crop, h x w = small copy, L = landmarks.
 """
 
@@ -23,23 +23,23 @@ Luma = npt.NDArray[np.uint8]
 SAMPLED_FRAMES = 12
 """Frames that sharpness and exposure are measured on, spread evenly; the rest hardly differs."""
 SMALL_PX = 64
-"""Side of the small copies that all frames leave behind: frozen picture and hash."""
+"""Side of the reduced copies of all frames, for repeated frames and the hash."""
 _BLACK, _WHITE = 5, 250
 """Luma at or beyond these counts as clipped: the encoder moves true 0 and 255 by a few levels."""
 _EDGE_SHARE = 1 / 64
-"""The face mask is shrunk by this share of the crop: the silhouette is no detail of the face."""
+"""The face mask is shrunk by this share of the crop: the silhouette is no facial detail."""
 _FROZEN_LEVELS = 0.2
 """Frames that differ less (mean |difference| in levels of luma) show the same picture. Repeated
 frames measured 0.09-0.23, new frames of still faces from 0.2 up: docs/quality.md."""
 _DIFFERENCE_SIGMA_PX = 1.5
-"""Blur of the difference, in small pixels: encoder and resampling noise is fine, motion is not."""
+"""Blur of the difference, in reduced pixels: suppresses encoder and resampling noise."""
 _BORDER = 4
-"""Small pixels at the border that moving the previous frame cannot fill."""
+"""Reduced pixels at the border that the warped previous frame does not cover."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """What is left of a clip after its one decode."""
+    """The parts of a decoded clip that the measures need."""
 
     small: Luma
     """Every frame at 64 x 64, (T, h, w)."""
@@ -91,7 +91,7 @@ def sharpness(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> fl
     """Return the variance of the Laplacian on the face, median over the sampled frames.
 
     Source: Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy" (2000). Measured
-    on the crop, so an enlarged small face counts as unsharp, which it is.
+    on the crop, where an enlarged small face is unsharp.
     """
     variances = [
         cv2.Laplacian(luma_HW, cv2.CV_16S)[masks[frame]].astype(np.float64).var()
@@ -110,8 +110,8 @@ def exposure(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> Exp
 def frozen_share(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> float:
     """Return the share of frames that show the same picture as the one before.
 
-    The alignment moves even where the source stands still, so the previous frame is first moved
-    by the step between the two alignments.
+    The alignment moves even where the source is still, so the previous frame is first warped by the
+    change between the two alignments.
     """
     if len(pictures.small) < 2:
         return 0.0

@@ -1,8 +1,8 @@
 """Head pose from landmarks: yaw, pitch and roll in degrees, 0 for a face into the camera.
 
-`mesh468` has depth, so two lines of the face that no expression moves give its axes directly.
-`insightface106` is flat: yaw and pitch follow from where the tip of the nose stands between eyes
-and mouth, under a rigid head of fixed proportions seen from far away.
+`mesh468` has depth: the axes are two lines of the face that expressions do not move.
+`insightface106` is flat: yaw and pitch follow from the position of the nose tip between eyes and
+mouth, for a rigid head of fixed proportions under orthographic projection.
 
 Axes: x to the right of the picture, y down, z away from the camera. Positive yaw: the nose points
 to the right of the picture; positive pitch: down; positive roll: clockwise. The head is pitched
@@ -20,7 +20,7 @@ from pipeline.quality.landmarks import Floats
 _NOSE_DOWN, _NOSE_OUT = 0.47, 0.716
 _MOUTH_DOWN, _MOUTH_OUT = 1.12, 0.04
 _STEEPEST = 75.0
-"""Degrees beyond which the flat formula has no meaning; its answer is limited to them."""
+"""Limit in degrees of the flat formula's result, which is meaningless beyond."""
 
 
 def head_pose(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
@@ -31,7 +31,7 @@ def head_pose(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
 
 
 def steepest(angles_T: Floats) -> float:
-    """Return the 95th percentile of |angle|: how far the head turns, single frames aside."""
+    """Return the 95th percentile of |angle|: the largest turn, without outliers."""
     return float(np.percentile(np.abs(angles_T), 95))
 
 
@@ -59,7 +59,7 @@ def _unit(vectors_TC: Floats) -> Floats:
 
 
 def _from_ratios(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
-    """Solve the flat projection of eyes, nose and mouth for the two turns of the head.
+    """Solve the projection of eyes, nose and mouth for yaw and pitch.
 
     With the eye line as x axis and its middle as origin, a head turned by yaw y then pitch p shows
     the nose at x = out * sin y (in eye distances of a frontal face), and any point at

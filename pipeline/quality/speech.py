@@ -24,18 +24,18 @@ WEIGHTS = "silero_vad_16k_sequence.onnx"
 _CONTEXT = 64
 """Samples of the previous window that are part of the model's input."""
 _BLOCK = 512
-"""Windows per call: 16 s. The state is carried over, so the value changes no result."""
+"""Windows per call: 16 s. The state is carried over, so the results do not depend on it."""
 _STATE = (1, 1, 128)
 
 _RELEASE = 0.15
 """Speech ends where the probability falls this far below the threshold (Silero's default)."""
 _MIN_SILENCE_WINDOWS = 4
-"""Shorter pauses are part of the speech around them: 100 ms, Silero's default."""
+"""Shorter pauses count as speech: 100 ms, Silero's default."""
 _MIN_SPEECH_WINDOWS = 8
-"""Shorter bursts are none: 250 ms, Silero's default."""
+"""Shorter bursts are dropped: 250 ms, Silero's default."""
 
 _MIN_REST_WINDOWS = 8
-"""With less than 0.25 s of rest, the quietest windows stand for the noise."""
+"""With fewer non-speech windows (0.25 s), the quietest windows are the noise."""
 _QUIETEST_SHARE = 0.1
 _POWER_FLOOR = 1e-10
 _SNR_LIMIT_DB = 60.0
@@ -87,7 +87,7 @@ class SpeechDetector:
 def speech_windows(
     probabilities_W: npt.NDArray[np.float32], threshold: float
 ) -> npt.NDArray[np.bool_]:
-    """Return which windows are speech, shape (W,): hysteresis, short pauses in, short bursts out.
+    """Return which windows are speech, (W,): hysteresis, short pauses filled, bursts dropped.
 
     Source: the decision rule and defaults of Silero VAD, on whole windows and without padding.
     """
@@ -104,7 +104,7 @@ def speech_windows(
 def snr_db(audio_N: npt.NDArray[np.float32], speech_W: npt.NDArray[np.bool_]) -> float:
     """Return mean power of the speech windows over that of the rest, in dB, within +-60.
 
-    A clip that is speech all through has no rest: its quietest tenth stands in. 0 without speech.
+    Where all windows are speech the quietest tenth is the noise. 0 without speech.
     """
     if not speech_W.any():
         return 0.0

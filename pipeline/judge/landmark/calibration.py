@@ -1,9 +1,9 @@
 """Calibration: distance curve -> probability that the offset is right within one frame.
 
 The confidence (median minus minimum) alone is not enough: a curve of 50 windows is noisier than
-one of 250, so the same confidence means less. Four facts of a result go through a logistic
-regression that the trainer fitted on pieces of 2 to 10 s of sources its networks never saw, each
-once with its own sound and once with somebody else's (for which no offset is right).
+one of 250, so the same confidence means less. Four features of a result are the input of a logistic
+regression that the trainer fits on pieces of 2 to 10 s of held-out sources, each once with its own
+audio and once with that of another clip (for which no offset is right).
 
 Shape suffixes: W windows (one per frame), K = 31 offsets, F = 4 facts.
 Source: Platt (1999), probabilities from scores.
@@ -21,20 +21,20 @@ FACTS = ("confidence", "sharpness", "consistency", "windows")
 BLOCK_WINDOWS = 10
 """Windows overlap; means of ten (0.4 s) are nearly independent of each other."""
 NEAR_OFFSETS = 3
-"""Offsets this near to the best one belong to the same minimum."""
+"""Offsets within this distance of the best one belong to the same minimum."""
 _FLOOR = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurvePoint:
-    """What a threshold on the probability does to clips of one length."""
+    """The effect of a threshold on the probability on clips of one length."""
 
     seconds: int
     threshold: float
     precision: float
     """Kept clips whose offset is right, over all kept."""
     recall: float
-    """Genuine clips kept with the right offset, over all genuine ones."""
+    """Genuine clips kept with the right offset, over all genuine clips."""
     kept_share: float
     """Kept clips over all, dubbed ones included."""
 
@@ -46,7 +46,7 @@ class Calibration:
     mean: Sequence[float]
     spread: Sequence[float]
     low: Sequence[float]
-    """Below and above what the fit has seen, a fact counts as the nearest value that it has."""
+    """Features are clipped to the range of the fitted data."""
     high: Sequence[float]
     weights: Sequence[float]
     bias: float
@@ -101,7 +101,7 @@ def sharpness(curve_K: Doubles, at: int) -> float:
 
 
 def consistency(distances_WK: Doubles, at: int) -> float:
-    """Return Student's t of the gain that blocks of 0.4 s find at one offset; 0 under 3 blocks."""
+    """Return Student's t of the gain of blocks of 0.4 s at one offset; 0 under 3 blocks."""
     blocks = len(distances_WK) // BLOCK_WINDOWS
     if blocks < 3:
         return 0.0

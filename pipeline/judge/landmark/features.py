@@ -1,7 +1,7 @@
 """Input features of the landmark judge: mouth shape and log-mel spectrum, both per clip.
 
-Clock: video frame t is shown from t/25 s on; mel step s is centred on audio sample 160 s, so step
-4 t is centred on the start of frame t, and T frames go with exactly 4 T steps.
+Clock: video frame t starts at t/25 s; mel step s is centred on audio sample 160 s, so step 4 t is
+centred on the start of frame t, and T frames have exactly 4 T steps.
 
 Shape suffixes: T frames, L landmarks, P lip points, C coordinates (x, y, z), V visual features,
 N samples, S mel steps (S = 4 T), M mel bands.
@@ -29,13 +29,13 @@ HOP_SAMPLES = SAMPLES_PER_FRAME // STEPS_PER_FRAME
 FFT_SIZE = 512
 PRE_EMPHASIS = 0.97
 FLOOR_DB = -60.0
-"""Quieter than this, against the loud parts of the clip, counts as silence."""
+"""Level below which audio counts as silence, relative to the loud parts of the clip."""
 MIN_SPREAD = 0.5
-"""Lowest standard deviation (nats) that normalisation divides by: hiss is not blown up."""
+"""Lower bound of the standard deviation (nats) in normalisation: noise is not amplified."""
 
 
 def mouth_shape(landmarks_TLC: NDArray[Any]) -> Floats:
-    """Describe the mouth in the face's own frame: free of position, size and roll of the head.
+    """Return the mouth in the face's coordinates: invariant to position, size and roll of the head.
 
     Args:
         landmarks_TLC: (T, 468, 3) Face Mesh or (T, 106, 3) InsightFace points, in pixels.
@@ -57,7 +57,7 @@ def mouth_shape(landmarks_TLC: NDArray[Any]) -> Floats:
 
 
 def centred(shape_TV: Floats) -> Floats:
-    """Take the median over time off, so that movement stays and the person's own shape goes."""
+    """Subtract the median over time: keeps the movement, removes the person's mouth shape."""
     if not len(shape_TV):
         return shape_TV
     return (shape_TV - np.median(shape_TV, axis=0)).astype(np.float32)
@@ -95,7 +95,7 @@ def log_mel(audio_N: NDArray[Any], num_frames: int) -> Floats:
 
 
 def normalised(mel_SM: Floats) -> Floats:
-    """Take each band's mean off, divide by the spread of all bands. Silence becomes zeros."""
+    """Subtract each band's mean, divide by the spread of all bands. Silence becomes zeros."""
     if not mel_SM.size:
         return mel_SM
     offset = mel_SM - mel_SM.mean(axis=0, dtype=np.float64)

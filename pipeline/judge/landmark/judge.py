@@ -1,8 +1,8 @@
 """The bundled sync judge: mouth landmarks against sound, with weights this project trained.
 
 Distance = Euclidean distance between unit vectors, so it lies in 0 ... 2 (0 equal, sqrt(2)
-unrelated). Several networks vote: their unit vectors are laid end to end and divided by the root
-of their number, which again gives unit vectors. See docs/landmark_judge.md for what it can do.
+unrelated). An ensemble: the members' unit vectors are concatenated and divided by the root of their
+number, which again gives unit vectors. Measured performance: docs/landmark_judge.md.
 
 Shape suffixes: T frames, L landmarks, C coordinates, N samples, W = T - 10 windows, D embedding.
 """
@@ -31,13 +31,13 @@ from pipeline.judge.landmark.network import MARGIN_FRAMES, LandmarkSyncNet, Netw
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 DRIFT_MIN_PROBABILITY = 0.5
-"""Under this the offset itself is a guess, and its change along the clip says nothing."""
+"""Below this the offset itself is unreliable, and its change along the clip meaningless."""
 WEIGHTS_PATH = Path(__file__).with_name("landmark_judge.safetensors")
 Doubles = NDArray[np.float64]
 
 
 class LandmarkJudge:
-    """Scores one clip at a time on one CPU thread, so that no answer depends on any other clip."""
+    """Scores one clip at a time on one CPU thread, so that no result depends on other clips."""
 
     name = "landmark"
 
@@ -57,13 +57,13 @@ class LandmarkJudge:
         return cls(load_networks(path), load_calibration(path))
 
     def score(self, landmarks_TLC: NDArray[Any], audio_N: NDArray[Any]) -> JudgeResult:
-        """Find the audio-visual offset of one clip, how sure that is, and whether it drifts.
+        """Return the audio-visual offset of one clip, its confidence and its drift.
 
         Args:
             landmarks_TLC: (T, 468, 3) or (T, 106, 3), pixels, 25 fps.
             audio_N: 16 kHz mono, int16 or float; sample 0 belongs to the start of frame 0.
         Raises:
-            ValueError: under 11 frames with sound, not a known landmark schema, or not finite.
+            ValueError: under 11 frames with audio, not a known landmark schema, or not finite.
         """
         frames = min(len(landmarks_TLC), len(audio_N) // SAMPLES_PER_FRAME)
         return self.judge(*self.embed(landmarks_TLC[:frames], audio_N))
@@ -137,7 +137,7 @@ def load_metadata(path: Path = WEIGHTS_PATH) -> dict[str, Any]:
 
 
 def load_calibration(path: Path = WEIGHTS_PATH) -> Calibration:
-    """Return what turns a curve into a probability.
+    """Return the calibration: curve -> probability.
 
     Raises:
         WeightsError: the file is absent or is not what the trainer writes.
@@ -175,14 +175,14 @@ def _member(file: Any, index: int, config: NetworkConfig, path: Path) -> Landmar
 
 
 def _joined(vectors: Sequence[NDArray[Any]]) -> Doubles:
-    """Lay unit vectors end to end; the result is a unit vector again."""
+    """Concatenate unit vectors into a unit vector."""
     joined = np.concatenate(vectors, axis=1).astype(np.float64)
     return np.asarray(joined / np.sqrt(len(vectors)))
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Fix the order of additions, whatever the machine's thread count."""
+    """Fix the order of additions, independent of the machine's thread count."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -13,8 +13,8 @@ from pipeline.judge.landmark.features import NUM_MELS, VISUAL_SIZE
 
 MARGIN_FRAMES = 5
 """Receptive field of one embedding, in frames to either side (the sum of all
-kernels). The first and last ones also see the padding behind the clip's ends; ends of picture and
-sound fall together at offset 0, so these embeddings would vote for 0 whatever the sound is."""
+kernels). That of the first and last ones includes the padding beyond the clip's ends; the ends of
+both streams coincide at offset 0, so these embeddings would favour 0 for any audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class _Residual(nn.Module):
 
 
 class LandmarkSyncNet(nn.Module):
-    """Embeds mouth movement and sound so that what happens at once lies close together."""
+    """Embeds mouth movement and audio so that synchronous windows are close together."""
 
     visual_std: Tensor
     """(121,) spread of the training clips' centred mouth shapes."""

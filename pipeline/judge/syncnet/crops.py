@@ -22,12 +22,12 @@ from pipeline.faces.schemas import INSIGHTFACE106, MESH468
 CROP_PX = 224
 """Side of SyncNet's input image."""
 CROP_SCALE = 0.4
-"""The square is 1 + this times wider than the face to either side, and 1 + 2 times this below."""
+"""The square extends 1 + this halves to either side of the centre, 1 + 2 times this below it."""
 MEDIAN_TAPS = 13
 MIN_TRACK_FRAMES = MEDIAN_TAPS // 2 + 1
-"""With fewer frames the zeros beyond the ends are the majority, and the median is one of them."""
+"""With fewer frames the zeros beyond the ends are the majority, and the median is zero."""
 GREY = 110
-"""What lies outside of the frame."""
+"""Fill outside of the frame."""
 
 Doubles = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -35,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class _Fit:
-    """From the extent of landmarks to a detector's box."""
+    """Map from the extent of landmarks to a detector's box."""
 
     width: float
     """Width of the box, in widths of the extent."""
@@ -51,12 +51,12 @@ FITS = {
 }
 """Medians against SCRFD-2.5G (trained on WIDER FACE, as S3FD) on 265 and 272 frames of 28 frontal
 clips. The half size that follows is 0.95 ... 1.07 (mesh) and 0.91 ... 1.11 (106 points, which end
-at the brows) of the detector's own in 90 % of the frames. A fit without the clip it is measured on
-does as well; one that uses the extent's width too is hardly better."""
+at the brows) of the detector's own in 90 % of the frames. Leave-one-clip-out fits
+are as accurate; a fit that also uses the extent's width is hardly better."""
 
 
 def detector_boxes(boxes_T4: NDArray[Any], schema: str) -> Doubles:
-    """Return (T, 4) boxes as a detector trained on WIDER FACE (S3FD, SCRFD) would draw them.
+    """Return (T, 4) boxes as of a detector trained on WIDER FACE (S3FD, SCRFD).
 
     Args:
         boxes_T4: the extent of the landmarks, in pixels.
@@ -75,7 +75,7 @@ def detector_boxes(boxes_T4: NDArray[Any], schema: str) -> Doubles:
 
 
 def render_crops(frames: Iterable[Pixels], boxes_T4: NDArray[Any]) -> Iterator[Pixels]:
-    """Yield the judge's picture of every frame; one frame is held at a time.
+    """Yield SyncNet's input image of every frame; one frame is held at a time.
 
     Args:
         frames: T arrays (H, W, 3) uint8 RGB.
@@ -92,11 +92,11 @@ def render_crops(frames: Iterable[Pixels], boxes_T4: NDArray[Any]) -> Iterator[P
     half_T, x_T, y_T = _square(np.asarray(boxes_T4, dtype=np.float64))
     places = zip(half_T.tolist(), x_T.tolist(), y_T.tolist(), strict=True)
     for frame, (half, x, y) in zip(frames, places, strict=True):
-        yield _resized(_cut(frame, half, x, y))
+        yield _resized(_cropped(frame, half, x, y))
 
 
 def as_crop(frame: Pixels) -> Pixels:
-    """Return the judge's picture of a frame that is a crop already: (224, 224, 3) uint8 BGR.
+    """Return SyncNet's input image of a frame that is a crop already: (224, 224, 3) uint8 BGR.
 
     Args:
         frame: (H, W, 3) uint8 RGB.
@@ -122,7 +122,7 @@ def _median(values_T: Doubles) -> Doubles:
     return np.asarray(np.median(sliding_window_view(padded, MEDIAN_TAPS), axis=1))
 
 
-def _cut(frame: Pixels, half: float, x: float, y: float) -> Pixels:
+def _cropped(frame: Pixels, half: float, x: float, y: float) -> Pixels:
     """Return the square in BGR, without a copy of the whole frame.
 
     The reference adds a grey border of int(1.8 half) to the frame first. Its rows and columns are
@@ -135,9 +135,9 @@ def _cut(frame: Pixels, half: float, x: float, y: float) -> Pixels:
     part = np.full((len(rows), len(columns), 3), GREY, np.uint8)
     top, left = rows.start - border, columns.start - border
     bottom, right = top + len(rows), left + len(columns)
-    seen = frame[max(0, top) : max(0, bottom), max(0, left) : max(0, right), ::-1]
+    visible = frame[max(0, top) : max(0, bottom), max(0, left) : max(0, right), ::-1]
     down, over = max(0, -top), max(0, -left)
-    part[down : down + seen.shape[0], over : over + seen.shape[1]] = seen
+    part[down : down + visible.shape[0], over : over + visible.shape[1]] = visible
     return part
 
 

@@ -1,7 +1,7 @@
 """SyncNet's arithmetic after the network: distances, offset, LSE-C, LSE-D, confidence per frame.
 
-The published judge counts shifts as columns j = 0 ... 30 and calls 15 - j the offset; here columns
-run over offsets -15 ... +15 as in the rest of the project, so they are the published ones reversed.
+The published code has columns j = 0 ... 30 and the offset 15 - j; here columns run over offsets
+-15 ... +15 as in the rest of the project, so they are the published ones reversed.
 
 Shape suffixes: W windows, D embedding, K = 31 offsets.
 Source: golden G1; joonson/syncnet_python.
@@ -18,7 +18,7 @@ from pipeline.judge.curve import MAX_OFFSET_FRAMES, NUM_OFFSETS, JudgeResult, re
 Doubles = NDArray[np.float64]
 
 EPSILON = 1e-6
-"""Added to every component of a difference, by PyTorch's pairwise distance."""
+"""Added to every component of a difference by PyTorch's pairwise distance."""
 CONFIDENCE_TAPS = 9
 BLOCK = 256
 """Windows compared at once, so that memory does not grow with the clip."""
@@ -27,7 +27,7 @@ BLOCK = 256
 def window_distances(lip_WD: NDArray[Any], sound_WD: NDArray[Any]) -> Doubles:
     """Return (W, 31) Euclidean distances at offsets -15 ... +15.
 
-    Where the sound window lies outside of the clip it is a vector of zeros.
+    An audio window outside of the clip is a vector of zeros.
     """
     distances = np.empty((len(lip_WD), NUM_OFFSETS))
     padded = np.pad(sound_WD, ((MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES), (0, 0))).astype(np.float64)
@@ -47,7 +47,7 @@ def read_distances(
     Args:
         distances_WK: from `window_distances`.
         mode: `reference`: all pairs count, as published, and of equal minima the largest offset
-            wins; `masked`: pairs outside of the clip become NaN and speak for no offset.
+            is taken; `masked`: pairs outside of the clip become NaN and are neutral.
 
     Raises:
         ValueError: no window at all, or another mode.

@@ -3,9 +3,9 @@
 Distances, offset, confidence (LSE-C) and smallest distance (LSE-D) follow syncnet_python; see
 docs/syncnet_judge.md.
 
-What holds of the answers: batches have one fixed size per device, the last one filled up, so no
-clip's length and no other clip touches a window's embedding; on the CPU neither its place in the
-batch nor the number of threads does (bit for bit, tested with PyTorch's oneDNN convolutions on
+Reproducibility: batches have one fixed size per device, the last one padded, so a window's
+embedding does not depend on the clip's length or on other clips; on the CPU neither on its place in
+the batch nor on the number of threads (bit for bit, tested with PyTorch's oneDNN convolutions on
 AVX-512). Another kind of processor, or a GPU, differs by rounding.
 
 Sign: positive offset = sound early. Shape suffixes: T frames, H x W pixels, C colours, N samples,
@@ -46,7 +46,7 @@ _Map = Callable[[Callable[[Any], Tensor], Iterable[Any]], Iterable[Tensor]]
 
 MFCC_PER_FRAME = 4
 MIN_FRAMES_WITH_SOUND = WINDOW_FRAMES + 1
-"""The published judge leaves out the last window, so 6 frames give one."""
+"""The published code leaves out the last window, so 6 frames give one."""
 BATCH_CPU, BATCH_CUDA = 8, 256
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -72,8 +72,8 @@ class SyncNetJudge:
 
         Args:
             device: `cpu` or a CUDA device.
-            precision: `float32`, or `bfloat16` where the device gains.
-            threads: of the CPU, whatever the process has set. 1 suits one worker per core.
+            precision: `float32`, or `bfloat16` where it is faster.
+            threads: of the CPU, independent of the process's setting. 1 for one worker per core.
 
         Raises:
             WeightsError: the file is absent, or its keys or shapes do not fit.
@@ -91,8 +91,8 @@ class SyncNetJudge:
         Args:
             crops: frames (224, 224, 3), BGR, at 25 fps; read once, a batch at a time.
             audio_N: 16 kHz mono; sample 0 belongs to the start of the first frame.
-            mode: what lies beyond the ends of the sound: `reference` = zeros, as published;
-                `masked` = nothing, such pairs do not count.
+            mode: audio beyond the clip's ends: `reference` = zeros, as published; `masked` = such
+                pairs do not count.
 
         Raises:
             ValueError: fewer than 6 frames with sound, or another shape or type.
@@ -109,9 +109,9 @@ class SyncNetJudge:
         """
         if audio_N.dtype != np.int16 or audio_N.ndim != 1:
             raise ValueError(f"sound must be mono int16, is {audio_N.dtype} {audio_N.shape}")
-        heard = islice(crops, len(audio_N) // SAMPLES_PER_FRAME)
+        with_audio = islice(crops, len(audio_N) // SAMPLES_PER_FRAME)
         with _exact_float32(), _workers(self.threads) as embed_all:
-            lip_WD = self._embed_lips(heard, embed_all)
+            lip_WD = self._embed_lips(with_audio, embed_all)
             return lip_WD, self._embed_sound(audio_N, len(lip_WD), embed_all)
 
     def _embed_lips(self, crops: Iterator[Pixels], embed_all: _Map) -> Floats:
@@ -151,9 +151,9 @@ class SyncNetJudge:
 
 
 def _chunks(crops: Iterator[Pixels], batch: int, pinned: bool) -> Iterator[tuple[Tensor, int]]:
-    """Yield (B + 4, H, W, C) frames and how many of their windows count; what follows is filling.
+    """Yield (B + 4, H, W, C) frames and how many of their windows count; the rest is padding.
 
-    Every frame after the fifth lets one window count: the last window never does.
+    Every frame after the fifth makes one more window count: the last window never does.
     """
     size = (batch + WINDOW_FRAMES, CROP_PX, CROP_PX, 3)
     frames = torch.zeros(size, dtype=torch.uint8, pin_memory=pinned)
@@ -166,7 +166,7 @@ def _chunks(crops: Iterator[Pixels], batch: int, pinned: bool) -> Iterator[tuple
 
 
 def _fill(room_THWC: Pixels, crops: Iterator[Pixels]) -> int:
-    """Copy crops, whose memory the caller may use again, and return how many there were."""
+    """Copy crops, whose memory the caller may reuse, and return their number."""
     count = 0
     for crop in islice(crops, len(room_THWC)):
         if crop.shape != (CROP_PX, CROP_PX, 3) or crop.dtype != np.uint8:
@@ -178,7 +178,7 @@ def _fill(room_THWC: Pixels, crops: Iterator[Pixels]) -> int:
 
 
 def _windows(frames_THWC: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return (B, 16, H, W), channels last: the frames of a window side by side, then zeros."""
+    """Return (B, 16, H, W), channels last: the frames of a window as channels, then zeros."""
     batch = len(frames_THWC) - WINDOW_FRAMES + 1
     shape = (batch, CROP_PX, CROP_PX, LIP_CHANNELS)
     windows = torch.zeros(shape, dtype=dtype, device=frames_THWC.device)
@@ -189,9 +189,9 @@ def _windows(frames_THWC: Tensor, dtype: torch.dtype) -> Tensor:
 
 @contextmanager
 def _workers(count: int) -> Iterator[_Map]:
-    """Give a map over batches that runs on `count` threads, each batch on one of them.
+    """Yield a map over batches that runs on `count` threads, each batch on one of them.
 
-    Threads with a batch each never wait for one another, as those that share a layer do.
+    Threads with a batch each need no synchronisation, unlike threads that share a layer.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -210,7 +210,7 @@ def _workers(count: int) -> Iterator[_Map]:
 def _in_order(
     pool: ThreadPoolExecutor, count: int, run: Callable[[Any], Tensor], batches: Iterable[Any]
 ) -> Iterator[Tensor]:
-    """Yield the answers in the order of the batches, of which only a few are read ahead."""
+    """Yield the results in the order of the batches, of which only a few are read ahead."""
     waiting: deque[Future[Tensor]] = deque()
     for batch in batches:
         waiting.append(pool.submit(run, batch))

@@ -26,16 +26,16 @@ NUM_CEPSTRA = 13
 LIFTER = 22
 PRE_EMPHASIS = 0.97
 EPSILON = float(np.finfo(np.float64).eps)
-"""What a power of exactly zero becomes before its logarithm is taken."""
+"""Replaces a power of exactly zero before the logarithm."""
 BLOCK = 4096
-"""Frames that are transformed at once: 40 s, so that memory does not grow with the clip."""
+"""Frames per transform: 40 s, so that memory does not grow with the clip."""
 
 
 def mfcc(audio_N: NDArray[np.int16]) -> Doubles:
     """Return (M, 13) cepstra, M = 1 + ceil((N - 400) / 160) and at least 1.
 
     Args:
-        audio_N: 16 kHz mono; the last window is filled up with zeros.
+        audio_N: 16 kHz mono; the last window is zero-padded.
     Raises:
         ValueError: no sample at all.
     """

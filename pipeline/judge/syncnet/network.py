@@ -1,9 +1,9 @@
 """SyncNet: the published two-branch network, its state dict, and a faster equivalent.
 
-`SyncNet` has the layers and key names of `syncnet_v2.model`. `FastTower` computes what one of its
-branches computes, cheaper: batch norms are folded into the weights before them, the five frames of
+`SyncNet` has the layers and key names of `syncnet_v2.model`. `FastTower` is a faster equivalent of
+one of its branches: batch norms are folded into the weights before them, the five frames of
 a window are channels of one picture (so the first 3-D convolution is a 2-D one; a zero channel
-makes it 16 channels, which vector units like), tensors are channels-last, and a ReLU follows its
+makes it 16 channels, which suits vector units), tensors are channels-last, and a ReLU follows its
 max-pool instead of preceding it (both orders give the same).
 
 Shape suffixes: B windows, C channels, D embedding, H x W pixels, K cepstra, M mfcc frames.
@@ -24,7 +24,7 @@ from pipeline.weights.torch_files import read_torch
 
 WINDOW_FRAMES = 5
 WINDOW_MFCC = 20
-"""Cepstra of 10 ms that one sound window covers: five frames."""
+"""MFCC frames of 10 ms per audio window: five video frames."""
 EMBEDDING = 1024
 LIP_CHANNELS = 16
 """5 frames x 3 colours, and one channel of zeros."""
@@ -112,9 +112,9 @@ def load_network(path: Path) -> SyncNet:
 
 
 def read_network(content: bytes, safetensors: bool = False) -> SyncNet:
-    """Build the network from the bytes of its file; nothing in them is executed.
+    """Build the network from the bytes of its file; no code in them is executed.
 
-    Only `num_batches_tracked`, which nothing here uses, may be missing.
+    Only `num_batches_tracked`, which is unused, may be missing.
 
     Raises:
         WeightsError: damaged, or keys or shapes do not fit; the message names no file.
@@ -212,7 +212,7 @@ def _flat_layer(layer: nn.Linear | nn.Conv2d | nn.Conv3d) -> nn.Module:
 
 
 def _flat(weight: Tensor) -> Tensor:
-    """Put the frames of a 3-D kernel side by side as channels, and fill 15 up to 16."""
+    """Stack the frames of a 3-D kernel as channels, and pad 15 to 16."""
     if weight.ndim != 5:
         return weight
     merged = weight.transpose(1, 2).flatten(1, 2)
@@ -227,12 +227,12 @@ def _flat_pool(layer: nn.MaxPool2d | nn.MaxPool3d) -> Iterator[nn.Module]:
 
 
 def _plane(size: Any) -> tuple[int, int]:
-    """Return the height and width of a size that may be one number, or have a time before them."""
+    """Return height and width of a size that may be one number, or begin with a time."""
     return (size[-2], size[-1]) if isinstance(size, tuple) else (size, size)
 
 
 def _pooled_first(layers: list[nn.Module]) -> list[nn.Module]:
-    """Swap each ReLU with the max-pool after it: a quarter of the work, equal bits."""
+    """Swap each ReLU with the max-pool after it: a quarter of the work, identical bits."""
     swapped = list(layers)
     for at, (one, two) in enumerate(pairwise(layers)):
         if isinstance(one, nn.ReLU) and isinstance(two, nn.MaxPool2d):

@@ -1,8 +1,8 @@
 """The SyncNet judge's weights: a path that the user names, or the official file.
 
-The official file comes from its home at first use and lies in the weights folder. Its digest is
-published nowhere, so that of the first file that fits the network (`read_network`) is pinned
-(pipeline/weights/first_use.py).
+The official file is downloaded at first use into the weights folder. Its digest is
+published nowhere, so the first file that fits the network (`read_network`) is trusted, and pinned
+from then on (pipeline/weights/first_use.py).
 """
 
 from pathlib import Path
@@ -26,13 +26,11 @@ def find(path: str = "") -> Path:
     """Return the weights file; without a path it is fetched if it is not here yet.
 
     Args:
-        path: what params.yaml says in `sync.syncnet_weights`; such a file is the user's own
-            business and is compared with no record.
+        path: `sync.syncnet_weights` of params.yaml; such a file is compared with no pinned digest.
 
     Raises:
-        WeightsUnavailableError: without a path: its home gave no file.
-        WeightsError: no such file, its digest is not the pinned one, or what is to be pinned
-            holds no SyncNet.
+        WeightsUnavailableError: without a path: the download failed.
+        WeightsError: no such file, its digest is not the pinned one, or it holds no SyncNet.
         StorageError: the weights folder or the pinned digests cannot be written.
     """
     if not path:

@@ -88,7 +88,7 @@ def test_a_doubtful_mesh_needs_the_detector_to_see_a_face(
 ) -> None:
     sure = backend.landmarks(portrait, backend.detect(portrait)[0])
     doubtful = dataclasses.replace(sure, score=0.7)
-    monkeypatch.setattr(backend, "_look", lambda frame, region: doubtful)
+    monkeypatch.setattr(backend, "_run_mesh", lambda frame, region: doubtful)
     assert backend.landmarks(portrait, sure.points).score == 0.7
     assert backend.landmarks(np.full_like(portrait, 90), sure.points).score == 0.35
 
@@ -98,7 +98,7 @@ def test_a_sure_look_is_not_repeated_while_following(
 ) -> None:
     sure = backend.landmarks(portrait, backend.detect(portrait)[0])
     looks = []
-    monkeypatch.setattr(backend, "_look", lambda frame, region: looks.append(region) or sure)
+    monkeypatch.setattr(backend, "_run_mesh", lambda frame, region: looks.append(region) or sure)
     backend.landmarks(portrait, sure.points)
     assert len(looks) == 1
 
