@@ -8,14 +8,13 @@ Shape suffixes: T frames of a track.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces import alignment, smoothing
 from pipeline.faces.backend import FaceBackend, Frame
-from pipeline.faces.tracking import Observation, Tracker, TrackingRules, TrackUpdate
+from pipeline.faces.tracking import Observation, TrackingRules, track_shots
 
 MAX_BRIDGED_FRAMES = 5
 """Longest gap of the detector that is dubbed on interpolated landmarks. In a longer one the face is
@@ -76,38 +75,19 @@ def track_faces(
     """Track every face of every shot; sorted by number.
 
     Args:
-        frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
-        shots: [start, end) in frames; they cover the grid without gap, as returned by `find_shots`.
+        frames: as in `track_shots`.
+        shots: as in `track_shots`.
     """
-    numbered, first_number = iter(enumerate(frames)), 0
-    tracks: list[AlignmentTrack] = []
-    for scene, (start, end) in enumerate(shots):
-        tracker, shot = Tracker(backend, rules, first_number), _Shot(scene, backend)
-        for index, image in islice(numbered, end - start):
-            shot.add(tracker.step(index, image))
-        tracks += shot.finished()
-        first_number = tracker.next_number
-    return tracks
-
-
-@dataclass(slots=True)
-class _Shot:
-    scene: int
-    backend: FaceBackend
-    tracks: dict[int, "_Track"] = field(default_factory=dict)
-
-    def add(self, updates: Iterable[TrackUpdate]) -> None:
-        for update in updates:
-            for one in update.observations:
-                track = self.tracks.setdefault(update.track, _Track(one.frame))
-                track.add(one, self.backend)
-
-    def finished(self) -> list[AlignmentTrack]:
-        return [track.finished(self.scene, number) for number, track in sorted(self.tracks.items())]
+    tracks: dict[int, _Track] = {}
+    for scene, update in track_shots(frames, shots, backend, rules):
+        for one in update.observations:
+            tracks.setdefault(update.track, _Track(scene, one.frame)).add(one, backend)
+    return [track.finished(number) for number, track in sorted(tracks.items())]
 
 
 @dataclass(slots=True)
 class _Track:
+    scene: int
     start_frame: int
     anchors: list[NDArray[np.float64]] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
@@ -118,10 +98,10 @@ class _Track:
         self.boxes.append(one.box)
         self.detected.append(not one.interpolated)
 
-    def finished(self, scene: int, number: int) -> AlignmentTrack:
+    def finished(self, number: int) -> AlignmentTrack:
         return AlignmentTrack(
             number,
-            scene,
+            self.scene,
             self.start_frame,
             np.stack(self.anchors),
             np.array(self.boxes, np.float32),
