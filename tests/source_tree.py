@@ -29,9 +29,18 @@ def imported(path: Path, name: str = "") -> Set[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {_module_of(node.module, alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            package = _absolute(node, path)
+            found |= {_module_of(package, alias.name) for alias in node.names}
     return {one for one in found if one in modules() and one != name}
+
+
+def _absolute(node: ast.ImportFrom, path: Path) -> str:
+    """Return the package that an import names, a relative one resolved."""
+    if not node.level:
+        return node.module or ""
+    parts = path.relative_to(ROOT).parts[: -node.level]
+    return ".".join((*parts, node.module) if node.module else parts)
 
 
 def _module_of(package: str, name: str) -> str:

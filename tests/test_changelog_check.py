@@ -98,3 +98,63 @@ def test_the_hook_looks_at_the_commit_that_is_being_made(repository):
 def test_a_folder_without_git_has_nothing_to_check(tmp_path):
     done = check(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_code_that_is_moved_away_counts_as_changed(repository):
+    (repository / "docs").mkdir()
+    git(repository, "mv", "pipeline/a.py", "docs/a.py")
+    message = repository / ".git" / "COMMIT_EDITMSG"
+    message.write_text("Move\n")
+    assert check(repository, str(message)).returncode == 1
+    assert check(repository).returncode == 1
+
+
+def test_code_changed_inside_of_a_merge_counts(repository):
+    git(repository, "checkout", "-q", "-b", "other")
+    edit(repository, "README.md")
+    commit(repository, "Other")
+    git(repository, "checkout", "-q", "-")
+    edit(repository, "LICENCE.md")
+    commit(repository, "Here")
+    git(repository, "merge", "-q", "--no-ff", "--no-commit", "other")
+    edit(repository, "pipeline/a.py")
+    commit(repository, "Merge with more")
+    assert "Merge with more" in check(repository).stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "another line\n\n\n"])
+def test_a_changelog_that_is_gone_or_only_longer_by_blanks_lists_nothing(repository, content):
+    path = repository / "CHANGELOG.md"
+    path.unlink() if content is None else path.write_text(content)
+    edit(repository, "pipeline/a.py")
+    assert check(repository).returncode == 1
+
+
+def test_it_looks_at_the_whole_repository_from_any_folder(repository):
+    edit(repository, "stages/b.py")
+    assert check(repository / "pipeline").returncode == 1
+
+
+@pytest.mark.parametrize(
+    "message", ["Faster\n# no-changelog\n", "Faster\n\nThis is not a no-changelog change\n"]
+)
+def test_only_the_word_itself_exempts(repository, message):
+    edit(repository, "pipeline/a.py")
+    git(repository, "add", "-A")
+    path = repository / ".git" / "COMMIT_EDITMSG"
+    path.write_text(message)
+    assert check(repository, str(path)).returncode == 1
+
+
+def test_a_commit_without_a_message_is_named(repository):
+    edit(repository, "pipeline/a.py")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "--allow-empty-message", "-m", "")
+    assert "(no message)" in check(repository).stderr
+
+
+@pytest.mark.parametrize("message", ["Move [no-changelog]", "Move\n\nno-changelog: only moved"])
+def test_the_word_exempts_at_the_start_of_a_line_or_in_brackets(repository, message):
+    edit(repository, "pipeline/a.py")
+    commit(repository, message)
+    assert check(repository).returncode == 0

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shutil
+import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -55,7 +56,7 @@ def render_files(
     workers: int | None = None,
 ) -> Path:
     """Render any films and broken_files; as `render_corpus`."""
-    part = out.with_name(f".{out.name}.part")
+    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         shutil.rmtree(part, ignore_errors=True)
         (part / "videos").mkdir(parents=True)

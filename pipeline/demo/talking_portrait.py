@@ -124,7 +124,7 @@ class _Axes(NamedTuple):
 
 
 def _axes(rest: NDArray[np.float64]) -> _Axes:
-    left, right = rest[61], rest[291]
+    left, right = rest[list(MESH468.mouth_corners)]
     along = (right - left) * [1.0, 1.0, 0.0]
     along /= np.linalg.norm(along)
     return _Axes((left + right) / 2, along, np.array([-along[1], along[0], 0.0]))
@@ -134,7 +134,8 @@ def _widened(
     x: NDArray[np.float64], rest: NDArray[np.float64], width: float, unit: float
 ) -> NDArray[np.float64]:
     """Return x of lip points for a width, from any smile on the portrait to a mouth at rest."""
-    now = float(np.linalg.norm((rest[61] - rest[291])[:2])) / unit
+    left, right = rest[list(MESH468.mouth_corners)]
+    now = float(np.linalg.norm((left - right)[:2])) / unit
     neutral = np.clip(REST_WIDTH / now, 0.75, 1.1)
     return np.asarray(x * neutral * (1.0 + (SPREAD if width > 0 else ROUNDED) * width))
 

@@ -4,6 +4,7 @@
 table against this class.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,9 +18,20 @@ LOGS = ("tensorboard", "dvclive")
 SPEED = ("channels_last", "compile")
 
 
+def variable(field: str) -> str:
+    """Return the name of a field's variable."""
+    return f"{PREFIX}{field.upper()}"
+
+
 def _count(text: object) -> object:
-    if isinstance(text, str) and not (text.isdecimal() and int(text) >= 1):
+    if not (isinstance(text, str) and text.isdecimal() and int(text) >= 1):
         raise ValueError(f"={text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _gpu(text: object) -> object:
+    if not (isinstance(text, str) and (text == "cpu" or text.isdecimal())):
+        raise ValueError(f"={text}: must be the index of a GPU, or `cpu`")
     return text
 
 
@@ -46,7 +58,8 @@ class Environment(BaseSettings):
     """The variables, without their prefix `LIPFORGE_`; one that is empty counts as not set."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
+        alias_generator=variable,
+        case_sensitive=True,
         env_ignore_empty=True,
         validate_default=False,
         extra="ignore",
@@ -64,7 +77,7 @@ class Environment(BaseSettings):
     """`1`: process quarantined items again."""
     weights: Path | None = None
     """Folder of the fetched model files; None: `.cache/weights`."""
-    gpu: str = "0"
+    gpu: Annotated[str, BeforeValidator(_gpu)] = "0"
     """CUDA index, or `cpu`."""
     training: Path | None = None
     """Folder of checkpoints and logs; None: `.cache/training`."""
@@ -87,19 +100,10 @@ def environment() -> Environment:
     except ValidationError as error:
         first = error.errors()[0]
         text = first["msg"].removeprefix("Value error, ")
-        raise ParamsError(f"{variable(str(first['loc'][0]))}{text}") from error
-
-
-def variable(field: str) -> str:
-    """Return the name of a field's variable."""
-    return f"{PREFIX}{field.upper()}"
+        raise ParamsError(f"{first['loc'][0]}{text}") from error
 
 
 def forwarded(*fields: str) -> dict[str, str]:
     """Return the variables of these fields that are set, for processes on other machines."""
-    found = environment()
-    return {variable(name): str(getattr(found, name)) for name in fields if _is_set(found, name)}
-
-
-def _is_set(found: Environment, field: str) -> bool:
-    return field in found.model_fields_set
+    set_here = environment().model_fields_set
+    return {variable(name): os.environ[variable(name)] for name in fields if name in set_here}

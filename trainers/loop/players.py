@@ -56,7 +56,7 @@ class Player:
         names = ", ".join(name.partition("task.")[2] for name in idle[:3])
         raise AssertionError(
             f"{self.name}: no loss reaches {names} ({len(idle)} in all); freeze them, or let the "
-            "task say may_leave_out"
+            "task say has_unused_parameters"
         )
 
 

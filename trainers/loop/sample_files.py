@@ -27,8 +27,8 @@ def write_samples(folder: Path, samples: Mapping[str, Tensor]) -> list[Path]:
 def _write(path: Path, sample: Tensor) -> Path:
     if sample.ndim == 4:
         out = path.with_name(path.name + ".mp4")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_clip(out, iter(sample.permute(0, 2, 3, 1).contiguous().numpy()), CRF)
+        with replacing(out) as part:
+            write_clip(part, iter(sample.permute(0, 2, 3, 1).contiguous().numpy()), CRF)
         return out
     out = path.with_name(path.name + ".png")
     stored = cv2.imencode(".png", sample.flip(0).permute(1, 2, 0).contiguous().numpy())[1]

@@ -17,7 +17,6 @@ import numpy as np
 
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, Doubles, JudgeResult, filled
 
-FACTS = ("confidence", "sharpness", "consistency", "windows")
 BLOCK_WINDOWS = 10
 """Windows overlap; means of ten (0.4 s) are nearly independent of each other."""
 NEAR_OFFSETS = 3

@@ -75,3 +75,16 @@ def test_workers_on_other_machines_get_only_what_is_set(monkeypatch):
         "LIPFORGE_CACHE": "s3://bucket/lipforge",
         "LIPFORGE_GPU": "cpu",
     }
+
+
+@pytest.mark.parametrize("value", ["banana", "-1", "cuda:0"])
+def test_a_gpu_is_an_index_or_cpu(monkeypatch, value):
+    monkeypatch.setenv("LIPFORGE_GPU", value)
+    with pytest.raises(ParamsError, match=f"LIPFORGE_GPU={value}: must be the index of a GPU"):
+        environment()
+
+
+def test_a_number_in_other_digits_is_a_number_and_names_are_exact(monkeypatch):
+    monkeypatch.setenv("LIPFORGE_WORKERS", "٣")
+    monkeypatch.setenv("lipforge_runner", "nonsense")
+    assert (environment().workers, environment().runner) == (3, "ray")
