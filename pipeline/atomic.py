@@ -1,12 +1,13 @@
 """Files that appear under their name only when whole: a temporary name beside it, then a rename."""
 
-import glob
 import json
 import os
+import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.write_bytes(content)
 
 
+def copy_file(source: Path, path: Path) -> None:
+    """Copy the bytes of a file, at once; mode and times are a new file's.
+
+    Raises:
+        StorageError: the source cannot be read, or the disk is full or not writable.
+    """
+    with replacing(path) as part:
+        shutil.copyfile(source, part)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text, at once.
 
@@ -85,10 +96,22 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def _remove_abandoned(folder: Path, stem: str) -> None:
-    for old in folder.glob(f"{glob.escape(stem)}.????????????.part"):
+    for old in _temporary_files(folder.absolute()).pop(stem, ()):
         with suppress(OSError):  # another process was faster
             if time.time() - old.stat().st_mtime > ABANDONED_S:
                 old.unlink()
+
+
+@lru_cache(maxsize=64)
+def _temporary_files(folder: Path) -> dict[str, list[Path]]:
+    """Return the temporary files that were there at this process' first write, by stem.
+
+    Listing a folder takes longer the more files it has: at every write it would add up.
+    """
+    found: dict[str, list[Path]] = {}
+    for path in folder.glob("*.????????????.part"):
+        found.setdefault(path.name.rsplit(".", 2)[0], []).append(path)
+    return found
 
 
 def _sync(part: Path) -> None:

@@ -6,14 +6,13 @@ _curve.csv
 
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import replacing, write_json
+from pipeline.atomic import copy_file, write_json
 from pipeline.engine.command import DATA, run_main
 from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
@@ -98,8 +97,7 @@ def main() -> None:
     }
     outcome = launch(run, config, folder)
     for file in sorted((folder / MODEL).iterdir()):
-        with replacing(OUT / file.name) as part:
-            shutil.copyfile(file, part)
+        copy_file(file, OUT / file.name)
     write_learning_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")
     named = {"profile": section.profile, "stand_ins": read_facts(OUT)["stand_ins"]}
     write_json(REPORTS / f"{STAGE}.json", {**named, **outcome})

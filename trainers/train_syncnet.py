@@ -4,7 +4,6 @@ data/shards/{train,val} -> models/train_syncnet, reports/train_syncnet.json and 
 """
 
 import logging
-import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import replacing, write_json
+from pipeline.atomic import copy_file, write_json
 from pipeline.engine.command import run_main
 from pipeline.params.curation import load_params
 from pipeline.params.training import SyncnetProfile
@@ -103,8 +102,7 @@ def main() -> None:
 def _copy_to_outputs(folder: Path, *names: str) -> None:
     for name in names:
         if (folder / name).exists():
-            with replacing(OUT / name) as part:
-                shutil.copyfile(folder / name, part)
+            copy_file(folder / name, OUT / name)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.backend import Box, Detection
@@ -34,6 +35,11 @@ def area(box: Box) -> float:
 def intersection(a: Box, b: Box) -> float:
     """Return the common area in square pixels."""
     return area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
+
+
+def face_px(boxes_T4: NDArray[np.float32]) -> float:
+    """Return the size of a tracked face: the median of the longer sides of its boxes, in pixels."""
+    return float(np.median((boxes_T4[:, 2:] - boxes_T4[:, :2]).max(axis=1)))
 
 
 def iou(a: Box, b: Box) -> float:

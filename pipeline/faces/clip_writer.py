@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StorageError
 from pipeline.faces.backend import FaceBackend
+from pipeline.faces.boxes import face_px
 from pipeline.faces.clip_extraction import ExtractionRules, FaceClip, extract_clips
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
@@ -74,7 +75,6 @@ class _VideoAudio:
 
 def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) -> Clip:
     measured = ~segment.interpolated
-    sides = (segment.boxes[:, 2:] - segment.boxes[:, :2]).max(axis=1)
     return Clip(
         clip_id=_clip_id(video.video_id, segment),
         video_id=video.video_id,
@@ -86,7 +86,7 @@ def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) ->
         backend=backend.name,
         landmark_schema=backend.landmark_schema,
         crop_px=crop_px,
-        face_px=float(np.median(sides)),
+        face_px=face_px(segment.boxes),
         landmark_score=float(segment.scores[measured].mean()) if measured.any() else 0.0,
         interpolated_frames=int(segment.interpolated.sum()),
         num_faces_in_scene=1,

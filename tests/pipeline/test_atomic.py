@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.atomic import replacing, whole_file, write_bytes, write_text
+from pipeline.atomic import copy_file, replacing, whole_file, write_bytes, write_text
 from pipeline.errors import StorageError
 
 
@@ -72,3 +72,25 @@ def test_a_copy_that_cannot_be_read_keeps_its_own_error(tmp_path: Path) -> None:
     with pytest.raises(ConnectionResetError), whole_file(tmp_path / "a"):
         raise ConnectionResetError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_listed_at_the_first_write_and_not_at_every_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_text(tmp_path / "a.txt", "first")
+    monkeypatch.setattr(Path, "glob", lambda *_: pytest.fail("listed again"))
+    write_text(tmp_path / "b.txt", "second")
+    assert (tmp_path / "b.txt").read_text(encoding="utf-8") == "second"
+
+
+def test_a_copy_has_the_bytes_and_a_new_file_s_mode(tmp_path: Path) -> None:
+    source, copy = tmp_path / "a", tmp_path / "in" / "b"
+    source.write_bytes(b"weights")
+    source.chmod(0o600)
+    copy_file(source, copy)
+    write_bytes(tmp_path / "c", b"x")
+    assert copy.read_bytes() == b"weights"
+    assert copy.stat().st_mode == (tmp_path / "c").stat().st_mode
+    with pytest.raises(StorageError, match="cannot be written"):
+        copy_file(tmp_path / "absent", copy)
+    assert copy.read_bytes() == b"weights"

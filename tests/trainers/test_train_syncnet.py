@@ -19,7 +19,7 @@ def test_what_is_handed_on_is_whole_and_everybody_may_read_it(tmp_path, monkeypa
         part.write_bytes(b"wei")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_syncnet.shutil, "copyfile", full)
+    monkeypatch.setattr("shutil.copyfile", full)
     with pytest.raises(KeyboardInterrupt):
         train_syncnet._copy_to_outputs(tmp_path, "a")
     assert (tmp_path / "out" / "a").read_bytes() == b"weights"

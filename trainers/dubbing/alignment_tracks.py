@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces import alignment, smoothing
+from pipeline.faces import alignment, boxes, smoothing
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.tracking import Observation, TrackingRules, track_shots
 
@@ -44,7 +44,7 @@ class AlignmentTrack:
     @property
     def face_px(self) -> float:
         """Median of the longer side of the landmarks' extent."""
-        return float(np.median((self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1)))
+        return boxes.face_px(self.boxes)
 
     @property
     def total_area(self) -> float:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import EmptyFileError, NotMediaError
 from pipeline.faces.backend import FaceBackend, Frame
+from pipeline.faces.boxes import face_px
 from pipeline.faces.landmark_tracks import LandmarkTrack, track_landmarks
 from pipeline.faces.open import open_backend, weights_of
 from pipeline.faces.tracking import TrackingRules
@@ -200,7 +201,7 @@ def _face_score(track: LandmarkTrack, choice: Choice, result: JudgeResult) -> Fa
         scene=track.scene,
         start_frame=track.start_frame,
         end_frame=track.end_frame,
-        face_px=float(np.median((track.boxes[:, 2:] - track.boxes[:, :2]).max(axis=1))),
+        face_px=face_px(track.boxes),
         **choice.score_fields(result),
     )
 

@@ -18,9 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
-from pipeline.atomic import replacing
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.judge.curve import JudgeResult, pair_distances, read_curve
@@ -29,6 +27,7 @@ from pipeline.judge.landmark.calibration import Calibration
 from pipeline.judge.landmark.features import centred, log_mel, mouth_shape, normalised
 from pipeline.judge.landmark.network import MARGIN_FRAMES, LandmarkSyncNet, NetworkConfig
 from pipeline.tables.rows import SAMPLES_PER_FRAME
+from pipeline.weights.safetensors_files import METADATA_KEY, write_safetensors
 
 DRIFT_MIN_PROBABILITY = 0.5
 """Below this the offset itself is unreliable, and its change along the clip meaningless."""
@@ -122,16 +121,14 @@ def save_networks(
         if not name.endswith("num_batches_tracked")
     }
     header = {"config": asdict(members[0].config), "members": len(members), **metadata}
-    text = json.dumps(header, sort_keys=True)
-    with replacing(path) as part:
-        save_file(tensors, part, metadata={"lipforge": text})
+    write_safetensors(path, tensors, header)
 
 
 def load_metadata(path: Path = WEIGHTS_PATH) -> dict[str, Any]:
     """Return the JSON that the trainer stored with the weights: sizes, seed, data, folds."""
     try:
         with safe_open(path, framework="pt") as file:
-            return dict(json.loads(file.metadata()["lipforge"]))
+            return dict(json.loads(file.metadata()[METADATA_KEY]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not weights of the landmark judge: {error}") from error
 

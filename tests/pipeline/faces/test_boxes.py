@@ -23,3 +23,8 @@ def test_boxes_show_one_face_when_they_share_more_than_half_of_the_smaller() -> 
     box = (0.0, 0.0, 10.0, 10.0)
     assert boxes.same_face(box, (4.0, 0.0, 24.0, 20.0))
     assert not boxes.same_face(box, (6.0, 0.0, 26.0, 20.0))
+
+
+def test_the_size_of_a_tracked_face_is_the_median_longer_side() -> None:
+    track = np.array([[0, 0, 10, 4], [0, 0, 5, 30], [2, 2, 4, 22]], np.float32)
+    assert boxes.face_px(track) == 20.0
