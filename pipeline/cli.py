@@ -48,6 +48,7 @@ class StageName(StrEnum):
     SCENES = "scenes"
     FACES = "faces"
     SYNC = "sync"
+    STRETCHES = "stretches"
     QUALITY = "quality"
     SELECT = "select"
     SHARDS = "shards"

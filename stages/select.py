@@ -1,8 +1,10 @@
 """clips + sync + quality -> select: the only thresholds, and the split."""
 
 import csv
+import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from pipeline.atomic import write_json, write_text
@@ -17,27 +19,51 @@ from pipeline.tables.rows import Selected, SyncScore
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
 
 REPORTS = Path("reports")
-UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "quality", "select")
+UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "stretches", "quality", "select")
 
 
 def candidates(tables: RunTables) -> list[Candidate]:
     """Return one candidate per clip, whether or not it was scored."""
-    return [Candidate(one.video, one.clip, one.sync, one.quality) for one in measured_clips(tables)]
+    return [
+        Candidate(one.video, one.clip, one.sync, one.quality, one.stretches)
+        for one in measured_clips(tables)
+    ]
 
 
-def outcome(one: Candidate, params: SelectParams) -> Outcome:
-    """Turn a decision into a table row."""
+def outcomes(judged: Iterable[Candidate], params: SelectParams) -> list[Outcome]:
+    """Turn the decisions into one outcome per clip, with one table row per part."""
+    found = []
+    for clip_id, parts in groupby(judged, key=lambda one: one.clip.clip_id):
+        rows = tuple(_part(one, params) for one in parts)
+        kept = any(row.status == "kept" for row in rows)
+        found.append(Outcome(clip_id, "kept" if kept else "rejected", rows))
+    return found
+
+
+def _part(one: Candidate, params: SelectParams) -> Part:
+    clip, part = one.clip, one.part
     row = {
-        "clip_id": one.clip.clip_id,
+        "clip_id": sample_id(clip.clip_id, one.start, one.end, clip.num_frames),
+        "source_clip_id": clip.clip_id,
         "video_id": one.video.video_id,
         "split": "" if one.reason else split_of(one.group, params),
         "group": one.group,
-        "offset_frames": one.sync.offset_frames if one.sync else 0,
+        "start_frame": clip.start_frame + one.start,
+        "end_frame": clip.start_frame + one.end,
+        "offset_frames": part.offset_frames if part else 0.0,
+        "drift_frames": part.drift_frames if part and params.correct_drift else 0.0,
+        "probability": part.probability if part else 0.0,
     }
-    status: Part = (
-        Part("rejected", one.reason, one.detail, row) if one.reason else Part("kept", row=row)
-    )
-    return Outcome(one.clip.clip_id, status.status, (status,))
+    if one.reason:
+        return Part("rejected", one.reason, one.detail, row)
+    return Part("kept", row=row)
+
+
+def sample_id(clip_id: str, start: int, end: int, num_frames: int) -> str:
+    """Return the clip's id for the whole clip, else a hash of the clip's id and the frames."""
+    if (start, end) == (0, num_frames):
+        return clip_id
+    return hashlib.sha256(f"{clip_id}|{start}|{end}".encode()).hexdigest()[:20]
 
 
 def histogram(values: Sequence[tuple[float, bool]], width: float) -> str:
@@ -74,8 +100,7 @@ def select(data: Path, reports: Path, params: SelectParams) -> None:
     """Write data/select/select.parquet, reports/funnel.json and the histograms."""
     tables = RunTables(data)
     judged = decide(candidates(tables), params)
-    outcomes = [outcome(one, params) for one in judged]
-    write_table(table_path(data, "select"), outcomes, Selected)
+    write_table(table_path(data, "select"), outcomes(judged, params), Selected)
     write_plots(judged, reports)
     write_json(reports / "funnel.json", funnel(tables, UP_TO_HERE))
 

@@ -9,6 +9,8 @@ from pipeline.atomic import write_text
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
+from pipeline.judge.choice import evidence_model
+from pipeline.judge.film import JudgedClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
@@ -22,12 +24,15 @@ from pipeline.shards.sample import (
 )
 from pipeline.shards.tar import TrainingSample
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import Sample, Selected
+from pipeline.tables.rows import FPS, Sample, Selected
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
 
 OUT = DATA / "shards"
-MAX_RESIDUAL_FRAMES = 1
-"""A corrected clip must re-score within this many frames of zero."""
+MAX_RESIDUAL_FRAMES = 1.0
+"""A corrected sample must re-score within this many frames of zero, in every stretch."""
+MAX_WRONG_FRAMES = FPS
+"""Frames of a corrected sample that may be out of sync or foreign by the judge: one second, less
+than it can tell."""
 MIN_OVERRULING_PROBABILITY = 0.5
 """From here on the landmark judge's answer is more likely right than wrong."""
 
@@ -36,11 +41,11 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "3"
+    version = "4"
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""
-        return item.clip.clip_id
+        return item.selected.clip_id
 
     def identity(self, item: SelectedClip) -> Mapping[str, Any]:
         """Return all facts that go into the sample, and the key of its files."""
@@ -57,20 +62,26 @@ class Shards(Stage[SelectedClip, Sample]):
     def setup(self) -> None:
         """Load the judge."""
         self.judge = LandmarkJudge.load()
+        self.model = evidence_model(LandmarkJudge.name)
 
     def process(self, item: SelectedClip, workdir: Path) -> Sequence[Sample | Reject] | Reject:
         """Write one sample; reject it if it is still out of sync after the correction."""
         written = write_sample(item, workdir, self._rescore)
-        row = _row(item, written)
-        offset = written.rescored.offset_frames
-        if abs(offset) > MAX_RESIDUAL_FRAMES and _overrules(item, written.rescored):
-            detail = f"re-scored at {offset} frames after correction"
+        row, again = _row(item, written), written.rescored
+        if again.wrong_frames > MAX_WRONG_FRAMES and _overrules(item, again):
+            detail = (
+                f"{again.wrong_frames} of {row.num_frames} frames are out of sync or foreign after "
+                f"the correction, the whole re-scores at {again.offset_subframe:+.1f} frames"
+            )
             return [Reject("offset_not_fixed", detail, row)]
         return [row]
 
     def _rescore(self, sample: TrainingSample) -> Rescored:
         again = self.judge.score(sample.landmarks, sample.audio)
+        clip = JudgedClip(0, len(sample.landmarks), again.distances)
+        stretches = judge_corrected(clip, self.model)
         return Rescored(
+            wrong_frames=sum(one.end - one.start for one in stretches if not _in_sync(one)),
             judge=LandmarkJudge.name,
             mode=again.mode,
             offset_frames=again.offset_frames,
@@ -79,6 +90,10 @@ class Shards(Stage[SelectedClip, Sample]):
             min_distance=again.min_distance,
             probability=again.probability,
         )
+
+
+def _in_sync(one: SyncedFrames) -> bool:
+    return one.kind == "in_sync" and abs(one.offset_frames) <= MAX_RESIDUAL_FRAMES
 
 
 def _overrules(item: SelectedClip, again: Rescored) -> bool:
@@ -92,14 +107,19 @@ def _overrules(item: SelectedClip, again: Rescored) -> bool:
 
 
 def _row(item: SelectedClip, written: WrittenSample) -> Sample:
+    selected, interval = item.selected, written.interval
+    start = item.clip.start_frame + interval.first_frame
     return Sample(
-        clip_id=item.clip.clip_id,
+        clip_id=selected.clip_id,
+        source_clip_id=item.clip.clip_id,
         video_id=item.video.video_id,
-        split=item.selected.split,
+        start_frame=start,
+        end_frame=start + interval.num_frames,
+        split=selected.split,
         shard="",
-        num_frames=written.num_frames,
-        offset_applied_frames=item.selected.offset_frames,
-        rescored_offset_frames=written.rescored.offset_frames,
+        num_frames=interval.num_frames,
+        offset_applied_frames=selected.offset_frames,
+        rescored_offset_frames=written.rescored.offset_subframe,
         rescored_confidence=written.rescored.confidence,
     )
 
@@ -109,7 +129,7 @@ def selected_clips(tables: RunTables, cache: Cache) -> list[SelectedClip]:
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
     found = []
     for row in tables.rows("select", Selected):
-        one = measured[row.clip_id]
+        one = measured[row.source_clip_id]
         assert one.sync is not None, "select keeps only clips with a sync score"
         assert one.quality is not None, "select keeps only clips that were measured"
         files = ClipFiles.of(one.clip, cache)

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.engine.device import torch_device
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge.curve import JudgeResult
+from pipeline.judge.evidence import EvidenceModel
 from pipeline.judge.landmark import judge as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
@@ -117,6 +118,21 @@ def choose(params: SyncParams) -> Choice:
     mode, precision = params.syncnet_mode, params.syncnet_precision
     digest = weights_file_sha256(file)
     return Choice("syncnet", mode, precision, digest, params.syncnet_weights)
+
+
+SYNCNET_EVIDENCE = EvidenceModel(gain=0.15, distance=0.0, usual=0.0, most_usual=0.0, bias=-0.45)
+"""Log odds of one SyncNet window: 0 where it is LSE-C = 3 below its median distance, LatentSync's
+filter. Set from published LSE-C (about 7 for genuine speech, under 2 for foreign sound) and the
+overlap of its windows of 5 frames, not fitted: its official weights could not be had."""
+
+
+def evidence_model(judge: str) -> EvidenceModel:
+    """Return how distances of a judge become log odds.
+
+    Raises:
+        WeightsError: the landmark judge's weights are absent, or hold no such model.
+    """
+    return SYNCNET_EVIDENCE if judge == "syncnet" else landmark.load_evidence()
 
 
 def _landmark(fallback: str = "") -> Choice:

@@ -37,12 +37,25 @@ _X264 = {
 }
 
 
+KEYFRAMES = 16
+"""The first frames of a clip, all IDR frames."""
+GOP = 10
+"""Distance of the IDR frames after those."""
+
+
+def next_cut_frame(frame: int) -> int:
+    """Return the first frame, not before `frame`, at which a clip can be cut (an IDR frame)."""
+    if frame < KEYFRAMES:
+        return max(0, frame)
+    return KEYFRAMES - 1 + -(-(frame - KEYFRAMES + 1) // GOP) * GOP
+
+
 def write_clip(
     path: Path,
     frames: Iterable[NDArray[np.uint8]],
     crf: int,
-    keyframes: int = 16,
-    gop: int = 10,
+    keyframes: int = KEYFRAMES,
+    gop: int = GOP,
 ) -> int:
     """Encode 25 fps H.264 (yuv420p, BT.709 limited range) into an mp4; return the frame count.
 

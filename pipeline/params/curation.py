@@ -93,12 +93,28 @@ class QualityParams(_Section):
 class SelectParams(_Section):
     """The only thresholds that refuse a clip."""
 
+    min_seconds: Annotated[float, Field(ge=1.04)] = 3.0
+    """Of what is left of a clip after its wrong parts are cut out."""
     max_offset_frames: Annotated[int, Field(ge=0, le=15)] = 12
+    min_probability: Share = 0.8
+    """That a stretch of a clip is in sync at its offset."""
     landmark_min_probability: Share = 0.8
-    """For clips that the landmark judge scored."""
+    """Of a whole clip's own offset, landmark judge: from here on a face is taken for the one that
+    speaks."""
     syncnet_min_confidence: Annotated[float, Field(ge=0)] = 3.0
-    """LSE-C, for clips that the SyncNet judge scored. Source: LatentSync's filter."""
+    """The same for the SyncNet judge: LSE-C. Source: LatentSync's filter."""
     max_drift_frames: Positive = 2.0
+    """Within one stretch."""
+    correct_drift: bool = False
+    """Take a drift out by resampling the sound, in place of rejecting the stretch."""
+    min_change: Annotated[float, Field(ge=0)] = 0.25
+    """Levels of luma from one frame to the next; less is the same picture."""
+    max_standing_frames: Annotated[int, Field(ge=1)] = 5
+    max_cover: Share = 0.5
+    """Certainty that the mouth is not visible."""
+    max_covered_frames: Annotated[int, Field(ge=0)] = 5
+    max_roll_deg: Annotated[float, Field(ge=0, le=180)] = 45.0
+    max_rolled_frames: Annotated[int, Field(ge=0)] = 5
     not_speaking_overlap: Share = 0.5
     """Faces that share more than this share of a clip's time compete for its sound."""
     min_face_px: Positive = 64
@@ -109,7 +125,6 @@ class SelectParams(_Section):
     max_yaw_deg: Annotated[float, Field(ge=0, le=90)] = 60.0
     max_pitch_deg: Annotated[float, Field(ge=0, le=90)] = 45.0
     max_jitter: Annotated[float, Field(ge=0)] = 0.1
-    max_frozen_share: Share = 0.5
     min_mouth_movement: Annotated[float, Field(ge=0)] = 0.005
     min_landmark_score: Share = 0.5
     min_speech_share: Share = 0.2

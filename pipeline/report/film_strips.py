@@ -80,18 +80,18 @@ def make_strip(facts: ReportedClip, open_artifact: OpenArtifact) -> Strip:
     pictures: tuple[StripFrame, ...] = ()
     try:
         path = open_artifact(facts.clip["artifact"], f"{facts.clip_id}.mp4")
-        pictures = _pictures(path, int(facts.clip["num_frames"]))
+        pictures = _pictures(path, facts.first_frame, int(facts.clip["num_frames"]))
     except (OSError, av.error.FFmpegError) as error:
         problem = f"no pictures: {type(error).__name__}; the item cache was emptied"
     return Strip(facts, pictures, problem, _curve(facts))
 
 
-def _pictures(path: Path, num_frames: int) -> tuple[StripFrame, ...]:
-    wanted = spread_frames(num_frames, FRAMES)
+def _pictures(path: Path, first: int, num_frames: int) -> tuple[StripFrame, ...]:
+    wanted = [first + frame for frame in spread_frames(num_frames, FRAMES)]
     found = []
     for index, frame in enumerate(stored_frames(path)):
         if index in wanted:
-            found.append(StripFrame(_data_uri(frame), index / FPS))
+            found.append(StripFrame(_data_uri(frame), (index - first) / FPS))
         if index == wanted[-1]:
             break
     return tuple(found)

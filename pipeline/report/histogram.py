@@ -41,9 +41,6 @@ def measures(select: SelectParams) -> list[Measure]:
             (s.min_mouth_movement,),
         ),
         Measure("jitter", "Landmark jitter", "", "RMS / eye distance", 0.002, (s.max_jitter,)),
-        Measure(
-            "frozen_share", "Frozen picture", "", "share of frames", 0.05, (s.max_frozen_share,)
-        ),
     ]
 
 

@@ -1,4 +1,5 @@
-"""Every clip with its measurements and its final status, joined from the tables; failed items."""
+"""Every part of a clip with its measurements and its final status, joined from the tables; failed
+items."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,9 +17,15 @@ NOT_SELECTED = "not_selected"
 
 @dataclass(frozen=True, slots=True)
 class ReportedClip:
-    """One clip with all its table rows; a measurement that is missing is None."""
+    """A clip, or a part of one, with its table rows; a measurement that is missing is None.
+
+    Measurements are those of the whole clip, but for offset, drift and probability.
+    """
 
     clip_id: str
+    """Of the whole clip."""
+    first_frame: int
+    """Of the part, counted from the clip's first frame."""
     video_id: str
     uri: str
     ending: Ending
@@ -26,30 +33,41 @@ class ReportedClip:
     detail: str
     split: str
     clip: Record
+    """The row of `faces`, with the frames of the part."""
+    part: Record | None
+    """The row of `select`; None for a clip that was not cut, or not judged as a part."""
     sync: Record | None
     quality: Record | None
 
     @property
     def seconds(self) -> float:
-        """Length of the clip."""
+        """Length of the part."""
         return float(self.clip["num_frames"]) / FPS
 
     def value(self, name: str) -> float | None:
         """Return a measurement by the name of its column, None where it was not made."""
         if name == "duration_s":
             return self.seconds
-        for row in (self.sync, self.quality, self.clip):
+        part = self.part if self.ending == "accepted" else None
+        for row in (part, self.sync, self.quality, self.clip):
             if row is not None and row.get(name) is not None:
                 return float(row[name])
         return None
 
 
 def reported_clips(tables: RunTables) -> list[ReportedClip]:
-    """Return every clip that `faces` made, sorted by source and place in it."""
+    """Return every part of every clip that `faces` made, sorted by source and place in it."""
     uris = _uris(tables)
-    stages = ("sync", "quality", "select", "shards")
-    by_id = {s: {row["item_id"]: row for row in tables.records(s)} for s in stages}
-    clips = [_join(row, uris, by_id) for row in tables.kept("faces")]
+    by_id = {s: {row["item_id"]: row for row in tables.records(s)} for s in ("sync", "quality")}
+    packed = {row["item_id"]: row for row in tables.records("shards")}
+    parts: dict[str, list[Record | None]] = {}
+    for row in tables.records("select"):
+        parts.setdefault(row["item_id"], []).append(row)
+    clips = [
+        _join(row, uris, by_id, part, packed.get(part["clip_id"]) if part else None)
+        for row in tables.kept("faces")
+        for part in parts.get(row["clip_id"], [None])
+    ]
     return sorted(clips, key=lambda c: (c.uri, c.clip["start_frame"], c.clip_id))
 
 
@@ -82,23 +100,36 @@ def _uris(tables: RunTables) -> dict[str, str]:
 
 
 def _join(
-    row: Record, uris: Mapping[str, str], by_id: Mapping[str, Mapping[str, Record]]
+    row: Record,
+    uris: Mapping[str, str],
+    by_id: Mapping[str, Mapping[str, Record]],
+    selected: Record | None,
+    packed: Record | None,
 ) -> ReportedClip:
     clip_id = row["clip_id"]
-    selected, packed = by_id["select"].get(clip_id), by_id["shards"].get(clip_id)
     ending, last = _ending(selected, packed)
+    start, end = _frames(row, selected)
     return ReportedClip(
         clip_id=clip_id,
+        first_frame=start - row["start_frame"],
         video_id=row["video_id"],
         uri=uris.get(row["video_id"], row["video_id"]),
         ending=ending,
         reason=(last["reason"] if last else NOT_SELECTED) if ending != "accepted" else "",
         detail=(last["detail"] if last else "") if ending != "accepted" else "",
         split=str((selected or {}).get("split") or ""),
-        clip=row,
+        clip={**row, "start_frame": start, "end_frame": end, "num_frames": end - start},
+        part=selected,
         sync=_measured(by_id["sync"].get(clip_id)),
         quality=_measured(by_id["quality"].get(clip_id)),
     )
+
+
+def _frames(row: Record, selected: Record | None) -> tuple[int, int]:
+    """Return the frames of the part, those of the whole clip where `select` names none."""
+    if selected is None or selected["start_frame"] is None:
+        return row["start_frame"], row["end_frame"]
+    return selected["start_frame"], selected["end_frame"]
 
 
 def _ending(selected: Record | None, packed: Record | None) -> tuple[Ending, Record | None]:

@@ -13,12 +13,9 @@ import numpy as np
 
 from pipeline.params.curation import SelectParams
 from pipeline.selection.active_speaker import ScoredClip, non_speakers
-from pipeline.selection.confidence import (
-    JudgeConfidence,
-    judge_confidence,
-    most_confident_first,
-)
-from pipeline.tables.rows import Clip, Quality, SyncScore, Video
+from pipeline.selection.confidence import most_confident_first
+from pipeline.selection.parts import ClipPart, parts_of
+from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +26,9 @@ class Candidate:
     clip: Clip
     sync: SyncScore | None
     quality: Quality | None
+    stretches: Sequence[SyncStretch] = ()
+    part: ClipPart | None = None
+    """The part of the clip that is decided on; None for the whole clip."""
     reason: str = ""
     """Empty while no rule has rejected it."""
     detail: str = ""
@@ -38,6 +38,16 @@ class Candidate:
         """All clips of one group are in one split."""
         speaker = self.video.speaker
         return f"speaker:{speaker}" if speaker else f"source:{self.video.video_id}"
+
+    @property
+    def start(self) -> int:
+        """First frame of the part, counted from the clip's first."""
+        return self.part.start if self.part else 0
+
+    @property
+    def end(self) -> int:
+        """First frame after the part."""
+        return self.part.end if self.part else self.clip.num_frames
 
 
 Check = Callable[[SyncScore, Quality], str]
@@ -73,14 +83,10 @@ def rules(
         Rule("profile", _most(lambda q: q.yaw_deg, p.max_yaw_deg)),
         Rule("pitched", _most(lambda q: q.pitch_deg, p.max_pitch_deg)),
         Rule("jitter", _most(lambda q: q.jitter, p.max_jitter)),
-        Rule("frozen_picture", _most(lambda q: q.frozen_share, p.max_frozen_share)),
         Rule("no_speech", _least(lambda q: q.speech_share, p.min_speech_share)),
         Rule("noisy", _least(lambda q: q.snr_db, p.min_snr_db)),
         Rule("not_speaking", lambda s, q: not_speaking.get(s.clip_id, "")),
         Rule("mouth_still", _least(lambda q: q.mouth_movement, p.min_mouth_movement)),
-        Rule("low_confidence", lambda s, q: _insufficient(judge_confidence(s, p))),
-        Rule("drift", lambda s, q: _over(abs(s.drift_frames or 0.0), p.max_drift_frames)),
-        Rule("offset_too_large", lambda s, q: _over(abs(s.offset_frames), p.max_offset_frames)),
     ]
 
 
@@ -96,20 +102,17 @@ def _over(value: float, high: float) -> str:
     return "" if value <= high else f"{value:.4g} (max {high:g})"
 
 
-def _insufficient(confidence: JudgeConfidence) -> str:
-    return "" if confidence.sufficient else str(confidence)
-
-
 def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
-    """Return every candidate, with the reason of its rejection or none.
+    """Return every clip as one or several parts, each with the reason of its rejection or none.
 
-    Independent of the order of `candidates`.
+    The parts of a clip cover it without gap. Independent of the order of `candidates`.
     """
     ordered = sorted(candidates, key=lambda one: one.clip.clip_id)
     scored = [ScoredClip(one.clip, one.sync) for one in ordered if one.sync]
     table = rules(params, non_speakers(scored, params))
-    judged = _cap(_drop_near_duplicates(_apply(table, ordered), params), params)
-    return sorted(judged, key=lambda one: one.clip.clip_id)
+    parts = _in_parts(_apply(table, ordered), params)
+    judged = _cap(_drop_near_duplicates(parts, params), params)
+    return sorted(judged, key=lambda one: (one.clip.clip_id, one.start))
 
 
 def split_of(group: str, params: SelectParams) -> str:
@@ -129,14 +132,32 @@ def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
         return replace(one, reason="no_sync_score", detail="see data/sync/sync.parquet")
     if one.quality is None:
         return replace(one, reason="no_quality", detail="see data/quality/quality.parquet")
+    if not one.stretches:
+        return replace(one, reason="no_stretches", detail="see data/stretches/stretches.parquet")
     for rule in table:
         if detail := rule.check(one.sync, one.quality):
             return replace(one, reason=rule.reason, detail=detail)
     return one
 
 
+def _in_parts(judged: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
+    """Cut the clips that break no rule as a whole; a part that is wrong has its own reason."""
+    found: list[Candidate] = []
+    for one in judged:
+        if one.reason:
+            found.append(one)
+            continue
+        assert one.quality is not None, "a clip without measurements has a reason"
+        for part in parts_of(one.clip, one.quality, one.stretches, params):
+            found.append(replace(one, part=part, reason=part.reason, detail=part.detail))
+    return found
+
+
 def _drop_near_duplicates(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
-    """Keep the most confident clip of every set whose image and audio hashes both match."""
+    """Keep the most confident clip of every set whose image and audio hashes both match.
+
+    The parts of one clip are no duplicates of each other.
+    """
     kept = _KeptHashes(len(judged), params.near_duplicate_bits)
     result = []
     for one in sorted(judged, key=_best_first):
@@ -164,7 +185,8 @@ class _KeptHashes:
             np.bitwise_count(self.sounds[:n] ^ sound) <= self.bits
         )
         if near.any():
-            return self.ids[int(near.argmax())]
+            first = self.ids[int(near.argmax())]
+            return "" if first == one.clip.clip_id else first
         self.pictures[n], self.sounds[n] = picture, sound
         self.ids.append(one.clip.clip_id)
         return ""
@@ -182,10 +204,10 @@ def _cap(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
     return result
 
 
-def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str]]:
+def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str], int]:
     """Sort key: most confident first; unscored clips, rejected already, come last."""
     key = most_confident_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
-    return one.sync is None, key
+    return one.sync is None, key, one.start
 
 
 def _unit_hash(text: str) -> float:

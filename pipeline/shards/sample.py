@@ -51,6 +51,8 @@ class Rescored:
     min_distance: float
     probability: float | None
     """Not stored in the sample."""
+    wrong_frames: int
+    """Frames in stretches whose sound is foreign or more than a frame out of sync."""
 
     def facts(self) -> dict[str, Any]:
         """Return what the sample's JSON holds of it."""
@@ -61,7 +63,7 @@ class Rescored:
 class WrittenSample:
     """One sample as it was written, and the score of what was read back."""
 
-    num_frames: int
+    interval: CommonInterval
     rescored: Rescored
 
 
@@ -77,9 +79,9 @@ def write_sample(
         MediaError: a file of the clip cannot be read, or the members differ in length.
         StorageError: the folder cannot be written.
     """
-    interval = common_interval(item.clip.num_frames, item.selected.offset_frames)
+    interval = interval_of(item)
     write_streams(item, interval, folder)
-    sample = _read_back(item.clip.clip_id, folder)
+    sample = _read_back(item.selected.clip_id, folder)
     rescored = rescore(sample)
     facts = {
         **sample_facts(item),
@@ -87,7 +89,19 @@ def write_sample(
         "rescored": rescored.facts(),
     }
     _member(item, folder, "json").write_text(canonical_json(facts), encoding="utf-8")
-    return WrittenSample(interval.num_frames, rescored)
+    return WrittenSample(interval, rescored)
+
+
+def interval_of(item: SelectedClip) -> CommonInterval:
+    """Return the frames of the clip that become the sample."""
+    one, first = item.selected, item.clip.start_frame
+    return common_interval(
+        one.start_frame - first,
+        one.end_frame - first,
+        item.clip.num_frames,
+        one.offset_frames,
+        one.drift_frames,
+    )
 
 
 def sample_facts(item: SelectedClip) -> dict[str, Any]:
@@ -95,13 +109,18 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
     clip, sync = asdict(item.clip), asdict(item.sync)
     del clip["artifact"], sync["artifact"]
     return {
-        "clip_id": item.clip.clip_id,
+        "clip_id": item.selected.clip_id,
+        "source_clip_id": item.clip.clip_id,
         "fps": FPS,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "licence": item.video.licence,
         "split": item.selected.split,
         "group": item.selected.group,
+        "part_start_frame": item.selected.start_frame,
+        "part_end_frame": item.selected.end_frame,
         "offset_applied_frames": item.selected.offset_frames,
+        "drift_applied_frames": item.selected.drift_frames,
+        "probability": item.selected.probability,
         "video": asdict(item.video),
         "clip": clip,
         "sync": sync,
@@ -112,7 +131,7 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
 def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) -> None:
     """Write mp4, flac and npz of the common interval, and an empty JSON object."""
     assert item.files.video is not None, "shards is given the aligned video"
-    first, count = interval.first_video_frame, interval.num_frames
+    first, count = interval.first_frame, interval.num_frames
     trim_clip(item.files.video, _member(item, folder, "mp4"), first, count)
     audio = interval.audio(read_audio_int16(item.files.audio))
     write_flac(_member(item, folder, "flac"), audio, SAMPLE_RATE_HZ)
@@ -135,4 +154,4 @@ def _read_back(clip_id: str, folder: Path) -> TrainingSample:
 
 
 def _member(item: SelectedClip, folder: Path, suffix: str) -> Path:
-    return folder / f"{item.clip.clip_id}.{suffix}"
+    return folder / f"{item.selected.clip_id}.{suffix}"

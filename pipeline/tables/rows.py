@@ -156,17 +156,55 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selected:
-    """A clip with its split, or the reason it has none. Written by `select`."""
+class SyncStretch:
+    """Part of a clip in one state of sync. Written by `stretches`; joins to Clip by clip_id.
+
+    The stretches of a clip cover it without gap.
+    """
 
     clip_id: str
     video_id: str
+    start_frame: int
+    """Of the film's grid, as Clip's."""
+    end_frame: int
+    kind: str
+    """`in_sync` at `offset_frames`, or `foreign`: the sound is not that of this face."""
+    offset_frames: float
+    """Audio lead in frames at 25 fps at the stretch's middle, with sub-frame precision; 0 where it
+    is foreign."""
+    drift_frames: float
+    """Change of the offset from the stretch's beginning to its end."""
+    probability: float
+    """That the stretch is in sync at `offset_frames` within one frame; what the other clips of the
+    film say is part of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """A clip or a part of one with its split, or the reason it has none. Written by `select`.
+
+    The parts of a clip cover it without gap.
+    """
+
+    clip_id: str
+    """Name of the sample: the clip's own where the whole clip is taken."""
+    source_clip_id: str
+    """The clip of `faces` that this is a part of."""
+    video_id: str
     split: str
-    """`train`, `val` or `test`; empty for a rejected clip."""
+    """`train`, `val` or `test`; empty for what is rejected."""
     group: str
     """What the split was drawn by: `speaker:<name>` or `source:<video_id>`."""
-    offset_frames: int
-    """Offset to be corrected by `shards`."""
+    start_frame: int
+    """Of the film's grid, as Clip's."""
+    end_frame: int
+    offset_frames: float
+    """Offset to be corrected by `shards`, with sub-frame precision."""
+    drift_frames: float
+    """Change of the offset over the part that `shards` takes out by resampling; 0 unless
+    `select.correct_drift` asks for it."""
+    probability: float
+    """That the part is in sync at this offset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,13 +212,18 @@ class Sample:
     """One sample inside a shard. Written by `shards`."""
 
     clip_id: str
+    source_clip_id: str
     video_id: str
+    start_frame: int
+    """First frame of the sample's picture, of the film's grid."""
+    end_frame: int
     split: str
     shard: str
     num_frames: int
-    offset_applied_frames: int
-    rescored_offset_frames: int
-    """What the landmark judge says after the correction, whichever judge said what to correct."""
+    offset_applied_frames: float
+    rescored_offset_frames: float
+    """What the landmark judge says after the correction, with sub-frame precision, whichever judge
+    said what to correct."""
     rescored_confidence: float
     """The landmark judge's."""
     artifact: str = ""

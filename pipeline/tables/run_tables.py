@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.engine.manifest import read_table, typed_rows
-from pipeline.tables.rows import Clip, Quality, SyncScore, Video
+from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 
 Row = TypeVar("Row")
 Record = Mapping[str, Any]
@@ -17,6 +17,7 @@ TABLES = {
     "scenes": "scenes",
     "faces": "clips",
     "sync": "sync",
+    "stretches": "stretches",
     "quality": "quality",
     "select": "select",
     "shards": "samples",
@@ -65,16 +66,18 @@ class RunTables:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredClip:
-    """A clip with its video and its measurements; None where a stage has kept none."""
+    """A clip with its video and its measurements; None or empty where a stage has kept none."""
 
     video: Video
     clip: Clip
     sync: SyncScore | None
     quality: Quality | None
+    stretches: tuple[SyncStretch, ...]
+    """In the order of time."""
 
 
 def measured_clips(tables: RunTables) -> list[MeasuredClip]:
-    """Join `ingest`, `faces`, `sync` and `quality`: one item per clip, in the order of `faces`.
+    """Join the tables up to `quality`: one item per clip, in the order of `faces`.
 
     Raises:
         ManifestError: one of these stages has not run, or its table has other columns.
@@ -82,12 +85,16 @@ def measured_clips(tables: RunTables) -> list[MeasuredClip]:
     videos = {one.video_id: one for one in tables.rows("ingest", Video)}
     sync = {one.clip_id: one for one in tables.rows("sync", SyncScore)}
     quality = {one.clip_id: one for one in tables.rows("quality", Quality)}
+    stretches: dict[str, list[SyncStretch]] = {}
+    for stretch in tables.rows("stretches", SyncStretch):
+        stretches.setdefault(stretch.clip_id, []).append(stretch)
     return [
         MeasuredClip(
             video=videos[clip.video_id],
             clip=clip,
             sync=sync.get(clip.clip_id),
             quality=quality.get(clip.clip_id),
+            stretches=tuple(sorted(stretches.get(clip.clip_id, ()), key=lambda s: s.start_frame)),
         )
         for clip in tables.rows("faces", Clip)
     ]

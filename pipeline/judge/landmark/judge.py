@@ -23,6 +23,7 @@ from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.judge.curve import JudgeResult, pair_distances, read_curve
 from pipeline.judge.drift import drift_frames
+from pipeline.judge.evidence import EvidenceModel
 from pipeline.judge.landmark.calibration import Calibration
 from pipeline.judge.landmark.features import centred, log_mel, mouth_shape, normalised
 from pipeline.judge.landmark.network import MARGIN_FRAMES, LandmarkSyncNet, NetworkConfig
@@ -143,6 +144,18 @@ def load_calibration(path: Path = WEIGHTS_PATH) -> Calibration:
         return Calibration.from_json(load_metadata(path)["calibration"])
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{path}: no calibration inside: {error}") from error
+
+
+def load_evidence(path: Path = WEIGHTS_PATH) -> EvidenceModel:
+    """Return the evidence model: distances of a window -> log odds of being in sync.
+
+    Raises:
+        WeightsError: the file is absent or is not what the trainer writes.
+    """
+    try:
+        return EvidenceModel.from_json(load_metadata(path)["evidence"])
+    except (KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: no evidence model inside: {error}") from error
 
 
 def load_networks(path: Path) -> list[LandmarkSyncNet]:

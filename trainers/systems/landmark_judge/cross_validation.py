@@ -19,6 +19,7 @@ from pipeline.judge.landmark.network import LandmarkSyncNet
 from pipeline.tables.rows import FPS
 from trainers.systems.landmark_judge.label_cleaning import judge_clip
 from trainers.systems.landmark_judge.speech_clips import SpeechClip, segment
+from trainers.systems.landmark_judge.spoilt_clips import SpoiltClip, spoilt_clips
 
 FOREIGN_PER_CLIP = 5
 SHIFTS_FRAMES = (-15, -13, -11, -9, -7, -5, 5, 7, 9, 11, 13, 15)
@@ -44,6 +45,8 @@ class JudgedClip:
     """Seconds -> (own, foreign) of every piece of that length."""
     drifting: dict[int, JudgeResult] = field(default_factory=dict)
     """Frames -> the clip with its sound stretched, so that the offset changes by that many."""
+    spoilt: list[SpoiltClip] = field(default_factory=list)
+    """The clip with a foreign end, and with sound lost in the middle."""
 
     @property
     def long_enough(self) -> bool:
@@ -105,6 +108,7 @@ def judge_variants(
             for seconds in SEGMENT_SECONDS
         },
         drifting={drift: judge(with_drift(clip, drift)) for drift in DRIFTS_FRAMES},
+        spoilt=spoilt_clips(clip, others, judge),
     )
 
 

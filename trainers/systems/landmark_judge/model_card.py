@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.drift import drift_frames
+from pipeline.judge.evidence import EvidenceModel
 from pipeline.judge.landmark.calibration import Calibration
 from pipeline.judge.landmark.judge import DRIFT_MIN_PROBABILITY
 from pipeline.judge.landmark.network import LandmarkSyncNet
@@ -34,6 +35,7 @@ from trainers.systems.landmark_judge.lip_audio_correlation import (
 )
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset, reference_offsets
 from trainers.systems.landmark_judge.speech_clips import SpeechClip
+from trainers.systems.landmark_judge.stretch_metrics import seconds_kept, spoilt_shares, usable
 from trainers.systems.landmark_judge.training_clips import (
     CONDITIONS,
     HELD_OUT,
@@ -57,6 +59,9 @@ class HeldOutResults:
     probabilities: NDArray[np.float64]
     """Of every example, by a calibration fitted without its fold."""
     calibration: Calibration
+    evidence: EvidenceModel
+    evidence_without: dict[str, EvidenceModel]
+    """Fold -> the model that was fitted without it."""
 
 
 def card_text(
@@ -82,6 +87,10 @@ def card_text(
         condition_table(found),
         "Drift (held-out sources, clips of 4 s and more that are probably right):",
         drift_table(found),
+        "Clips that are wrong in part (held-out sources, real clips of 4 s and more of probability "
+        "0.8 and more, each judged alone; the evidence model fitted without the source). Kept with "
+        "more than one second of wrong sound inside:",
+        stretch_table(found),
         "Both landmark backends (held-out sources, clips of 4 s and more):",
         card_tables.backend_table(
             found.other_backend, found.judged, found.truth, found.calibration
@@ -113,6 +122,17 @@ def condition_table(found: HeldOutResults) -> str:
         typical = f"{np.median([p for _, p in inside]):.3f}" if inside else "-"
         rows.append((condition, str(len(inside)), str(sum(right)), typical))
     return card_tables.table(("condition", "clips", "right within 1", "median probability"), rows)
+
+
+def stretch_table(found: HeldOutResults) -> str:
+    """What is kept of clips with a foreign end or lost sound, and of unspoilt ones."""
+    clips = usable(found.judged, found.calibration)
+    kept = seconds_kept(clips, found.evidence_without)
+    rows = [(f"none ({len(clips)} clips)", "-", f"{kept:.1%} of the seconds kept")]
+    for one in spoilt_shares(clips, found.evidence_without):
+        what = {"foreign": f"last {one.amount:.0%} foreign", "lost": f"{one.amount:g} frames lost"}
+        rows.append((what[one.kind], str(one.clips), f"{one.wrong / one.clips:.1%}"))
+    return card_tables.table(("spoilt", "clips", "wrong and kept"), rows)
 
 
 def drift_table(found: HeldOutResults) -> str:

@@ -30,6 +30,11 @@ from trainers.systems.landmark_judge.calibration_fit import (
 )
 from trainers.systems.landmark_judge.card_tables import write_card
 from trainers.systems.landmark_judge.cross_validation import cross_validate
+from trainers.systems.landmark_judge.evidence_fit import (
+    evidence_examples,
+    evidence_without,
+    fit_evidence,
+)
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
 from trainers.systems.landmark_judge.label_cleaning import LabelCleaningConfig, clean_labels
 from trainers.systems.landmark_judge.lip_audio_correlation import correlation_by_file
@@ -90,6 +95,8 @@ def evaluate_held_out(
     truth = reference_offsets(judged, correlation)
     found = examples(judged, truth)
     probabilities = held_out_probabilities(found)
+    calibration = calibrated(found, probabilities)
+    seconds = evidence_examples(judged, calibration)
     return HeldOutResults(
         judged=judged,
         other_backend=[pair for fold in folds for pair in fold.other_backend],
@@ -97,7 +104,9 @@ def evaluate_held_out(
         truth=truth,
         examples=found,
         probabilities=probabilities,
-        calibration=calibrated(found, probabilities),
+        calibration=calibration,
+        evidence=fit_evidence(seconds),
+        evidence_without=evidence_without(seconds, sorted({one.clip.fold for one in judged})),
     )
 
 
@@ -134,13 +143,13 @@ def main(
     also = for_training(read_clips(other_clips)) if other_clips else []
     networks, labelled = train(usable, config, seed)
     findings = evaluate_held_out(usable, config, seed, also, jobs)
-    save_networks(out, networks, _metadata(config, seed, labelled, findings.calibration))
+    save_networks(out, networks, _metadata(config, seed, labelled, findings))
     logger.info("%s: sha256 %s", out, weights_sha256(out))
     write_card(card, card_text(findings, networks, everything))
 
 
 def _metadata(
-    config: TrainConfig, seed: int, clips: Sequence[SpeechClip], calibration: Calibration
+    config: TrainConfig, seed: int, clips: Sequence[SpeechClip], findings: HeldOutResults
 ) -> Mapping[str, Any]:
     return {
         "recipe": asdict(config),
@@ -148,7 +157,8 @@ def _metadata(
         "torch": torch.__version__.split("+")[0],
         "clips": {clip.clip_id: [clip.name, clip.offset_frames] for clip in clips},
         "seconds": round(sum(clip.num_frames for clip in clips) / 25, 1),
-        "calibration": calibration.as_json(),
+        "calibration": findings.calibration.as_json(),
+        "evidence": findings.evidence.as_json(),
     }
 
 

@@ -1,0 +1,164 @@
+"""Parts of a clip: what is right in every second is kept, the rest is named with its reason.
+
+A clip is cut where its sound becomes foreign or jumps to another offset, where its picture stands,
+and where the mouth is covered or the head lies. The parts cover the clip without gap; those that
+are right but shorter than `select.min_seconds` are `rest_too_short`.
+
+Shape suffix: T frames of the clip.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.params.curation import SelectParams
+from pipeline.tables.rows import FPS, Clip, Quality, SyncStretch
+
+MARGIN_FRAMES = 6
+"""Left out on both sides of a change of sync inside of a clip: half of what one window of the judge
+sees, and one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPart:
+    """Frames [start, end) of a clip with one decision."""
+
+    start: int
+    """Frame of the clip."""
+    end: int
+    reason: str
+    """Empty where nothing is wrong."""
+    detail: str
+    offset_frames: float = 0.0
+    drift_frames: float = 0.0
+    """To be taken out by resampling."""
+    probability: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    start: int
+    end: int
+    reason: str
+    detail: str
+
+
+def parts_of(
+    clip: Clip, quality: Quality, stretches: Sequence[SyncStretch], params: SelectParams
+) -> list[ClipPart]:
+    """Cut one clip into parts.
+
+    Args:
+        stretches: of this clip, in the order of time; they cover it.
+    """
+    faults = [
+        *_picture_faults(quality, params),
+        *_sync_faults(clip, stretches, params),
+    ]
+    bounds = {0, clip.num_frames, *(one.start_frame - clip.start_frame for one in stretches)}
+    bounds |= {edge for one in faults for edge in (one.start, one.end)}
+    inside = sorted(edge for edge in bounds if 0 <= edge <= clip.num_frames)
+    pieces = [_piece(clip, span, faults, stretches) for span in pairwise(inside)]
+    return [_checked(one, quality, params) for one in _joined(pieces)]
+
+
+def _sync_faults(
+    clip: Clip, stretches: Sequence[SyncStretch], params: SelectParams
+) -> Iterable[_Fault]:
+    for one in stretches:
+        reason, detail = _wrong(one, params)
+        if reason:
+            start, end = one.start_frame - clip.start_frame, one.end_frame - clip.start_frame
+            yield _Fault(start, end, reason, detail)
+    for before, after in pairwise(stretches):
+        at = after.start_frame - clip.start_frame
+        reason, detail = _change(before, after)
+        yield _Fault(max(0, at - MARGIN_FRAMES), at + MARGIN_FRAMES, reason, detail)
+
+
+def _wrong(one: SyncStretch, params: SelectParams) -> tuple[str, str]:
+    """Return why a whole stretch is not taken; two empty texts if it is."""
+    if one.kind == "foreign":
+        return "foreign_sound", f"probability {one.probability:.2g} of any offset"
+    if one.probability < params.min_probability:
+        return "low_confidence", f"{one.probability:.4g} (min {params.min_probability:g})"
+    if abs(one.drift_frames) > params.max_drift_frames and not params.correct_drift:
+        return "drift", f"{one.drift_frames:+.1f} (max {params.max_drift_frames:g})"
+    if abs(one.offset_frames) > params.max_offset_frames:
+        return "offset_too_large", f"{one.offset_frames:+.1f} (max {params.max_offset_frames:g})"
+    return "", ""
+
+
+def _change(before: SyncStretch, after: SyncStretch) -> tuple[str, str]:
+    if "foreign" in (before.kind, after.kind):
+        return "foreign_sound", "beside a change to or from foreign sound"
+    return "offset_step", f"from {before.offset_frames:+.1f} to {after.offset_frames:+.1f}"
+
+
+def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
+    p = params
+    standing = np.asarray(quality.change_by_frame) < p.min_change
+    covered = np.asarray(quality.cover_by_frame) > p.max_cover
+    lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
+    yield from _runs(standing, p.max_standing_frames, "standing_picture")
+    yield from _runs(covered, p.max_covered_frames, "mouth_covered")
+    yield from _runs(lying, p.max_rolled_frames, "rolled")
+
+
+def _runs(flags_T: NDArray[np.bool_], longest: int, reason: str) -> Iterable[_Fault]:
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags_T.astype(np.int8), [0]])))
+    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if end - start > longest:
+            yield _Fault(start, end, reason, f"{end - start} frames (max {longest})")
+
+
+def _piece(
+    clip: Clip, span: tuple[int, int], faults: Sequence[_Fault], stretches: Sequence[SyncStretch]
+) -> ClipPart:
+    start, end = span
+    fault = next((one for one in faults if one.start <= start and end <= one.end), None)
+    if fault is not None:
+        return ClipPart(start, end, fault.reason, fault.detail)
+    inside = next(one for one in stretches if one.end_frame - clip.start_frame >= end)
+    share = (end - start) / (inside.end_frame - inside.start_frame)
+    lead = (start + end) / 2 + clip.start_frame - (inside.start_frame + inside.end_frame) / 2
+    slope = inside.drift_frames / (inside.end_frame - inside.start_frame)
+    return ClipPart(
+        start,
+        end,
+        "",
+        "",
+        inside.offset_frames + slope * lead,
+        inside.drift_frames * share,
+        inside.probability,
+    )
+
+
+def _joined(pieces: Sequence[ClipPart]) -> list[ClipPart]:
+    """Join neighbours that are rejected for the same reason."""
+    joined: list[ClipPart] = []
+    for one in pieces:
+        last = joined[-1] if joined else None
+        if last and one.reason and last.reason == one.reason:
+            joined[-1] = ClipPart(last.start, one.end, last.reason, last.detail)
+        else:
+            joined.append(one)
+    return joined
+
+
+def _checked(part: ClipPart, quality: Quality, params: SelectParams) -> ClipPart:
+    """Reject what is right but short or without speech."""
+    if part.reason:
+        return part
+    frames, least = part.end - part.start, round(params.min_seconds * FPS)
+    if frames < least:
+        detail = f"{frames} frames remain, the minimum is {least}"
+        return ClipPart(part.start, part.end, "rest_too_short", detail)
+    speech = float(np.mean(quality.speech_by_frame[part.start : part.end]))
+    if speech < params.min_speech_share:
+        detail = f"{speech:.4g} (min {params.min_speech_share:g})"
+        return ClipPart(part.start, part.end, "no_speech", detail)
+    return part
