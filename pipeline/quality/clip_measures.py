@@ -30,7 +30,7 @@ def measure_clip(
     return {
         **_measure_landmarks(item, arrays),
         **_measure_picture(item, arrays),
-        **_measure_audio(read_audio(item.audio), detector, vad_threshold),
+        **_measure_audio(read_audio(item.audio), len(arrays["matrices"]), detector, vad_threshold),
     }
 
 
@@ -53,6 +53,7 @@ def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, 
         "yaw_deg": pose.steepest(angles_T3[:, 0]),
         "pitch_deg": pose.steepest(angles_T3[:, 1]),
         "roll_deg": pose.steepest(angles_T3[:, 2]),
+        "roll_by_frame": series(angles_T3[:, 2]),
         "jitter": landmarks.jitter(points_TLC, interpolated_T, schema),
         "mouth_movement": landmarks.mouth_movement(points_TLC, interpolated_T, schema),
         "landmark_score": float(np.where(interpolated_T, 0.0, arrays["scores"]).mean()),
@@ -65,22 +66,33 @@ def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, An
     pictures = picture.read_pictures(item.video, len(matrices_T23))
     masks = picture.face_masks(arrays["landmarks"], matrices_T23, list(pictures.sampled), crop_px)
     light = picture.exposure(pictures, masks)
+    changes_T = picture.changes(pictures, matrices_T23, crop_px)
     return {
         "sharpness": picture.sharpness(pictures, masks),
         "luma_mean": light.luma_mean,
         "clipped_share": light.clipped_share,
-        "frozen_share": picture.frozen_share(pictures, matrices_T23, crop_px),
+        "frozen_share": picture.frozen_share(changes_T),
+        "change_by_frame": series(changes_T),
         "picture_hash": hashes.picture_hash(pictures.small),
     }
 
 
 def _measure_audio(
-    audio_N: npt.NDArray[np.float32], detector: speech.SpeechDetector, vad_threshold: float
+    audio_N: npt.NDArray[np.float32],
+    num_frames: int,
+    detector: speech.SpeechDetector,
+    vad_threshold: float,
 ) -> dict[str, Any]:
     probabilities_W = detector.probabilities(audio_N)
     speech_W = speech.speech_windows(probabilities_W, vad_threshold)
     return {
         "speech_share": float(speech_W.mean()),
+        "speech_by_frame": series(speech.speech_by_frame(speech_W, num_frames)),
         "snr_db": speech.snr_db(audio_N, speech_W),
         "audio_hash": hashes.audio_hash(audio_N),
     }
+
+
+def series(values_T: npt.NDArray[np.float64]) -> list[float]:
+    """Return values of a table's column with one number per frame, to 3 significant digits."""
+    return [float(f"{value:.3g}") for value in values_T]

@@ -107,17 +107,23 @@ def exposure(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> Exp
     return Exposure(float(face.mean(dtype=np.float64)), float(clipped.mean()))
 
 
-def frozen_share(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> float:
-    """Return the share of frames that show the same picture as the one before.
+def changes(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> Floats:
+    """Return how much each frame differs from the one before, (T,), in levels of luma.
 
-    The alignment moves even where the source is still, so the previous frame is first warped by the
-    change between the two alignments.
+    Mean |difference| over the small copies, encoder noise blurred away. The alignment moves even
+    where the source is still, so the previous frame is first warped by the change between the two
+    alignments. Frame 0 has the value of frame 1; a clip of one frame has 0.
     """
     if len(pictures.small) < 2:
-        return 0.0
+        return np.zeros(len(pictures.small))
     steps = pairwise(zip(pictures.small, matrices_T23, strict=True))
     differences = [_difference(before, after, crop_px) for before, after in steps]
-    return float((np.array(differences) < _FROZEN_LEVELS).mean())
+    return np.array([differences[0], *differences])
+
+
+def frozen_share(changes_T: Floats) -> float:
+    """Return the share of frames, the first left out, that show the picture of the one before."""
+    return float((changes_T[1:] < _FROZEN_LEVELS).mean()) if len(changes_T) > 1 else 0.0
 
 
 def _difference(before: tuple[Luma, Floats], after: tuple[Luma, Floats], crop_px: int) -> float:
