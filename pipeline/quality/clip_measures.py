@@ -1,6 +1,7 @@
 """All measurements of one clip: landmarks, picture and sound, by the name of their column."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,21 @@ import numpy.typing as npt
 
 from pipeline.faces.schemas import schema_named
 from pipeline.media.clip_reader import read_arrays, read_audio
-from pipeline.quality import hashes, landmarks, picture, pose, speech
+from pipeline.quality import cover, hashes, landmarks, picture, pose, speech
 from pipeline.tables.clip_files import ClipFiles
 
 _ARRAYS = ("landmarks", "matrices", "scores", "interpolated")
 
 
-def measure_clip(
-    item: ClipFiles, detector: speech.SpeechDetector, vad_threshold: float
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Detectors:
+    """The networks that measures need, loaded once per worker."""
+
+    speech: speech.SpeechDetector
+    cover: cover.CoverDetector
+
+
+def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) -> dict[str, Any]:
     """Return the measured columns of `Quality`.
 
     Args:
@@ -29,8 +36,10 @@ def measure_clip(
     arrays = _checked_arrays(item)
     return {
         **_measure_landmarks(item, arrays),
-        **_measure_picture(item, arrays),
-        **_measure_audio(read_audio(item.audio), len(arrays["matrices"]), detector, vad_threshold),
+        **_measure_picture(item, arrays, detectors.cover),
+        **_measure_audio(
+            read_audio(item.audio), len(arrays["matrices"]), detectors.speech, vad_threshold
+        ),
     }
 
 
@@ -60,12 +69,16 @@ def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, 
     }
 
 
-def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+def _measure_picture(
+    item: ClipFiles, arrays: Mapping[str, Any], detector: cover.CoverDetector
+) -> dict[str, Any]:
     assert item.video is not None, "quality is given the aligned video"
     crop_px, matrices_T23 = item.clip.crop_px, arrays["matrices"]
     pictures = picture.read_pictures(item.video, len(matrices_T23))
     masks = picture.face_masks(arrays["landmarks"], matrices_T23, list(pictures.sampled), crop_px)
     light = picture.exposure(pictures, masks)
+    schema = schema_named(item.clip.landmark_schema)
+    lips_TP2 = cover.lips_in_crop(arrays["landmarks"], matrices_T23, schema, crop_px)
     changes_T = picture.changes(pictures, matrices_T23, crop_px)
     return {
         "sharpness": picture.sharpness(pictures, masks),
@@ -73,6 +86,7 @@ def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, An
         "clipped_share": light.clipped_share,
         "frozen_share": picture.frozen_share(changes_T),
         "change_by_frame": series(changes_T),
+        "cover_by_frame": series(cover.cover(pictures.planes, lips_TP2, detector)),
         "picture_hash": hashes.picture_hash(pictures.small),
     }
 
