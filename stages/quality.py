@@ -10,8 +10,8 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject
 from pipeline.params.curation import QualityParams, load_params
-from pipeline.quality import speech
-from pipeline.quality.clip_measures import measure_clip
+from pipeline.quality import cover, speech
+from pipeline.quality.clip_measures import Detectors, measure_clip
 from pipeline.tables.clip_files import ClipFiles, ClipStage
 from pipeline.tables.rows import Clip, Quality
 from pipeline.tables.run_tables import RunTables, table_path
@@ -21,7 +21,7 @@ class QualityStage(ClipStage[Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, params: QualityParams) -> None:
         self.params = params
@@ -31,17 +31,20 @@ class QualityStage(ClipStage[Quality]):
         return self.params.model_dump()
 
     def weights(self) -> Mapping[str, str]:
-        """Return the digest of Silero VAD's model file."""
-        return {speech.WEIGHTS: speech.weights_digest()}
+        """Return the digests of the two model files."""
+        return {
+            speech.WEIGHTS: speech.weights_digest(),
+            cover.WEIGHTS: cover.weights_digest(),
+        }
 
     def setup(self) -> None:
-        """Load Silero VAD and keep OpenCV on one thread."""
+        """Load the networks and keep OpenCV on one thread."""
         cv2.setNumThreads(1)
-        self._detector = speech.SpeechDetector()
+        self._detectors = Detectors(speech.SpeechDetector(), cover.CoverDetector())
 
     def process(self, item: ClipFiles, workdir: Path) -> Sequence[Quality | Reject]:
         """Measure one clip."""
-        measured = measure_clip(item, self._detector, self.params.vad_threshold)
+        measured = measure_clip(item, self._detectors, self.params.vad_threshold)
         return [Quality(clip_id=item.clip.clip_id, face_px=item.clip.face_px, **measured)]
 
 

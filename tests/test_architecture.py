@@ -48,6 +48,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "page",
         "systems/latentsync",
         "systems/landmark_judge",
+        "systems/mouth_cover",
         "systems/stable_syncnet",
         "sidecar",
         "frozen",

@@ -1,6 +1,7 @@
 """All measurements of one clip: landmarks, picture and sound, by the name of their column."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,21 @@ import numpy.typing as npt
 
 from pipeline.faces.schemas import schema_named
 from pipeline.media.clip_reader import read_arrays, read_audio
-from pipeline.quality import hashes, landmarks, picture, pose, speech
+from pipeline.quality import cover, hashes, landmarks, picture, pose, speech
 from pipeline.tables.clip_files import ClipFiles
 
 _ARRAYS = ("landmarks", "matrices", "scores", "interpolated")
 
 
-def measure_clip(
-    item: ClipFiles, detector: speech.SpeechDetector, vad_threshold: float
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Detectors:
+    """The networks that measures need, loaded once per worker."""
+
+    speech: speech.SpeechDetector
+    cover: cover.CoverDetector
+
+
+def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) -> dict[str, Any]:
     """Return the measured columns of `Quality`.
 
     Args:
@@ -29,8 +36,10 @@ def measure_clip(
     arrays = _checked_arrays(item)
     return {
         **_measure_landmarks(item, arrays),
-        **_measure_picture(item, arrays),
-        **_measure_audio(read_audio(item.audio), detector, vad_threshold),
+        **_measure_picture(item, arrays, detectors.cover),
+        **_measure_audio(
+            read_audio(item.audio), len(arrays["matrices"]), detectors.speech, vad_threshold
+        ),
     }
 
 
@@ -53,34 +62,51 @@ def _measure_landmarks(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, 
         "yaw_deg": pose.steepest(angles_T3[:, 0]),
         "pitch_deg": pose.steepest(angles_T3[:, 1]),
         "roll_deg": pose.steepest(angles_T3[:, 2]),
+        "roll_by_frame": series(angles_T3[:, 2]),
         "jitter": landmarks.jitter(points_TLC, interpolated_T, schema),
         "mouth_movement": landmarks.mouth_movement(points_TLC, interpolated_T, schema),
         "landmark_score": float(np.where(interpolated_T, 0.0, arrays["scores"]).mean()),
     }
 
 
-def _measure_picture(item: ClipFiles, arrays: Mapping[str, Any]) -> dict[str, Any]:
+def _measure_picture(
+    item: ClipFiles, arrays: Mapping[str, Any], detector: cover.CoverDetector
+) -> dict[str, Any]:
     assert item.video is not None, "quality is given the aligned video"
     crop_px, matrices_T23 = item.clip.crop_px, arrays["matrices"]
     pictures = picture.read_pictures(item.video, len(matrices_T23))
     masks = picture.face_masks(arrays["landmarks"], matrices_T23, list(pictures.sampled), crop_px)
     light = picture.exposure(pictures, masks)
+    schema = schema_named(item.clip.landmark_schema)
+    lips_TP2 = cover.lips_in_crop(arrays["landmarks"], matrices_T23, schema, crop_px)
+    changes_T = picture.changes(pictures, matrices_T23, crop_px)
     return {
         "sharpness": picture.sharpness(pictures, masks),
         "luma_mean": light.luma_mean,
         "clipped_share": light.clipped_share,
-        "frozen_share": picture.frozen_share(pictures, matrices_T23, crop_px),
+        "frozen_share": picture.frozen_share(changes_T),
+        "change_by_frame": series(changes_T),
+        "cover_by_frame": series(cover.cover(pictures.planes, lips_TP2, detector)),
         "picture_hash": hashes.picture_hash(pictures.small),
     }
 
 
 def _measure_audio(
-    audio_N: npt.NDArray[np.float32], detector: speech.SpeechDetector, vad_threshold: float
+    audio_N: npt.NDArray[np.float32],
+    num_frames: int,
+    detector: speech.SpeechDetector,
+    vad_threshold: float,
 ) -> dict[str, Any]:
     probabilities_W = detector.probabilities(audio_N)
     speech_W = speech.speech_windows(probabilities_W, vad_threshold)
     return {
         "speech_share": float(speech_W.mean()),
+        "speech_by_frame": series(speech.speech_by_frame(speech_W, num_frames)),
         "snr_db": speech.snr_db(audio_N, speech_W),
         "audio_hash": hashes.audio_hash(audio_N),
     }
+
+
+def series(values_T: npt.NDArray[np.float64]) -> list[float]:
+    """Return values of a table's column with one number per frame, to 3 significant digits."""
+    return [float(f"{value:.3g}") for value in values_T]

@@ -16,14 +16,13 @@ import numpy.typing as npt
 
 from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import spread_frames, stored_frames
+from pipeline.quality.cover_input import SMALL_PX, Planes, reduced
 from pipeline.quality.landmarks import Floats
 
 Luma = npt.NDArray[np.uint8]
 
 SAMPLED_FRAMES = 12
 """Frames that sharpness and exposure are measured on, spread evenly; the rest hardly differs."""
-SMALL_PX = 64
-"""Side of the reduced copies of all frames, for repeated frames and the hash."""
 _BLACK, _WHITE = 5, 250
 """Luma at or beyond these counts as clipped: the encoder moves true 0 and 255 by a few levels."""
 _EDGE_SHARE = 1 / 64
@@ -41,10 +40,15 @@ _BORDER = 4
 class Pictures:
     """The parts of a decoded clip that the measures need."""
 
-    small: Luma
-    """Every frame at 64 x 64, (T, h, w)."""
+    planes: Planes
+    """Every frame at 64 x 64, (T, 3, h, w): luma, and the colour differences around 128."""
     sampled: dict[int, Luma]
     """Frame number -> full luma (H, W)."""
+
+    @property
+    def small(self) -> Luma:
+        """Return the luma of every frame, (T, h, w)."""
+        return self.planes[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,17 @@ def read_pictures(path: Path, num_frames: int) -> Pictures:
         DecodeError: the file does not decode, or has another number of frames than the clip.
     """
     wanted = set(sample_frames(num_frames))
-    small, sampled = [], {}
-    for index, luma_HW in enumerate(_decode(path)):
-        small.append(cv2.resize(luma_HW, (SMALL_PX, SMALL_PX), interpolation=cv2.INTER_AREA))
-        if index in wanted:
-            sampled[index] = luma_HW
-    if len(small) != num_frames:
-        raise DecodeError(f"the clip has {len(small)} frames, its landmarks {num_frames}")
-    return Pictures(np.stack(small), sampled)
+    planes, sampled = np.zeros((num_frames, 3, SMALL_PX, SMALL_PX), np.uint8), {}
+    count = 0
+    for count, frame in enumerate(_decode(path), start=1):
+        if count <= num_frames:
+            luma_HW = _luma(frame)
+            planes[count - 1] = [reduced(luma_HW), *_colour(frame)]
+            if count - 1 in wanted:
+                sampled[count - 1] = luma_HW
+    if count != num_frames:
+        raise DecodeError(f"the clip has {count} frames, its landmarks {num_frames}")
+    return Pictures(planes, sampled)
 
 
 def sample_frames(num_frames: int) -> list[int]:
@@ -107,17 +114,23 @@ def exposure(pictures: Pictures, masks: dict[int, npt.NDArray[np.bool_]]) -> Exp
     return Exposure(float(face.mean(dtype=np.float64)), float(clipped.mean()))
 
 
-def frozen_share(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> float:
-    """Return the share of frames that show the same picture as the one before.
+def changes(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> Floats:
+    """Return how much each frame differs from the one before, (T,), in levels of luma.
 
-    The alignment moves even where the source is still, so the previous frame is first warped by the
-    change between the two alignments.
+    Mean |difference| over the small copies, encoder noise blurred away. The alignment moves even
+    where the source is still, so the previous frame is first warped by the change between the two
+    alignments. Frame 0 has the value of frame 1; a clip of one frame has 0.
     """
     if len(pictures.small) < 2:
-        return 0.0
+        return np.zeros(len(pictures.small))
     steps = pairwise(zip(pictures.small, matrices_T23, strict=True))
     differences = [_difference(before, after, crop_px) for before, after in steps]
-    return float((np.array(differences) < _FROZEN_LEVELS).mean())
+    return np.array([differences[0], *differences])
+
+
+def frozen_share(changes_T: Floats) -> float:
+    """Return the share of frames, the first left out, that show the picture of the one before."""
+    return float((changes_T[1:] < _FROZEN_LEVELS).mean()) if len(changes_T) > 1 else 0.0
 
 
 def _difference(before: tuple[Luma, Floats], after: tuple[Luma, Floats], crop_px: int) -> float:
@@ -147,22 +160,36 @@ def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArra
     return eroded.astype(np.bool_) if eroded.any() else np.ones(mask.shape, np.bool_)
 
 
-def _decode(path: Path) -> Iterator[Luma]:
+def _decode(path: Path) -> Iterator[av.VideoFrame]:
     try:
-        for frame in stored_frames(path):
-            yield _luma(frame)
+        yield from stored_frames(path)
     except (av.error.FFmpegError, IndexError) as error:
         raise DecodeError(f"the aligned video does not decode: {error}") from error
 
 
 def _luma(frame: av.VideoFrame) -> Luma:
     """Return the Y plane, limited range (16-235) stretched to 0-255 unless marked as full."""
-    plane = frame.planes[0]
+    luma_HW = _plane(frame, 0)
+    return luma_HW.copy() if _full_range(frame) else _LUMA_STRETCH[luma_HW]
+
+
+def _colour(frame: av.VideoFrame) -> list[Luma]:
+    """Return the U and V planes at 64 x 64, limited range (16-240) stretched to 0-255."""
+    small = [reduced(_plane(frame, index)) for index in (1, 2)]
+    return small if _full_range(frame) else [_COLOUR_STRETCH[plane] for plane in small]
+
+
+def _plane(frame: av.VideoFrame, index: int) -> Luma:
+    plane = frame.planes[index]
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-    luma_HW = rows[:, : plane.width].copy()
-    return (
-        luma_HW if frame.color_range == av.video.reformatter.ColorRange.JPEG else _STRETCH[luma_HW]
-    )
+    return rows[:, : plane.width]
 
 
-_STRETCH = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+def _full_range(frame: av.VideoFrame) -> bool:
+    return bool(frame.color_range == av.video.reformatter.ColorRange.JPEG)
+
+
+_LUMA_STRETCH = np.clip(np.rint((np.arange(256) - 16) * 255 / 219), 0, 255).astype(np.uint8)
+_COLOUR_STRETCH = np.clip(np.rint((np.arange(256) - 128) * 255 / 224 + 128), 0, 255).astype(
+    np.uint8
+)

@@ -18,6 +18,7 @@ import onnxruntime
 
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
+from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 WINDOW = 512
 WEIGHTS = "silero_vad_16k_sequence.onnx"
@@ -99,6 +100,18 @@ def speech_windows(
         if end - start < _MIN_SPEECH_WINDOWS:
             speech_W[start:end] = False
     return speech_W
+
+
+def speech_by_frame(speech_W: npt.NDArray[np.bool_], num_frames: int) -> npt.NDArray[np.float64]:
+    """Return which share of each frame's 40 ms is speech, (T,), 0 to 1.
+
+    The mean over a part of the clip is that part's share of speech. 0 beyond the end of the sound.
+    """
+    speech_until = np.concatenate([[0], np.cumsum(speech_W)]) * float(WINDOW)
+    edges = np.arange(num_frames + 1) * SAMPLES_PER_FRAME
+    windows = np.arange(len(speech_until)) * WINDOW
+    shares: npt.NDArray[np.float64] = np.diff(np.interp(edges, windows, speech_until))
+    return shares / SAMPLES_PER_FRAME
 
 
 def snr_db(audio_N: npt.NDArray[np.float32], speech_W: npt.NDArray[np.bool_]) -> float:

@@ -153,6 +153,16 @@ class Quality:
     """Perceptual hash of the clip, 16 hex digits: near-duplicates differ in few bits."""
     audio_hash: str
     """Fingerprint of the loudness contour, 16 hex digits."""
+    roll_by_frame: list[float] = field(default_factory=list)
+    """Roll in degrees, positive = clockwise. This and the other series have one value per frame of
+    the clip, to 3 significant digits: what is wrong in a part of a clip."""
+    change_by_frame: list[float] = field(default_factory=list)
+    """Difference from the frame before in levels of luma (0-255); about 0 = the same picture. Frame
+    0 has the value of frame 1."""
+    cover_by_frame: list[float] = field(default_factory=list)
+    """How sure it is that the mouth is not visible, 0 to 1: covered, or outside of the picture."""
+    speech_by_frame: list[float] = field(default_factory=list)
+    """Share of the frame's 40 ms that is speech, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from pipeline.faces.schemas import INSIGHTFACE106, MESH468
 from pipeline.params.curation import QualityParams
 from pipeline.tables.rows import Quality
 from stages.quality import QualityStage
-from tests.pipeline.quality.synthetic import Recipe, make_clip, texture, track
+from tests.pipeline.quality.synthetic import Recipe, make_clip, moving, texture, track
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,11 @@ def measure(stage, clip, tmp_path) -> Quality:
 
 def assert_all_finite(row: Quality) -> None:
     for name, value in dataclasses.asdict(row).items():
-        assert not isinstance(value, float) or math.isfinite(value), name
+        numbers = value if isinstance(value, list) else [value]
+        assert all(not isinstance(one, float) or math.isfinite(one) for one in numbers), name
+
+
+SERIES = ("roll_by_frame", "change_by_frame", "cover_by_frame", "speech_by_frame")
 
 
 @pytest.mark.parametrize("schema", [MESH468, INSIGHTFACE106], ids=lambda s: s.name)
@@ -92,4 +96,34 @@ def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp
     other = replace(clip, clip=replace(clip.clip, artifact="other"))
     assert stage.identity(clip) == stage.identity(elsewhere) != stage.identity(other)
     assert stage.cache_params() == {"vad_threshold": 0.5}
-    assert list(stage.weights()) == ["silero_vad_16k_sequence.onnx"]
+    assert list(stage.weights()) == ["silero_vad_16k_sequence.onnx", "mouth_cover.safetensors"]
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 50])
+def test_every_series_has_one_value_per_frame_of_three_digits(stage, tmp_path, num_frames):
+    points = track(MESH468, num_frames, roll=12)
+    clip = make_clip(tmp_path, recipe=Recipe(num_frames=num_frames, points=points))
+    row = measure(stage, clip, tmp_path)
+    for name in SERIES:
+        values = getattr(row, name)
+        assert len(values) == num_frames, name
+        assert values == [float(f"{value:.3g}") for value in values], name
+    assert row.roll_by_frame == pytest.approx([12] * num_frames, abs=0.5)
+
+
+def test_a_head_that_tilts_clockwise_in_part_of_a_clip_has_that_roll_in_these_frames(
+    stage, tmp_path
+):
+    points = track(MESH468, 50)
+    points[20:30] = track(MESH468, 10, roll=60)
+    points[40:] = track(MESH468, 10, roll=-35)
+    row = measure(stage, make_clip(tmp_path, recipe=Recipe(points=points)), tmp_path)
+    assert row.roll_by_frame == pytest.approx([0] * 20 + [60] * 10 + [0] * 10 + [-35] * 10, abs=1)
+
+
+def test_a_picture_that_stands_in_part_of_a_clip_changes_little_in_these_frames(stage, tmp_path):
+    luma = moving(50)
+    luma[20:45] = luma[19]
+    row = measure(stage, make_clip(tmp_path, recipe=Recipe(luma=luma)), tmp_path)
+    standing = np.flatnonzero(np.array(row.change_by_frame) < 0.25)
+    assert standing.tolist() == list(range(20, 45))

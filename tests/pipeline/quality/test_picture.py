@@ -56,16 +56,17 @@ def test_a_face_outside_the_crop_is_measured_on_the_whole_crop():
 @pytest.mark.parametrize("crf", [14, 28])
 def test_a_frozen_picture_is_frozen_whatever_the_encoder_did_to_it(tmp_path, crf):
     pictures = read(tmp_path, np.repeat(texture()[None], 50, axis=0), crf)
-    assert picture.frozen_share(pictures, STILL, CROP) > 0.95
+    assert picture.frozen_share(picture.changes(pictures, STILL, CROP)) > 0.95
 
 
 def test_a_moving_picture_is_not_frozen(tmp_path):
-    assert picture.frozen_share(read(tmp_path, moving(50)), STILL, CROP) == 0
+    changes = picture.changes(read(tmp_path, moving(50)), STILL, CROP)
+    assert picture.frozen_share(changes) == 0
 
 
 def test_every_frame_shown_twice_is_half_frozen(tmp_path):
     luma = np.repeat(moving(50)[::2], 2, axis=0)
-    found = picture.frozen_share(read(tmp_path, luma), STILL, CROP)
+    found = picture.frozen_share(picture.changes(read(tmp_path, luma), STILL, CROP))
     assert found == pytest.approx(0.5, abs=0.03)
 
 
@@ -76,7 +77,7 @@ def test_a_frozen_source_is_frozen_although_the_alignment_drifts(tmp_path):
     luma = np.stack(
         [cv2.warpAffine(source, m, (CROP, CROP), borderMode=cv2.BORDER_REPLICATE) for m in drift]
     )
-    assert picture.frozen_share(read(tmp_path, luma), drift, CROP) > 0.9
+    assert picture.frozen_share(picture.changes(read(tmp_path, luma), drift, CROP)) > 0.9
 
 
 def test_a_clip_whose_frames_do_not_match_its_landmarks_is_refused(tmp_path):
@@ -97,3 +98,18 @@ def test_sampled_frames_are_inside_the_clip_and_distinct(num_frames, count):
     frames = picture.sample_frames(num_frames)
     assert len(set(frames)) == count
     assert 0 <= min(frames) <= max(frames) < num_frames
+
+
+def test_each_change_belongs_to_the_frame_after_it_and_the_first_repeats_the_second(tmp_path):
+    luma = moving(20)
+    luma[7:12] = luma[6]
+    changes = picture.changes(read(tmp_path, luma), STILL[:20], CROP)
+    assert len(changes) == 20
+    assert changes[0] == changes[1]
+    assert np.flatnonzero(changes < 0.2).tolist() == [7, 8, 9, 10, 11]
+
+
+def test_a_clip_of_one_frame_has_one_change_and_no_frozen_share(tmp_path):
+    changes = picture.changes(read(tmp_path, moving(1)), STILL[:1], CROP)
+    assert changes.tolist() == [0]
+    assert picture.frozen_share(changes) == 0

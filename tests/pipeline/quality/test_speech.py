@@ -100,3 +100,14 @@ def test_a_short_pause_belongs_to_the_speech_and_a_short_burst_does_not():
 def test_the_model_is_the_one_of_the_package_and_is_named_by_its_digest():
     assert len(speech.weights_digest()) == 64
     assert speech.weights_path().parent.parent.name == "silero_vad"
+
+
+def test_a_frame_has_the_share_of_its_samples_that_lie_in_speech_windows():
+    flags = np.zeros(10, bool)
+    flags[5:8] = True  # samples 2560 to 4096: frames 4 and 5, and 256 samples of frame 6
+    found = speech.speech_by_frame(flags, 9)
+    assert found == pytest.approx([0, 0, 0, 0, 1, 1, 0.4, 0, 0])
+
+
+def test_frames_behind_the_end_of_the_sound_hold_no_speech():
+    assert speech.speech_by_frame(np.ones(5, bool), 6) == pytest.approx([1, 1, 1, 1, 0, 0])

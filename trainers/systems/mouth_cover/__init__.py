@@ -1,0 +1,1 @@
+"""Training of the bundled classifier of covered mouths: synthetic covers on real faces."""
