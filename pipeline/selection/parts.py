@@ -143,7 +143,8 @@ def _joined(pieces: Sequence[ClipPart]) -> list[ClipPart]:
     for one in pieces:
         last = joined[-1] if joined else None
         if last and one.reason and last.reason == one.reason:
-            joined[-1] = ClipPart(last.start, one.end, last.reason, last.detail)
+            longer = max(last, one, key=lambda part: part.end - part.start)
+            joined[-1] = ClipPart(last.start, one.end, last.reason, longer.detail)
         else:
             joined.append(one)
     return joined
