@@ -10,7 +10,7 @@ from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
 from pipeline.judge.choice import evidence_model
-from pipeline.judge.film import JudgedClip, SyncedFrames, judge_corrected
+from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
@@ -78,7 +78,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
     def _rescore(self, sample: TrainingSample) -> Rescored:
         again = self.judge.score(sample.landmarks, sample.audio)
-        clip = JudgedClip(0, len(sample.landmarks), again.distances)
+        clip = FilmClip(0, len(sample.landmarks), again.distances)
         stretches = judge_corrected(clip, self.model)
         return Rescored(
             wrong_frames=sum(one.end - one.start for one in stretches if not _in_sync(one)),

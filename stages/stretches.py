@@ -13,9 +13,9 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.curve import Doubles
-from pipeline.judge.film import JudgedClip, SyncedFrames, judge_film
+from pipeline.judge.film import FilmClip, SyncedFrames, judge_film
 from pipeline.media.clip_reader import read_arrays
-from pipeline.params.curation import load_params
+from pipeline.params.curation import StretchesParams, load_params
 from pipeline.tables.rows import FPS, Clip, SyncScore, SyncStretch
 from pipeline.tables.run_tables import RunTables, table_path
 
@@ -23,8 +23,8 @@ TABLE = table_path(DATA, "stretches")
 
 
 @dataclass(frozen=True, slots=True)
-class ScoredClip:
-    """A clip, its score, and where the distances of its windows lie."""
+class ClipDistances:
+    """A scored clip, and where the distances of its windows lie."""
 
     clip: Clip
     score: SyncScore
@@ -36,7 +36,7 @@ class ScoredFilm:
     """All clips of one film that were scored, in the order of time."""
 
     video_id: str
-    clips: tuple[ScoredClip, ...]
+    clips: tuple[ClipDistances, ...]
 
 
 class Stretches(Stage[ScoredFilm, SyncStretch]):
@@ -45,8 +45,8 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
     name: ClassVar[str] = "stretches"
     version: ClassVar[str] = "1"
 
-    def __init__(self, judge: str) -> None:
-        self.judge = judge
+    def __init__(self, judge: str, params: StretchesParams) -> None:
+        self.judge, self.params = judge, params
 
     def item_id(self, item: ScoredFilm) -> str:
         """Return the video's id."""
@@ -62,8 +62,9 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
         }
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the judge whose distances these are, and the digest of its evidence model."""
-        return {"judge": self.judge, "evidence": digest(evidence_model(self.judge).as_json())}
+        """Return the section, the judge whose distances these are, and its evidence model."""
+        evidence = digest(evidence_model(self.judge).as_json())
+        return {**self.params.model_dump(), "judge": self.judge, "evidence": evidence}
 
     def deadline_s(self, item: ScoredFilm) -> float:
         """Return a minute, and a tenth of the judged time: fifty times what it takes."""
@@ -84,10 +85,10 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
             MediaError: stored distances cannot be read.
         """
         judged = [
-            JudgedClip(one.clip.start_frame, one.clip.num_frames, _distances(one.distances))
+            FilmClip(one.clip.start_frame, one.clip.num_frames, _distances(one.distances))
             for one in item.clips
         ]
-        found = judge_film(judged, self.model)
+        found = judge_film(judged, self.model, self.params.foreign_weight)
         return [
             _row(one.clip, stretch)
             for one, stretches in zip(item.clips, found, strict=True)
@@ -115,16 +116,16 @@ def _row(clip: Clip, found: SyncedFrames) -> SyncStretch:
 def scored_films(tables: RunTables, cache: Cache) -> list[ScoredFilm]:
     """Return the films of which at least one clip was scored."""
     scores = {one.clip_id: one for one in tables.rows("sync", SyncScore)}
-    films: dict[str, list[ScoredClip]] = {}
+    films: dict[str, list[ClipDistances]] = {}
     for clip in tables.rows("faces", Clip):
         score = scores.get(clip.clip_id)
         if score is not None:
             distances = cache.place(score.artifact, f"{clip.clip_id}.npz")
-            films.setdefault(clip.video_id, []).append(ScoredClip(clip, score, distances))
+            films.setdefault(clip.video_id, []).append(ClipDistances(clip, score, distances))
     return [ScoredFilm(video_id, tuple(_in_order(clips))) for video_id, clips in films.items()]
 
 
-def _in_order(clips: Sequence[ScoredClip]) -> list[ScoredClip]:
+def _in_order(clips: Sequence[ClipDistances]) -> list[ClipDistances]:
     return sorted(clips, key=lambda one: (one.clip.start_frame, one.clip.clip_id))
 
 
@@ -133,7 +134,7 @@ def main() -> None:
     params, tables = load_params(), RunTables(DATA)
     films = scored_films(tables, open_cache())
     judges = {one.score.judge for film in films for one in film.clips}
-    stage = Stretches(min(judges, default="landmark"))
+    stage = Stretches(min(judges, default="landmark"), params.stretches)
     execute(stage, films, TABLE, SyncStretch, params)
 
 

@@ -38,6 +38,14 @@ def drift_frames(distances_WK: Doubles) -> float | None:
     return float(slopes[lowest.argmin()] + STEP_FRAMES * vertex(lowest, int(lowest.argmin())))
 
 
+def curve_along(distances_WK: Doubles, drift: float) -> Doubles:
+    """Return (31,) the mean distance along lines whose offset grows by `drift` frames from the
+    first window to the last, by the offset at the middle; relative to each window's mean.
+    """
+    known = filled(distances_WK)
+    return _along(_fine(known - known.mean(axis=1, keepdims=True)), drift)
+
+
 def _fine(distances_WK: Doubles) -> Doubles:
     """Return the map at quarters of a frame, (W, 121): linear interpolation would
     flatten minima between two columns, and bias every drift to zero."""

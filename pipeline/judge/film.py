@@ -2,8 +2,8 @@
 
 1. The other clips of the film say which offsets a clip may have (`pipeline.judge.clock`).
 2. Each clip is cut into stretches (`pipeline.judge.stretches`).
-3. The sub-frame offset of a stretch is the minimum of the mean curve of all stretches of the film
-   that have the same offset within a frame, the nearer in time the heavier.
+3. The sub-frame offset of a stretch, and its drift, are those of all stretches of the film that have
+   the same offset within a frame together, the nearer in time the heavier.
 
 Shape suffixes: W windows (one per frame), K = 31 offsets from -15 to +15, H = 61 halves of a frame.
 """
@@ -15,9 +15,10 @@ from itertools import pairwise
 import numpy as np
 
 from pipeline.judge.clock import offset_priors
-from pipeline.judge.curve import MAX_OFFSET_FRAMES, Doubles, filled, vertex
+from pipeline.judge.curve import MAX_OFFSET_FRAMES, Doubles, vertex
+from pipeline.judge.drift import curve_along, drift_frames
 from pipeline.judge.evidence import HALVES, NUM_HALVES, EvidenceModel, column_of, halves
-from pipeline.judge.stretches import IN_SYNC, Stretch, decode_stretches
+from pipeline.judge.stretches import FOREIGN_WEIGHT, IN_SYNC, Stretch, decode_stretches
 from pipeline.tables.rows import FPS
 
 SHARED_S = 30.0
@@ -32,7 +33,7 @@ CORRECTED = 0.9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class JudgedClip:
+class FilmClip:
     """What is known of one clip before the film is judged as a whole."""
 
     start_frame: int
@@ -60,29 +61,34 @@ class SyncedFrames:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placed:
-    """A stretch with its place in the film and the mean curve of its windows."""
+    """A stretch with its place in the film and the distances of its windows."""
 
     stretch: Stretch
     middle_s: float
-    curve: Doubles
-    """(31,)"""
+    distances: Doubles
+    """(W, 31)."""
+    slope: float | None
+    """Drift in frames per window; None where it is too short to tell."""
 
     @property
     def offset(self) -> float:
         return (self.stretch.first_offset + self.stretch.last_offset) / 2
 
 
-def judge_film(clips: Sequence[JudgedClip], model: EvidenceModel) -> list[list[SyncedFrames]]:
+def judge_film(
+    clips: Sequence[FilmClip], model: EvidenceModel, foreign_weight: float = FOREIGN_WEIGHT
+) -> list[list[SyncedFrames]]:
     """Return the stretches of every clip, in the order of `clips`; they cover its frames.
 
     Args:
         clips: all clips of one film, in any order, each of at least one window.
+        foreign_weight: as in `decode_stretches`.
     """
     order = sorted(range(len(clips)), key=lambda index: clips[index].start_frame)
     odds = [model.log_odds(clips[index].distances) for index in order]
     priors = offset_priors(odds)
     found = {
-        index: _stretches(clips[index], log_odds, prior)
+        index: _stretches(clips[index], log_odds, prior, foreign_weight)
         for index, log_odds, prior in zip(order, odds, priors, strict=True)
     }
     everything = [one for index in order for one in found[index]]
@@ -92,20 +98,23 @@ def judge_film(clips: Sequence[JudgedClip], model: EvidenceModel) -> list[list[S
     ]
 
 
-def judge_corrected(clip: JudgedClip, model: EvidenceModel) -> list[SyncedFrames]:
+def judge_corrected(clip: FilmClip, model: EvidenceModel) -> list[SyncedFrames]:
     """Return the stretches of a clip whose offset was taken out: 0 is expected, not certain."""
     prior_H = np.full(NUM_HALVES, np.log((1 - CORRECTED) / NUM_HALVES))
     middle = column_of(0.0)
     prior_H[middle - 1 : middle + 2] = np.log(CORRECTED / 3)
-    found = _stretches(clip, model.log_odds(clip.distances), prior_H)
+    found = _stretches(clip, model.log_odds(clip.distances), prior_H, FOREIGN_WEIGHT)
     return _frames(clip, [_refined(one, found) for one in found])
 
 
-def _stretches(clip: JudgedClip, log_odds_WH: Doubles, prior_H: Doubles) -> list[_Placed]:
-    return [_placed(clip, one) for one in decode_stretches(log_odds_WH, prior_H)]
+def _stretches(
+    clip: FilmClip, log_odds_WH: Doubles, prior_H: Doubles, foreign_weight: float
+) -> list[_Placed]:
+    found = decode_stretches(log_odds_WH, prior_H, foreign_weight)
+    return [_placed(clip, one) for one in found]
 
 
-def _frames(clip: JudgedClip, stretches: Sequence[Stretch]) -> list[SyncedFrames]:
+def _frames(clip: FilmClip, stretches: Sequence[Stretch]) -> list[SyncedFrames]:
     """Turn windows into frames: those at the clip's ends belong to the first and last stretch."""
     lead = (clip.num_frames - len(clip.distances)) // 2
     bounds = [0, *(lead + one.start for one in stretches[1:]), clip.num_frames]
@@ -122,27 +131,38 @@ def _frames(clip: JudgedClip, stretches: Sequence[Stretch]) -> list[SyncedFrames
     ]
 
 
-def _placed(clip: JudgedClip, stretch: Stretch) -> _Placed:
+def _placed(clip: FilmClip, stretch: Stretch) -> _Placed:
     middle = clip.start_frame + (stretch.start + stretch.end) / 2
-    curve_K = filled(clip.distances[stretch.start : stretch.end]).mean(axis=0)
-    return _Placed(stretch, middle / FPS, curve_K)
+    distances_WK = clip.distances[stretch.start : stretch.end]
+    drift = drift_frames(distances_WK) if stretch.kind == IN_SYNC else None
+    slope = None if drift is None else drift / len(distances_WK)
+    return _Placed(stretch, middle / FPS, distances_WK, slope)
 
 
 def _refined(one: _Placed, everything: Sequence[_Placed]) -> Stretch:
-    """Return the stretch with the sub-frame offset of all that share its clock."""
+    """Return the stretch with the offset and the drift of all that share its clock."""
     if one.stretch.kind != IN_SYNC:
         return one.stretch
-    offset = pooled_offset(one, everything)
-    drift = one.stretch.drift_frames
+    sharing = [other for other in everything if other is one or _shares(one, other)]
+    slope = _pooled_slope(one, sharing)
+    offset, drift = _pooled_offset(one, sharing, slope), slope * len(one.distances)
     return replace(one.stretch, first_offset=offset - drift / 2, last_offset=offset + drift / 2)
 
 
-def pooled_offset(one: _Placed, everything: Sequence[_Placed]) -> float:
+def _pooled_slope(one: _Placed, sharing: Sequence[_Placed]) -> float:
+    """Return the weighted mean; a slope's variance falls with the third power of the length."""
+    known = [other for other in sharing if other.slope is not None]
+    if not known:
+        return 0.0
+    weights = [_nearness(one, other) * len(other.distances) ** 3 for other in known]
+    return float(np.average([other.slope or 0.0 for other in known], weights=weights))
+
+
+def _pooled_offset(one: _Placed, sharing: Sequence[_Placed], slope: float) -> float:
     """Return the minimum near the stretch's offset of the weighted mean of curves."""
-    sharing = [other for other in everything if other is one or _shares(one, other)]
-    weights = [_weight(one, other) for other in sharing]
-    curve_K = np.average([other.curve for other in sharing], axis=0, weights=weights)
-    fine_H = halves(curve_K[None])[0]
+    weights = [_nearness(one, other) * len(other.distances) for other in sharing]
+    curves = [curve_along(other.distances, slope * len(other.distances)) for other in sharing]
+    fine_H = halves(np.average(curves, axis=0, weights=weights)[None])[0]
     near = round(HALVES * (one.offset + MAX_OFFSET_FRAMES))
     low = max(0, near - HALVES)
     best = low + int(fine_H[low : near + HALVES + 1].argmin())
@@ -154,10 +174,9 @@ def _shares(one: _Placed, other: _Placed) -> bool:
         other.stretch.kind == IN_SYNC
         and other.stretch.log_odds >= LEAST_POOLED_LOG_ODDS
         and abs(other.offset - one.offset) <= SAME_OFFSET_FRAMES
-        and abs(other.stretch.drift_frames) <= SAME_OFFSET_FRAMES
     )
 
 
-def _weight(one: _Placed, other: _Placed) -> float:
+def _nearness(one: _Placed, other: _Placed) -> float:
     far = (other.middle_s - one.middle_s) / SHARED_S
-    return (other.stretch.end - other.stretch.start) * float(np.exp(-(far**2) / 2))
+    return float(np.exp(-(far**2) / 2))

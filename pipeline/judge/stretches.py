@@ -21,14 +21,16 @@ from pipeline.judge.evidence import NUM_HALVES, offset_of
 IN_SYNC, FOREIGN = "in_sync", "foreign"
 STARTS_FOREIGN = 0.2
 """Share of clips that begin with foreign sound: voice-overs, translations, listeners."""
-BECOMES_FOREIGN = 1 / 22
-"""Weight of a change from in sync to foreign. No rate of such changes: windows overlap, and a clip
-that is wrong in part costs more than a good part that is lost. Set where 95 % of the seconds of
-unspoilt held-out clips stay; docs/landmark_judge.md has what is then caught."""
+FOREIGN_WEIGHT = 0.045
+"""Default weight of a change from in sync to foreign. No rate of such changes: windows overlap, and
+a clip that is wrong in part costs more than a good part that is lost. Set where 95 % of the seconds
+of unspoilt held-out clips stay; docs/landmark_judge.md has what is then caught."""
 BECOMES_IN_SYNC = 1 / 25
 """Weight of a change back."""
 STEPS = 1 / 40
 """Weight of a jump to any other offset: sound lost or inserted."""
+FOUND = 0.9
+"""Share of a clip's stretches in sync that have an offset found elsewhere in the clip."""
 DRIFTS = 1 / 1000
 """Weight of a change by half a frame to either side, per window."""
 Ints = NDArray[np.int64]
@@ -69,28 +71,46 @@ def flat_prior() -> Doubles:
     return np.full(NUM_HALVES, -np.log(NUM_HALVES))
 
 
-def decode_stretches(log_odds_WH: Doubles, log_prior_H: Doubles) -> list[Stretch]:
+def decode_stretches(
+    log_odds_WH: Doubles, log_prior_H: Doubles, foreign_weight: float = FOREIGN_WEIGHT
+) -> list[Stretch]:
     """Return the stretches of one clip; they cover its windows without gap.
 
     Args:
         log_odds_WH: in sync at each offset against foreign, per window.
         log_prior_H: log probability of each offset of a clip that is in sync, from the other clips
             of the same film.
+        foreign_weight: 0 to 0.9, of a change to foreign sound: with more of it more foreign sound
+            is found, and more good seconds are lost.
     """
-    path = _most_probable_path(log_odds_WH, log_prior_H)
+    first = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
+    log_prior_H = _with_found(first, log_prior_H)
+    path = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
     bounds = _bounds(path)
     prior_H = log_prior_H + np.log((1 - STARTS_FOREIGN) / STARTS_FOREIGN)
     return [_stretch(log_odds_WH, prior_H, path[a:b], a) for a, b in pairwise(bounds)]
 
 
-def _most_probable_path(log_odds_WH: Doubles, log_prior_H: Doubles) -> Ints:
+def _with_found(path: Ints, log_prior_H: Doubles) -> Doubles:
+    """Return the prior for a second pass: the offsets that the first one found are likely again.
+
+    So a foreign middle needs no more evidence than a foreign end.
+    """
+    found = path[path != _FOREIGN]
+    if not len(found):
+        return log_prior_H
+    share_H = np.bincount(found, minlength=NUM_HALVES) / len(found)
+    return np.asarray(np.log((1 - FOUND) * np.exp(log_prior_H) + FOUND * share_H))
+
+
+def _most_probable_path(log_odds_WH: Doubles, log_prior_H: Doubles, foreign_weight: float) -> Ints:
     """Return (W,) the state of every window; `_FOREIGN` is the foreign one."""
     windows = len(log_odds_WH)
     came_from = np.empty((windows, NUM_HALVES + 1), np.int64)
     score = np.append(np.log(1 - STARTS_FOREIGN) + log_prior_H, np.log(STARTS_FOREIGN))
     score[:-1] += log_odds_WH[0]
     for window in range(1, windows):
-        score, came_from[window] = _step(score, log_prior_H)
+        score, came_from[window] = _step(score, log_prior_H, foreign_weight)
         score[:-1] += log_odds_WH[window]
     path = np.empty(windows, np.int64)
     path[-1] = int(score.argmax())
@@ -99,17 +119,14 @@ def _most_probable_path(log_odds_WH: Doubles, log_prior_H: Doubles) -> Ints:
     return path
 
 
-_STAYS = np.log(1 - BECOMES_FOREIGN - STEPS - 2 * DRIFTS)
-
-
-def _step(score: Doubles, log_prior_H: Doubles) -> tuple[Doubles, Ints]:
+def _step(score: Doubles, log_prior_H: Doubles, foreign_weight: float) -> tuple[Doubles, Ints]:
     """Return the best score of every state one window later, and the state it came from."""
     offsets, foreign = score[:-1], score[-1]
     best = int(offsets.argmax())
-    drifted = np.log(DRIFTS)
+    stayed, drifted = np.log(1 - foreign_weight - STEPS - 2 * DRIFTS), np.log(DRIFTS)
     padded = np.concatenate([[-np.inf], offsets, [-np.inf]])
     ways = np.stack([
-        offsets + _STAYS,
+        offsets + stayed,
         padded[:-2] + drifted,
         padded[2:] + drifted,
         np.full(NUM_HALVES, offsets[best] + np.log(STEPS / NUM_HALVES)),
@@ -118,7 +135,7 @@ def _step(score: Doubles, log_prior_H: Doubles) -> tuple[Doubles, Ints]:
     at = np.arange(NUM_HALVES)
     origins = np.stack([at, at - 1, at + 1, np.full_like(at, best), np.full_like(at, _FOREIGN)])
     chosen = ways.argmax(axis=0)
-    to_foreign = offsets[best] + np.log(BECOMES_FOREIGN)
+    to_foreign = offsets[best] + np.log(foreign_weight)
     stays_foreign = foreign + np.log(1 - BECOMES_IN_SYNC)
     return (
         np.append(ways[chosen, at], max(to_foreign, stays_foreign)),

@@ -84,6 +84,13 @@ class SyncParams(_Section):
     syncnet_precision: Literal["float32", "bfloat16"] = "float32"
 
 
+class StretchesParams(_Section):
+    """Which seconds of a clip are in sync."""
+
+    foreign_weight: Annotated[float, Field(gt=0, le=0.9)] = 0.045
+    """Of a change to foreign sound: more finds more foreign sound and loses more good seconds."""
+
+
 class QualityParams(_Section):
     """Nothing that changes the result, so far."""
 
@@ -172,6 +179,7 @@ class Params(_Section):
     scenes: ScenesParams = ScenesParams()
     faces: FacesParams = FacesParams()
     sync: SyncParams = SyncParams()
+    stretches: StretchesParams = StretchesParams()
     quality: QualityParams = QualityParams()
     select: SelectParams = SelectParams()
     shards: ShardsParams = ShardsParams()

@@ -106,8 +106,9 @@ def interval_of(item: SelectedClip) -> CommonInterval:
 
 def sample_facts(item: SelectedClip) -> dict[str, Any]:
     """Return the sample's JSON without what correcting and re-scoring add."""
-    clip, sync = asdict(item.clip), asdict(item.sync)
+    clip, sync, quality = asdict(item.clip), asdict(item.sync), asdict(item.quality)
     del clip["artifact"], sync["artifact"]
+    measured = {name: value for name, value in quality.items() if not name.endswith("_by_frame")}
     return {
         "clip_id": item.selected.clip_id,
         "source_clip_id": item.clip.clip_id,
@@ -124,7 +125,7 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
         "video": asdict(item.video),
         "clip": clip,
         "sync": sync,
-        "quality": asdict(item.quality),
+        "quality": measured,
     }
 
 
@@ -133,7 +134,13 @@ def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) ->
     assert item.files.video is not None, "shards is given the aligned video"
     first, count = interval.first_frame, interval.num_frames
     trim_clip(item.files.video, _member(item, folder, "mp4"), first, count)
-    audio = interval.audio(read_audio_int16(item.files.audio))
+    samples = read_audio_int16(item.files.audio)
+    if len(samples) != item.clip.num_frames * SAMPLES_PER_FRAME:
+        raise DecodeError(
+            f"{item.clip.clip_id}: {item.clip.num_frames} frames, sound of "
+            f"{len(samples) / SAMPLES_PER_FRAME:g}"
+        )
+    audio = interval.audio(samples)
     write_flac(_member(item, folder, "flac"), audio, SAMPLE_RATE_HZ)
     arrays = read_arrays(item.files.landmarks)
     trimmed: dict[str, Any] = {name: arrays[name][first : first + count] for name in sorted(arrays)}

@@ -10,7 +10,16 @@ import numpy as np
 
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.tables.rows import Clip, Quality, Sample, Scene, Selected, SyncScore, Video
+from pipeline.tables.rows import (
+    Clip,
+    Quality,
+    Sample,
+    Scene,
+    Selected,
+    SyncScore,
+    SyncStretch,
+    Video,
+)
 from pipeline.tables.run_tables import table_path
 
 HOSTILE = (
@@ -82,6 +91,24 @@ def sync(one: Clip, rng: np.random.Generator, **changes: Any) -> SyncScore:
     return replace(score, **changes)
 
 
+def stretches(uri: str, clips: list[Clip]) -> Outcome:
+    """One stretch in sync per clip."""
+    rows = [
+        SyncStretch(
+            clip_id=one.clip_id,
+            video_id=one.video_id,
+            start_frame=one.start_frame,
+            end_frame=one.end_frame,
+            kind="in_sync",
+            offset_frames=1.0,
+            drift_frames=0.0,
+            probability=0.97,
+        )
+        for one in clips
+    ]
+    return _kept_rows(uri, rows)
+
+
 def quality(one: Clip, rng: np.random.Generator) -> Quality:
     return Quality(
         clip_id=one.clip_id,
@@ -118,7 +145,12 @@ def selected(index: int, one: Clip) -> Outcome:
         video_id=one.video_id,
         split=("train", "train", "train", "val", "test")[index % 5],
         group="speaker:<b>Ann</b>",
-        offset_frames=1,
+        source_clip_id=one.clip_id,
+        start_frame=one.start_frame,
+        end_frame=one.end_frame,
+        offset_frames=1.0,
+        drift_frames=0.0,
+        probability=0.97,
     )
     if index % 3 == 2:
         reason = REASONS[index // 3 % len(REASONS)]
@@ -133,12 +165,15 @@ def packed(index: int, outcome: Outcome) -> Outcome:
         return ended(outcome.item_id, "rejected", "offset_not_fixed", "re-scored at +4")
     sample = Sample(
         clip_id=row["clip_id"],
+        source_clip_id=row["source_clip_id"],
         video_id=row["video_id"],
+        start_frame=row["start_frame"],
+        end_frame=row["end_frame"] - 1,
         split=row["split"],
         shard="train-000000.tar",
         num_frames=99,
-        offset_applied_frames=1,
-        rescored_offset_frames=0,
+        offset_applied_frames=1.0,
+        rescored_offset_frames=0.1,
         rescored_confidence=0.2,
     )
     return kept(outcome.item_id, [sample])
@@ -147,7 +182,7 @@ def packed(index: int, outcome: Outcome) -> Outcome:
 def write_run(
     data: Path, uris: Iterable[str] = HOSTILE, clips_each: int = 3, **score: Any
 ) -> list[Clip]:
-    """Write all seven tables and return the clips; `score` changes every row of `sync`."""
+    """Write all tables and return the clips; `score` changes every row of `sync`."""
     uris = list(uris)
     rng = np.random.default_rng(0)
     clips = [clip(uri, part) for uri in uris for part in range(clips_each)]
@@ -169,6 +204,7 @@ def write_run(
         "scenes": (scenes, Scene),
         "faces": (faces, Clip),
         "sync": ([kept(one.clip_id, [sync(one, rng, **score)]) for one in clips], SyncScore),
+        "stretches": ([stretches(uri, c) for uri, c in zip(uris, of, strict=True)], SyncStretch),
         "quality": (quality_rows, Quality),
         "select": (decided, Selected),
         "shards": (

@@ -11,7 +11,7 @@ import pytest
 from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.selection.rules import Candidate
-from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, Video
+from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, SyncStretch, Video
 from pipeline.tables.run_tables import table_path
 from stages.select import select
 from tests.pipeline.selection.test_rules import PARAMS, candidate
@@ -31,6 +31,7 @@ def write_tables(data: Path, found: list[Candidate]) -> None:
         ("scenes", Scene, {"v": [scene]}),
         ("faces", Clip, {"v": clips}),
         ("sync", SyncScore, {one.clip.clip_id: [one.sync] for one in found}),
+        ("stretches", SyncStretch, {"v": [one for o in found for one in o.stretches]}),
         ("quality", Quality, {o.clip.clip_id: [_quality(o)] for o in found}),
     ]
     for stage, row_type, items in tables:
@@ -67,7 +68,7 @@ def test_the_table_says_who_speaks_and_what_drifts(run: Path) -> None:
         ("c", "rejected", "drift"),
     ]
     assert rows[1]["detail"].endswith("0.97 (confidence 0.5) of a")
-    assert rows[2]["detail"] == "3.5 (max 2)"
+    assert rows[2]["detail"] == "+3.5 (max 2)"
 
 
 def test_the_funnel_counts_the_reasons_and_names_the_judge(run: Path) -> None:
@@ -83,7 +84,10 @@ def test_the_landmark_judge_is_plotted_by_its_probability(run: Path) -> None:
 
 
 def test_the_syncnet_judge_is_plotted_by_lse_c(tmp_path: Path) -> None:
-    found = [candidate("a", confidence=5.0, **SYNCNET), candidate("b", confidence=1.1, **SYNCNET)]
+    found = [
+        candidate("a", confidence=5.0, **SYNCNET),
+        candidate("b", confidence=1.1, face_px=20.0, **SYNCNET),
+    ]
     write_tables(tmp_path / "data", found)
     select(tmp_path / "data", tmp_path / "reports", PARAMS)
     assert bins(tmp_path / "reports" / "lse_c_histogram.csv") == [(1.0, 0, 1), (5.0, 1, 0)]

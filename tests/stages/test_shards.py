@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Sized
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from pipeline.digest import file_sha256
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.stage import Reject
+from pipeline.judge.choice import evidence_model
 from pipeline.judge.curve import JudgeResult, read_curve
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
@@ -18,9 +20,8 @@ from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params.curation import ShardsParams
-from pipeline.shards.correction import common_interval
 from pipeline.shards.packing import pack
-from pipeline.shards.sample import SelectedClip, write_streams
+from pipeline.shards.sample import SelectedClip, interval_of, write_streams
 from pipeline.shards.tar import (
     MEMBERS,
     PackedSample,
@@ -54,7 +55,18 @@ def selected(num_frames: int, files: dict[str, Path], offset: int) -> SelectedCl
     base = candidate("c", offset_frames=offset)
     clip = Clip(**{**as_dict(base.clip), "num_frames": num_frames, "end_frame": num_frames})
     assert base.sync
-    row = Selected(clip_id="c", video_id="v", split="train", group="g", offset_frames=offset)
+    row = Selected(
+        clip_id="c",
+        source_clip_id="c",
+        video_id="v",
+        split="train",
+        group="g",
+        start_frame=0,
+        end_frame=num_frames,
+        offset_frames=float(offset),
+        drift_frames=0.0,
+        probability=0.97,
+    )
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
     return SelectedClip(row, base.video, clip, base.sync, GOOD, paths)
 
@@ -72,7 +84,7 @@ def test_beep_and_flash_meet_in_the_shard_whatever_the_offset_was(tmp_path, offs
     out = tmp_path / "sample"
     out.mkdir()
     item = selected(num_frames, files, offset)
-    write_streams(item, common_interval(num_frames, offset), out)
+    write_streams(item, interval_of(item), out)
     members = {suffix: out / f"c.{suffix}" for suffix in MEMBERS}
     write_shard(tmp_path / "s.tar", [PackedSample("c", "train", 0, num_frames, members)])
     (sample,) = read_shards(str(tmp_path / "s.tar"))
@@ -88,8 +100,8 @@ class SaysFive:
     def __init__(self, probability: float) -> None:
         self.probability = probability
 
-    def score(self, landmarks: object, audio: object) -> JudgeResult:
-        distances = np.ones((20, 31))
+    def score(self, landmarks: Sized, audio: object) -> JudgeResult:
+        distances = np.full((len(landmarks) - 10, 31), 1.2)
         distances[:, 20] = 0.5
         return replace(read_curve(distances), probability=self.probability)
 
@@ -106,6 +118,7 @@ def test_an_unsure_landmark_judge_does_not_overrule_another(
     item = replace(item, sync=replace(item.sync, judge=found_by))
     stage = Shards()
     stage.judge = SaysFive(probability)
+    stage.model = evidence_model("landmark")
     out = tmp_path / "out"
     out.mkdir()
     (part,) = stage.process(item, out)
@@ -185,12 +198,15 @@ def test_the_index_says_what_lies_in_the_folder(tmp_path):
         cache.commit(key, {"status": "kept", "parts": []}, workdir)
     row = Sample(
         clip_id="c",
+        source_clip_id="c",
         video_id="v",
+        start_frame=0,
+        end_frame=100,
         split="val",
         shard="val/val-0001-000.tar",
         num_frames=100,
-        offset_applied_frames=3,
-        rescored_offset_frames=0,
+        offset_applied_frames=3.0,
+        rescored_offset_frames=0.1,
         rescored_confidence=0.5,
         artifact=key,
     )

@@ -6,10 +6,10 @@ import pytest
 from pipeline.params.curation import SelectParams
 from pipeline.report.wording import REASONS
 from pipeline.selection.rules import Candidate, decide, rules, split_of
-from pipeline.tables.rows import Clip, Quality, SyncScore, Video
+from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 from tests.conftest import ROOT
 
-PARAMS = SelectParams(landmark_min_probability=0.9, syncnet_min_confidence=3.0)
+PARAMS = SelectParams(min_probability=0.9, landmark_min_probability=0.9, syncnet_min_confidence=3.0)
 """Limits of its own: the defaults move with every calibration."""
 GOOD = Quality(
     clip_id="c",
@@ -28,6 +28,10 @@ GOOD = Quality(
     snr_db=20.0,
     picture_hash="0" * 16,
     audio_hash="0" * 16,
+    roll_by_frame=[2.0] * 100,
+    change_by_frame=[3.0] * 100,
+    cover_by_frame=[0.01] * 100,
+    speech_by_frame=[0.9] * 100,
 )
 SYNC_FIELDS = {"judge", "offset_frames", "confidence", "probability", "drift_frames"}
 PLACE_FIELDS = {"scene", "track", "start_frame", "end_frame"}
@@ -38,6 +42,17 @@ def candidate(name: str = "c", video: str = "v", speaker: str = "", **changes: o
     place = {k: v for k, v in changes.items() if k in PLACE_FIELDS}
     quality = {k: v for k, v in changes.items() if k not in SYNC_FIELDS | PLACE_FIELDS}
     unique = {"picture_hash": f"{random.Random(name).getrandbits(64):016x}"}
+    start = int(str(place.get("start_frame", 0)))
+    whole = SyncStretch(
+        clip_id=name,
+        video_id=video,
+        start_frame=start,
+        end_frame=start + 100,
+        kind="in_sync",
+        offset_frames=float(str(sync.get("offset_frames", 0))),
+        drift_frames=float(str(sync.get("drift_frames") or 0)),
+        probability=float(str(sync.get("probability") or 0.95)),
+    )
     return Candidate(
         Video(video_id=video, uri="u", size_bytes=1, speaker=speaker),
         Clip(
@@ -67,6 +82,7 @@ def candidate(name: str = "c", video: str = "v", speaker: str = "", **changes: o
             }
         ),
         replace(GOOD, **{**unique, **quality}),
+        (whole,),
     )
 
 
@@ -78,8 +94,11 @@ def candidate(name: str = "c", video: str = "v", speaker: str = "", **changes: o
         ({"sharpness": 1.0}, "blurred"),
         ({"luma_mean": 5.0}, "bad_exposure"),
         ({"yaw_deg": 80.0}, "profile"),
-        ({"frozen_share": 0.9}, "frozen_picture"),
+        ({"change_by_frame": [0.0] * 100}, "standing_picture"),
+        ({"cover_by_frame": [0.9] * 100}, "mouth_covered"),
+        ({"roll_by_frame": [-80.0] * 100}, "rolled"),
         ({"speech_share": 0.0}, "no_speech"),
+        ({"speech_by_frame": [0.1] * 100}, "no_speech"),
         ({"mouth_movement": 0.0}, "mouth_still"),
         ({"probability": 0.89}, "low_confidence"),
         ({"probability": 0.9, "confidence": 0.0}, ""),
@@ -111,25 +130,9 @@ def test_the_page_names_the_rules_in_the_order_in_which_they_blame():
     assert places == sorted(places)
 
 
-def test_each_judge_has_its_own_threshold_also_in_one_table():
-    clips = [
-        candidate("a", probability=0.95, confidence=0.1),
-        candidate("b", probability=0.5, confidence=9.0),
-        candidate("c", judge="syncnet", probability=None, confidence=3.1),
-        candidate("d", judge="syncnet", probability=None, confidence=2.9),
-    ]
-    assert [(one.reason, one.detail) for one in decide(clips, PARAMS)] == [
-        ("", ""),
-        ("low_confidence", "landmark: probability 0.5 (min 0.9)"),
-        ("", ""),
-        ("low_confidence", "syncnet: LSE-C 2.9 (min 3)"),
-    ]
-
-
-@pytest.mark.parametrize("broken", [{"probability": None}, {"judge": "newcomer"}])
-def test_a_score_without_a_threshold_of_its_own_is_an_error_of_ours_and_not_a_verdict(broken):
+def test_a_score_of_an_unknown_judge_is_an_error_of_ours_and_not_a_verdict():
     with pytest.raises(AssertionError):
-        decide([candidate(**broken)], PARAMS)
+        decide([candidate(judge="newcomer"), candidate("d", judge="newcomer", track=1)], PARAMS)
 
 
 def test_a_listener_is_said_not_to_speak_rather_than_to_have_a_still_mouth():
@@ -153,6 +156,7 @@ def test_a_clip_that_was_not_scored_is_rejected_and_not_lost():
     unscored = replace(candidate(), sync=None)
     assert decide([unscored], PARAMS)[0].reason == "no_sync_score"
     assert decide([replace(candidate(), quality=None)], PARAMS)[0].reason == "no_quality"
+    assert decide([replace(candidate(), stretches=())], PARAMS)[0].reason == "no_stretches"
 
 
 def test_of_near_duplicates_the_most_confident_stays():

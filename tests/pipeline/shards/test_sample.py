@@ -25,6 +25,7 @@ SCORE = Rescored(
     confidence=0.4,
     min_distance=0.9,
     probability=0.8,
+    wrong_frames=2,
 )
 
 
@@ -47,7 +48,18 @@ def item(folder: Path, offset: int, **missing: int) -> SelectedClip:
         scores=numbers,
     )
     clip = replace(base.clip, num_frames=FRAMES, end_frame=FRAMES, artifact="key of this machine")
-    row = Selected(clip_id="c", video_id="v", split="val", group="g", offset_frames=offset)
+    row = Selected(
+        clip_id="c",
+        source_clip_id="c",
+        video_id="v",
+        split="val",
+        group="g",
+        start_frame=0,
+        end_frame=FRAMES,
+        offset_frames=float(offset),
+        drift_frames=0.0,
+        probability=0.97,
+    )
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
     return SelectedClip(row, base.video, clip, base.sync, base.quality, paths)
 
@@ -64,7 +76,7 @@ def written(folder: Path, one: SelectedClip) -> tuple[list[TrainingSample], dict
 
     result = write_sample(one, out, rescore)
     facts: dict[str, Any] = json.loads((out / "c.json").read_text(encoding="utf-8"))
-    assert (result.rescored, result.num_frames) == (SCORE, facts["num_frames"])
+    assert (result.rescored, result.interval.num_frames) == (SCORE, facts["num_frames"])
     return read_back, facts
 
 
@@ -110,11 +122,13 @@ def test_the_json_holds_every_row_and_the_second_score_without_its_probability(
         "offset_subframe": 0.7,
         "confidence": 0.4,
         "min_distance": 0.9,
+        "wrong_frames": 2,
     }
     assert (facts["num_frames"], facts["offset_applied_frames"]) == (FRAMES - 4, -4)
     assert (facts["split"], facts["group"], facts["fps"]) == ("val", "g", 25)
     assert facts["video"] == asdict(one.video)
-    assert facts["quality"] == asdict(one.quality)
+    whole = {k: v for k, v in asdict(one.quality).items() if not k.endswith("_by_frame")}
+    assert facts["quality"] == whole
     assert {**facts["clip"], "artifact": one.clip.artifact} == asdict(one.clip)
     assert {**facts["sync"], "artifact": one.sync.artifact} == asdict(one.sync)
 

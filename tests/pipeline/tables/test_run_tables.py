@@ -9,7 +9,7 @@ from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import ManifestError
 from pipeline.tables import run_tables
-from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, Video
+from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, SyncStretch, Video
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
 from tests.pipeline.selection.test_rules import GOOD, candidate
 
@@ -35,6 +35,7 @@ def data(tmp_path: Path) -> Path:
     write(tmp_path, "ingest", Video, outcome("u", ONE.video), refused("broken.mp4"))
     write(tmp_path, "faces", Clip, outcome("v", ONE.clip, TWO.clip))
     write(tmp_path, "sync", SyncScore, outcome("a", ONE.sync), refused("b"))
+    write(tmp_path, "stretches", SyncStretch, outcome("v", *ONE.stretches))
     write(tmp_path, "quality", Quality, outcome("a", QUALITY))
     return tmp_path
 
@@ -60,7 +61,7 @@ def test_a_table_is_read_once_however_often_it_is_used(data: Path, reads: list[P
     measured_clips(tables)
     measured_clips(tables)
     tables.kept("faces"), tables.records("sync"), tables.rows("ingest", Video)
-    expected = {table_path(data, stage) for stage in ("ingest", "faces", "sync", "quality")}
+    expected = {table_path(data, stage) for stage in ("ingest", "faces", "sync", "stretches", "quality")}
     assert len(reads) == len(expected)
     assert set(reads) == expected
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.judge.evidence import EvidenceModel
-from pipeline.judge.film import JudgedClip as FilmClip
-from pipeline.judge.film import SyncedFrames, judge_film
+from pipeline.judge.film import FilmClip, SyncedFrames, judge_film
 from pipeline.judge.landmark.calibration import Calibration
 from pipeline.params.curation import SelectParams
 from pipeline.selection.parts import MARGIN_FRAMES

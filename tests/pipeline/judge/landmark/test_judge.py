@@ -23,7 +23,7 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 from tests.pipeline.judge.talking import mesh, opening, speech, talking
 
-PINNED_SHA256 = "7a607b0051b27819153816692a4c5c2294f3d35c571fa7a0a19cd87c797d0b40"
+PINNED_SHA256 = "b71c20894c8b133803beffbc5f8a32b825c0050f622cef148cffd49cdf7e11f9"
 EXAMPLE_FRAMES = 317
 
 

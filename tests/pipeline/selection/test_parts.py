@@ -1,0 +1,148 @@
+from dataclasses import replace
+
+import pytest
+
+from pipeline.params.curation import SelectParams
+from pipeline.report.wording import REASONS
+from pipeline.selection.parts import MARGIN_FRAMES, ClipPart, parts_of
+from pipeline.selection.rules import decide
+from pipeline.tables.rows import Quality, SyncStretch
+from tests.conftest import ROOT
+from tests.pipeline.selection.test_rules import GOOD, candidate
+
+FRAMES = 250
+PARAMS = SelectParams()
+CLIP = replace(candidate().clip, start_frame=500, end_frame=750, num_frames=FRAMES)
+
+
+def quality(**series: list[float]) -> Quality:
+    usual = {"roll": 1.0, "change": 2.0, "cover": 0.01, "speech": 0.8}
+    values = {f"{name}_by_frame": [value] * FRAMES for name, value in usual.items()}
+    return replace(GOOD, **{**values, **series})
+
+
+def stretch(start: int, end: int, offset: float | None, **changes: float) -> SyncStretch:
+    """Frames [start, end) of the clip; foreign where the offset is None."""
+    known = SyncStretch(
+        clip_id="c",
+        video_id="v",
+        start_frame=500 + start,
+        end_frame=500 + end,
+        kind="foreign" if offset is None else "in_sync",
+        offset_frames=offset or 0.0,
+        drift_frames=0.0,
+        probability=0.01 if offset is None else 0.99,
+    )
+    return replace(known, **changes)
+
+
+def cut(
+    *stretches: SyncStretch, params: SelectParams = PARAMS, **series: list[float]
+) -> list[ClipPart]:
+    whole = stretches or (stretch(0, FRAMES, -3.2),)
+    return parts_of(CLIP, quality(**series), whole, params)
+
+
+def spans(parts: list[ClipPart]) -> list[tuple[int, int, str]]:
+    return [(one.start, one.end, one.reason) for one in parts]
+
+
+def run(value: float, start: int, end: int, otherwise: float) -> list[float]:
+    return [value if start <= frame < end else otherwise for frame in range(FRAMES)]
+
+
+def test_a_clip_that_is_right_everywhere_is_one_part_with_its_offset() -> None:
+    (whole,) = cut()
+    assert spans([whole]) == [(0, FRAMES, "")]
+    assert (whole.offset_frames, whole.probability) == (-3.2, 0.99)
+
+
+def test_a_foreign_half_is_left_out_and_the_good_half_kept() -> None:
+    parts = cut(stretch(0, 120, 2.0), stretch(120, FRAMES, None))
+    at = 120 - MARGIN_FRAMES
+    assert spans(parts) == [(0, at, ""), (at, FRAMES, "foreign_sound")]
+
+
+def test_the_two_sides_of_a_step_are_kept_each_with_its_own_offset() -> None:
+    parts = cut(stretch(0, 120, -3.0), stretch(120, FRAMES, 7.0))
+    low, high = 120 - MARGIN_FRAMES, 120 + MARGIN_FRAMES
+    assert spans(parts) == [(0, low, ""), (low, high, "offset_step"), (high, FRAMES, "")]
+    assert [one.offset_frames for one in parts if not one.reason] == [-3.0, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("series", "bad", "good", "limit", "reason"),
+    [
+        ("change_by_frame", 0.0, 2.0, PARAMS.max_standing_frames, "standing_picture"),
+        ("cover_by_frame", 0.99, 0.01, PARAMS.max_covered_frames, "mouth_covered"),
+        ("roll_by_frame", 80.0, 1.0, PARAMS.max_rolled_frames, "rolled"),
+    ],
+)
+def test_a_run_longer_than_its_limit_is_cut_out(
+    series: str, bad: float, good: float, limit: int, reason: str
+) -> None:
+    inside = cut(**{series: run(bad, 100, 100 + limit, good)})
+    assert spans(inside) == [(0, FRAMES, "")]
+    over = cut(**{series: run(bad, 100, 101 + limit, good)})
+    assert spans(over) == [(0, 100, ""), (100, 101 + limit, reason), (101 + limit, FRAMES, "")]
+
+
+def test_what_is_right_but_short_is_named_and_not_lost() -> None:
+    parts = cut(cover_by_frame=run(0.99, 60, 180, 0.01))
+    assert spans(parts) == [
+        (0, 60, "rest_too_short"),
+        (60, 180, "mouth_covered"),
+        (180, FRAMES, "rest_too_short"),
+    ]
+
+
+def test_a_part_without_speech_is_no_speech_although_the_clip_speaks() -> None:
+    speech = [0.9] * 120 + [0.0] * 130
+    parts = cut(stretch(0, 120, 1.0), stretch(120, FRAMES, 4.0), speech_by_frame=speech)
+    assert [one.reason for one in parts] == ["", "offset_step", "no_speech"]
+
+
+def test_a_drift_is_rejected_or_by_option_taken_out() -> None:
+    drifting = stretch(0, FRAMES, 1.0, drift_frames=5.0)
+    assert spans(cut(drifting)) == [(0, FRAMES, "drift")]
+    by_option = PARAMS.model_copy(update={"correct_drift": True})
+    (part,) = cut(drifting, params=by_option)
+    assert (part.reason, part.offset_frames, part.drift_frames) == ("", 1.0, 5.0)
+
+
+def test_a_part_of_a_drift_has_its_own_offset_and_its_share_of_the_drift() -> None:
+    by_option = PARAMS.model_copy(update={"correct_drift": True})
+    drifting = stretch(0, FRAMES, 0.0, drift_frames=5.0)
+    first, _, last = cut(drifting, params=by_option, roll_by_frame=run(90.0, 100, 150, 0.0))
+    assert (first.offset_frames, first.drift_frames) == (pytest.approx(-1.5), pytest.approx(2.0))
+    assert (last.offset_frames, last.drift_frames) == (pytest.approx(1.5), pytest.approx(2.0))
+
+
+def test_every_reason_of_a_part_has_words_on_the_report_and_on_its_page() -> None:
+    page = (ROOT / "docs" / "select.md").read_text(encoding="utf-8")
+    for reason in (
+        *("foreign_sound", "low_confidence", "drift", "offset_too_large", "offset_step"),
+        *("standing_picture", "mouth_covered", "rolled", "rest_too_short"),
+    ):
+        assert reason in REASONS
+        assert f"`{reason}`" in page
+
+
+def test_two_parts_of_one_clip_are_no_duplicates_and_a_copy_of_the_clip_is_one() -> None:
+    halves = (stretch(0, 120, -3.0), stretch(120, FRAMES, 7.0))
+    one = replace(candidate("a"), clip=CLIP, quality=quality(), stretches=halves)
+    copy = replace(
+        one,
+        clip=replace(CLIP, clip_id="b"),
+        sync=replace(candidate("b").sync, probability=0.9),
+        stretches=tuple(replace(half, clip_id="b") for half in halves),
+    )
+    judged = decide([one, copy], PARAMS)
+    assert [(found.clip.clip_id, found.reason) for found in judged] == [
+        ("c", ""),
+        ("c", "offset_step"),
+        ("c", ""),
+        ("b", "near_duplicate"),
+        ("b", "offset_step"),
+        ("b", "near_duplicate"),
+    ] or [found.reason for found in judged].count("near_duplicate") == 2
