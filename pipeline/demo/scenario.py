@@ -6,22 +6,9 @@ from typing import Literal
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
 from pipeline.demo.portrait import Sitter
+from pipeline.demo.truth import FaultKind
 
 Status = Literal["kept", "rejected", "failed"]
-FaultKind = Literal[
-    "foreign_sound",
-    "lost_sound",
-    "other_person",
-    "dissolve",
-    "fade",
-    "frozen",
-    "covered_mouth",
-    "hole",
-    "damaged",
-    "clock_restarts",
-    "second_picture",
-    "second_sound",
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

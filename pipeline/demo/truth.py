@@ -9,11 +9,29 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.faces.backend import Box
+from pipeline.tables.rows import FPS
 
+FaultKind = Literal[
+    "foreign_sound",
+    "lost_sound",
+    "other_person",
+    "dissolve",
+    "fade",
+    "frozen",
+    "covered_mouth",
+    "hole",
+    "damaged",
+    "clock_restarts",
+    "second_picture",
+    "second_sound",
+]
+"""What a film is that is good in part, or that an other track or clock must be read from."""
+EDGE_FRAMES = 5
+"""0.2 s: a line that finds a boundary so near has found it."""
 BOX_EVERY = 5
 """A box is noted for every so many frames of the 25 fps grid."""
 
@@ -28,6 +46,17 @@ class Stretch:
     """Good stretches: the true AV offset, positive = audio early."""
     kind: str = ""
     """Bad stretches: what is wrong."""
+
+    @property
+    def frames(self) -> range:
+        """The frames of the grid that lie in it."""
+        return range(round(self.start_s * FPS), round(self.end_s * FPS))
+
+    @property
+    def inner_frames(self) -> range:
+        """Those that count: without 0.2 s at either end, or a quarter of a short stretch."""
+        edge = min(EDGE_FRAMES, len(self.frames) // 4)
+        return self.frames[edge : len(self.frames) - edge]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
