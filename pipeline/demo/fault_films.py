@@ -69,7 +69,7 @@ FAULT_FILMS = (
         ),
         size=SIZE,
         faults=("other_person",),
-        fault=Fault(kind="other_person", start=95, end=107),
+        fault=Fault(kind="other_person", start=90, end=102),
         other=Shot(actors=(_small(GRACE),)),
     ),
     Film(
