@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import ceil
 
@@ -185,7 +185,13 @@ def _speaker(shot: Shot) -> int | None:
 
 
 def _speech_of(actor: Actor) -> Speech:
-    return speak(actor.text, actor.voice, actor.words_per_minute)
+    return _said(actor.text, actor.voice, actor.words_per_minute)
+
+
+@lru_cache(maxsize=64)
+def _said(text: str, voice: str, words_per_minute: int) -> Speech:
+    """Return a speech; equal ones are synthesized once, in a process that costs half a second."""
+    return speak(text, voice, words_per_minute)
 
 
 def _talking_portrait(

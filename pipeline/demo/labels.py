@@ -10,8 +10,11 @@ from pipeline.tables.rows import FPS
 
 _WHOLE = frozenset({"clock_restarts", "second_picture", "second_sound"})
 """Faults of the file: all of the film is good."""
-_MAY_BE_CUT = frozenset({"dissolve", "fade", "hole", "damaged", "frozen", "clock_restarts"})
-"""Where one finder of cuts sees one, another none, and both are right."""
+_MAY_BE_CUT = frozenset(
+    {"other_person", "dissolve", "fade", "hole", "damaged", "frozen", "clock_restarts"}
+)
+"""Where one finder of cuts sees one, another none, and both are right. The other person is shorter
+than `scenes.min_scene_frames`: that no clip holds both is measured in seconds."""
 Span = tuple[int, int]
 """[start, end) in frames."""
 

@@ -59,7 +59,8 @@ def test_bad_seconds_in_a_kept_clip_count_but_for_those_next_to_a_boundary(run: 
     metrics = run.metrics()
     assert metrics["wrongly_kept_seconds"] == pytest.approx(4.0 - 2 * 0.2)
     assert metrics["lost_seconds"] == 0.0
-    assert metrics["wrong"] == ["half.mp4: 3.60 s of foreign_sound kept, clip a"]
+    said = [line for line in metrics["wrong"] if " s of " in line]
+    assert said == ["half.mp4: 3.60 s of foreign_sound kept, clip a"]
 
 
 @pytest.mark.parametrize(("end", "wrong_s"), [(100, 0.0), (105, 0.0), (106, 0.04), (120, 0.6)])
