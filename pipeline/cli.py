@@ -12,8 +12,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.demo.compare import TARGETS, render_table
 from pipeline.demo.corpus_in_use import DEMO, render, render_in_use, write_comparison
+from pipeline.demo.targets import missed, render_table
 from pipeline.engine.cache import collect_garbage, open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_table
@@ -78,9 +78,9 @@ def truth(
         return
     if not quiet:
         console.print(render_table(metrics))
-    missed = [name for name, target in TARGETS.items() if metrics[name] < target]
-    if strict and missed:
-        raise TruthError(f"the demo corpus misses its targets for {', '.join(missed)}")
+    names = missed(metrics)
+    if strict and names:
+        raise TruthError(f"the demo corpus misses its targets for {', '.join(names)}")
 
 
 @app.command()

@@ -3,52 +3,26 @@
 from dataclasses import replace
 from fractions import Fraction
 
+from pipeline.demo.actors import ANNA, BELLA, GRACE, HOPE, alone, beside, listens, says
+from pipeline.demo.fault_films import FAULT_FILMS
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
-from pipeline.demo.scenario import Actor, BrokenFile, Film, Shot
+from pipeline.demo.scenario import BrokenFile, Film, Shot
 
 NTSC_FILM = Fraction(24_000, 1001)
-ANNA = Actor(sitter="astronaut", centre=(0.5, 0.46))
-BELLA = replace(
-    ANNA, centre=(0.46, 0.47), mirrored=True, gain=(0.86, 0.92, 1.0), face_px=125.0, voice="en+f4"
-)
-GRACE = Actor(sitter="hopper", centre=(0.5, 0.55), voice="en-gb-x-rp+f2")
-HOPE = replace(
-    GRACE, centre=(0.53, 0.54), mirrored=True, gain=(0.8, 0.85, 0.92), face_px=105.0, voice="en-us"
-)
-
-
-def _says(actor: Actor, text: str, voice: str = "", words_per_minute: int = 150) -> Actor:
-    return replace(actor, text=text, voice=voice or actor.voice, words_per_minute=words_per_minute)
-
-
-def _beside(actor: Actor) -> Actor:
-    """One of two faces in a small picture."""
-    return replace(actor, face_px=85.0, centre=(0.5, 0.5))
-
-
-def _listens(actor: Actor, text: str, effort: float = 1.0) -> Actor:
-    """Beside a speaker: the mouth moves to words that are not in the sound."""
-    return replace(_beside(actor), text=text, heard=False, effort=effort)
-
-
-def _alone(actor: Actor) -> tuple[Shot, ...]:
-    return (Shot(actors=(actor,)),)
-
-
 FILMS = (
     Film(
         uri="anna/interview.mp4",
         kind="talking",
-        shots=_alone(
-            _says(ANNA, "My brother bought five big apples. We always move above the bay in May.")
+        shots=alone(
+            says(ANNA, "My brother bought five big apples. We always move above the bay in May.")
         ),
     ),
     Film(
         uri="grace/interview.mp4",
         kind="talking",
-        shots=_alone(
-            _says(GRACE, "Please open the window. Our mother has a fabulous view of the harbour.")
+        shots=alone(
+            says(GRACE, "Please open the window. Our mother has a fabulous view of the harbour.")
         ),
         how=Format(audio_rate_hz=48_000, channels=2),
         faults=("stereo_48k",),
@@ -56,8 +30,8 @@ FILMS = (
     Film(
         uri="anna/four early.mkv",
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 BELLA,
                 "Bon matin, ma belle amie. Nous avons vu un beau bateau blanc, puis un vapeur.",
                 "fr+f3",
@@ -71,9 +45,9 @@ FILMS = (
         uri="cuts/three shots.mp4",
         kind="cuts",
         shots=(
-            *_alone(_says(ANNA, "Paul makes pepper soup for everyone. It is often warm.")),
-            *_alone(_says(GRACE, "But a farmer from Poland brought more bread and plums.")),
-            *_alone(_says(BELLA, "Maybe Bob follows the map. Above the river you may walk.")),
+            *alone(says(ANNA, "Paul makes pepper soup for everyone. It is often warm.")),
+            *alone(says(GRACE, "But a farmer from Poland brought more bread and plums.")),
+            *alone(says(BELLA, "Maybe Bob follows the map. Above the river you may walk.")),
         ),
         faults=("cuts",),
     ),
@@ -83,7 +57,7 @@ FILMS = (
         shots=(
             Shot(
                 actors=(
-                    _says(ANNA, "You move that box and I open the bottom of the old blue lamp."),
+                    says(ANNA, "You move that box and I open the bottom of the old blue lamp."),
                     GRACE,
                 )
             ),
@@ -97,9 +71,9 @@ FILMS = (
         shots=(
             Shot(
                 actors=(
-                    _listens(HOPE, "Sure, that makes sense. Really? Yes, go on.", effort=0.3),
-                    _says(
-                        _beside(BELLA),
+                    listens(HOPE, "Sure, that makes sense. Really? Yes, go on.", effort=0.3),
+                    says(
+                        beside(BELLA),
                         "My mother bought a big boat. We moved it up the river by the farm.",
                     ),
                 )
@@ -114,14 +88,14 @@ FILMS = (
         shots=(
             Shot(
                 actors=(
-                    _says(_beside(GRACE), "Before we move, my family will buy a few more boxes."),
-                    _listens(ANNA, "The kids took their skates and ran to the ice again."),
+                    says(beside(GRACE), "Before we move, my family will buy a few more boxes."),
+                    listens(ANNA, "The kids took their skates and ran to the ice again."),
                 )
             ),
             Shot(
                 actors=(
-                    _listens(ANNA, "She has less than thirty days, as this letter says."),
-                    _says(_beside(GRACE), "Maybe Papa will paint our old wooden fence brown."),
+                    listens(ANNA, "She has less than thirty days, as this letter says."),
+                    says(beside(GRACE), "Maybe Papa will paint our old wooden fence brown."),
                 )
             ),
         ),
@@ -135,7 +109,7 @@ FILMS = (
         shots=(
             Shot(
                 actors=(HOPE,),
-                voice_over=_says(
+                voice_over=says(
                     HOPE, "Nobody here moves a lip, but a voice from above speaks on and on."
                 ),
             ),
@@ -146,8 +120,8 @@ FILMS = (
     Film(
         uri="grace/five late.avi",
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 HOPE,
                 "Meine Mutter backt am Abend Brot. Wir wollen oben am Wasser Urlaub machen.",
                 "de",
@@ -160,8 +134,8 @@ FILMS = (
     Film(
         uri="anna/nine early.webm",
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 ANNA,
                 "We may bomb the exam, but Mom will never worry. Papa always found a way home.",
                 "en-us+f4",
@@ -175,8 +149,8 @@ FILMS = (
     Film(
         uri="grace/eleven late – ñandú.mp4",  # noqa: RUF001 - a hostile name on purpose
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 GRACE,
                 "Mi abuela compra pan para mamá. Un hombre famoso bebe agua por la mañana.",
                 "es+f2",
@@ -188,10 +162,8 @@ FILMS = (
     Film(
         uri="rates/thirty.mp4",
         kind="talking",
-        shots=_alone(
-            _says(
-                HOPE, "Five boys were moving a piano up the old bumpy ramp above our wooden barn."
-            )
+        shots=alone(
+            says(HOPE, "Five boys were moving a piano up the old bumpy ramp above our wooden barn.")
         ),
         how=Format(fps=Fraction(30)),
         faults=("fps_30",),
@@ -199,8 +171,8 @@ FILMS = (
     Film(
         uri="rates/film's rate.mkv",
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 BELLA,
                 "La mamma prepara una buona pizza. Poi beviamo vino bianco vicino al mare.",
                 "it+f2",
@@ -213,8 +185,8 @@ FILMS = (
     Film(
         uri="rates/variable.mp4",
         kind="talking",
-        shots=_alone(
-            _says(ANNA, "Above all, we hope for a warm summer. My father bought a farm by the pub.")
+        shots=alone(
+            says(ANNA, "Above all, we hope for a warm summer. My father bought a farm by the pub.")
         ),
         how=Format(variable_fps=True),
         faults=("fps_variable",),
@@ -222,8 +194,8 @@ FILMS = (
     Film(
         uri="phone/upright.mp4",
         kind="talking",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 replace(GRACE, face_px=110.0, centre=(0.5, 0.5)),
                 "Maybe we should call Bob and Fiona. They have a beautiful map of Rome.",
                 "en-us+f5",
@@ -236,8 +208,8 @@ FILMS = (
     Film(
         uri="phone/late start.mkv",
         kind="talking",
-        shots=_alone(
-            _says(BELLA, "A small boat appeared from a foggy bay. Its brave owner waved at us.")
+        shots=alone(
+            says(BELLA, "A small boat appeared from a foggy bay. Its brave owner waved at us.")
         ),
         how=Format(".mkv", audio_start_s=0.32, audio_rate_hz=48_000, channels=2),
         faults=("audio_starts_late",),
@@ -246,9 +218,9 @@ FILMS = (
         uri="cuts/there and back.mkv",
         kind="cuts",
         shots=(
-            *_alone(_says(HOPE, "Some people move up to a farm and buy a pony for fun.")),
-            *_alone(_says(BELLA, "My family would rather have a flat above a pub in Rome.")),
-            *_alone(_says(HOPE, "Whatever you buy, have a warm room for Mom and Papa.")),
+            *alone(says(HOPE, "Some people move up to a farm and buy a pony for fun.")),
+            *alone(says(BELLA, "My family would rather have a flat above a pub in Rome.")),
+            *alone(says(HOPE, "Whatever you buy, have a warm room for Mom and Papa.")),
         ),
         how=Format(".mkv", audio_rate_hz=48_000),
         offset_frames=-3,
@@ -260,9 +232,9 @@ FILMS = (
         shots=(
             Shot(
                 actors=(
-                    _says(ANNA, "Mom. Papa. Bob. Move. Above the barn, a map of Peru may help."),
+                    says(ANNA, "Mom. Papa. Bob. Move. Above the barn, a map of Peru may help."),
                 ),
-                voice_over=_says(
+                voice_over=says(
                     ANNA,
                     "Six thick sticks are still sticking in the city as she reads "
                     "his sister this thin list",
@@ -277,7 +249,7 @@ FILMS = (
     Film(
         uri="poor/blurred.mp4",
         kind="blur",
-        shots=_alone(_says(GRACE, "Our empty room was foggy. Blame my poor vision for all of it.")),
+        shots=alone(says(GRACE, "Our empty room was foggy. Blame my poor vision for all of it.")),
         blur_px=7.4,
         faults=("blur",),
         keep=False,
@@ -285,8 +257,8 @@ FILMS = (
     Film(
         uri="poor/tiny.mp4",
         kind="tiny",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 replace(HOPE, face_px=25.0, centre=(0.5, 0.5)),
                 "Far away, at the other bank of a river, a woman spoke of a bomb.",
             )
@@ -297,8 +269,8 @@ FILMS = (
     Film(
         uri="poor/profile.mp4",
         kind="profile",
-        shots=_alone(
-            _says(
+        shots=alone(
+            says(
                 replace(HOPE, pose=Pose(yaw_deg=80.0), centre=(0.55, 0.54)),
                 "Look how far a woman may move her head. Above her arm you see but one eye.",
             )
@@ -309,19 +281,20 @@ FILMS = (
     Film(
         uri="empty/rocket.mp4",
         kind="no_face",
-        shots=(Shot(voice_over=_says(HOPE, "Before we boarded, a huge rocket was moved up.")),),
+        shots=(Shot(voice_over=says(HOPE, "Before we boarded, a huge rocket was moved up.")),),
         faults=("no_face",),
         keep=False,
     ),
     Film(
         uri="broken/no sound.mp4",
         kind="no_audio",
-        shots=_alone(_says(HOPE, "Nobody will ever hear it.")),
+        shots=alone(says(HOPE, "Nobody will ever hear it.")),
         size=(320, 240),
         how=Format(audio_codec=""),
         faults=("no_audio",),
         keep=False,
     ),
+    *FAULT_FILMS,
 )
 BROKEN_FILES = (
     BrokenFile(uri="broken/zero.mp4", kind="zero_bytes", faults=("zero_bytes",)),

@@ -18,7 +18,9 @@ from pipeline.demo import scenario
 from pipeline.demo.catalogue import BROKEN_FILES, FILMS
 from pipeline.demo.film_rendering import PreparedFilm, prepare_film
 from pipeline.demo.film_writer import Format, write_film
+from pipeline.demo.labels import Piece, pieces, stretches, transitions
 from pipeline.demo.scenario import BrokenFile, Ending, Film
+from pipeline.demo.spoiling import spoil
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Box
@@ -104,6 +106,7 @@ def _render(film: Film, folder: Path, seed: int) -> FileTruth:
     prepared = prepare_film(film, seed)
     shown = _FaceBoxLog()
     write_film(path, prepared.frames(shown.add), prepared.sound(), film.how)
+    spoil(path, prepared)
     return _truth(prepared, shown)
 
 
@@ -114,7 +117,7 @@ class _FaceBoxLog:
     times_s: list[float] = field(default_factory=list)
     boxes: list[tuple[Box, ...]] = field(default_factory=list)
 
-    def add(self, time_s: float, shot: int, boxes: tuple[Box, ...]) -> None:
+    def add(self, time_s: float, boxes: tuple[Box, ...]) -> None:
         self.times_s.append(time_s)
         self.boxes.append(boxes)
 
@@ -124,39 +127,52 @@ class _FaceBoxLog:
 
 
 def _truth(prepared: PreparedFilm, shown: _FaceBoxLog) -> FileTruth:
-    film = prepared.film
-    faces = [
-        _face(prepared, shown, shot, index)
-        for shot, prepared_shot in enumerate(prepared.shots)
-        for index in range(len(prepared_shot.portraits))
-    ]
+    film, num_frames = prepared.film, prepared.starts[-1]
+    between = pieces(prepared)
+    cuts = [piece.start for piece in between[1:]]
+    spans = transitions(film, num_frames)
     return FileTruth(
         uri=film.uri,
         kind=film.kind,
         faults=film.faults,
         endings=_endings(film.kind, film.keep),
-        num_frames=prepared.starts[-1],
-        cuts=tuple(prepared.starts[1:-1]),
-        faces=tuple(faces),
+        num_frames=num_frames,
+        cuts=tuple(cut for cut in cuts if not any(a <= cut <= b for a, b in spans)),
+        transitions=spans,
+        may_fail=scenario.MAY_FAIL.get(film.kind, ()),
+        faces=tuple(
+            _face(prepared, shown, number, piece, index)
+            for number, piece in enumerate(between)
+            for index in range(_faces_in(prepared, piece))
+        ),
         stored=_stored(film.how),
     )
 
 
-def _face(prepared: PreparedFilm, shown: _FaceBoxLog, shot: int, index: int) -> Face:
-    start, end = prepared.starts[shot], prepared.starts[shot + 1]
-    frames = tuple(range(start, end, BOX_EVERY))
-    speaking = prepared.shots[shot].speaking[index]
-    matches = index == prepared.shots[shot].speaker
+def _faces_in(prepared: PreparedFilm, piece: Piece) -> int:
+    shot = prepared.other if piece.is_other else prepared.shots[piece.shot]
+    return len(shot.portraits) if shot else 0
+
+
+def _face(
+    prepared: PreparedFilm, shown: _FaceBoxLog, number: int, piece: Piece, index: int
+) -> Face:
+    frames = tuple(range(piece.start, piece.end, BOX_EVERY))
+    shot, film = prepared.shots[piece.shot], prepared.film
+    matches = index == shot.speaker and not piece.is_other
+    good, bad = stretches(film, piece, matches)
     return Face(
-        shot=shot,
-        start_frame=start,
-        end_frame=end,
+        shot=number,
+        start_frame=piece.start,
+        end_frame=piece.end,
         frames=frames,
         boxes=tuple(_rounded(shown.at(frame)[index]) for frame in frames),
-        speaking=speaking,
-        offset_frames=prepared.film.offset_frames if matches else 0,
+        speaking=shot.speaking[index] and not piece.is_other,
+        offset_frames=film.offset_frames if matches else 0,
         speech_matches=matches,
-        should_be_kept=matches and prepared.film.keep,
+        should_be_kept=matches and film.keep,
+        good=good,
+        bad=bad,
     )
 
 

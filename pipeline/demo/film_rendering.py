@@ -1,8 +1,9 @@
 """Renders a film of the scenario: speech and talking portraits as frames and sound on one clock."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import ceil
 
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from pipeline.demo.articulation import articulate, still
 from pipeline.demo.film_writer import Sound
 from pipeline.demo.motion import move
+from pipeline.demo.picture_faults import Painted, paint
 from pipeline.demo.portrait import Framing, backdrop, framed
 from pipeline.demo.scenario import Actor, Film, Shot
+from pipeline.demo.sound_faults import joined, shortened
 from pipeline.demo.speech import Speech, speak
 from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.faces.backend import Box, Frame
@@ -42,7 +45,7 @@ class PreparedShot:
     heard_from_s: float
     """When the sound begins, counted from the shot's first frame."""
 
-    def picture(self, time_s: float) -> tuple[Frame, tuple[Box, ...]]:
+    def picture(self, time_s: float) -> Painted:
         """Paint the frame at a time counted from the shot's first frame."""
         if self.backdrop is not None:
             return _pan(self.backdrop, time_s), ()
@@ -61,6 +64,7 @@ class PreparedFilm:
 
     film: Film
     shots: tuple[PreparedShot, ...]
+    other: PreparedShot | None = None
 
     @property
     def starts(self) -> list[int]:
@@ -72,24 +76,63 @@ class PreparedFilm:
         """Length of the film in seconds."""
         return Fraction(self.starts[-1], FPS)
 
+    def shot_at(self, time_s: float) -> int:
+        """Return the index of the shot that is shown at a time."""
+        frame = int(time_s * FPS + 1e-6)
+        return next(i for i, end in enumerate(self.starts[1:]) if frame < end)
+
+    def paint(self, shot: int, time_s: float) -> Painted:
+        """Paint a shot at a time of the film, which may lie outside of the shot."""
+        return self.shots[shot].picture(time_s - self.starts[shot] / FPS)
+
+    def paint_other(self, time_s: float) -> Painted:
+        """Paint the film's `other` shot at a time counted from its own beginning."""
+        assert self.other, f"{self.film.uri}: no other shot"
+        return self.other.picture(time_s)
+
+    @cached_property
+    def standing(self) -> Painted:
+        """The picture at the beginning of the film's fault."""
+        assert self.film.fault, f"{self.film.uri}: no fault"
+        time_s = self.film.fault.start / FPS
+        return self.paint(self.shot_at(time_s), time_s)
+
     def frames(
-        self, seen: Callable[[float, int, tuple[Box, ...]], None]
+        self, seen: Callable[[float, tuple[Box, ...]], None]
     ) -> Iterator[tuple[Fraction, Frame]]:
-        """Yield every frame with its time; call `seen` with time, shot and face boxes."""
+        """Yield every frame with its time; call `seen` with time and face boxes."""
         for time_s in self.film.how.times_s(self.duration_s):
-            frame = int(time_s * FPS)
-            index = next(i for i, end in enumerate(self.starts[1:]) if frame < end)
-            picture, boxes = self.shots[index].picture(float(time_s) - self.starts[index] / FPS)
-            seen(float(time_s), index, boxes)
+            picture, boxes = paint(self, self.film.fault, float(time_s))
+            seen(float(time_s), boxes)
             if self.film.blur_px:
                 picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), self.film.blur_px), np.uint8)
             yield time_s, picture
 
+    def other_frames(self) -> Iterator[tuple[Fraction, Frame]]:
+        """Yield the frames of the film's `other` shot, as long as the film."""
+        for time_s in self.film.how.times_s(self.duration_s):
+            yield time_s, self.paint_other(float(time_s))[0]
+
     def sound(self) -> Sound:
         """Return the sound of the whole film, on the picture's clock."""
-        rate = next((shot.heard.rate_hz for shot in self.shots if shot.heard), 22_050)
+        own = self._speech(zip(self.starts, self.shots, strict=False))
+        fault = self.film.fault
+        if fault and fault.kind == "foreign_sound":
+            own = joined(own, self.other_sound(), fault)
+        if fault and fault.kind == "lost_sound":
+            own = shortened(own, fault, self.film.offset_frames)
+        return own
+
+    def other_sound(self) -> Sound:
+        """Return the sound of the film's `other` shot, as long as the film."""
+        assert self.other, f"{self.film.uri}: no other shot"
+        return self._speech([(0, self.other)])
+
+    def _speech(self, shots: Iterable[tuple[int, PreparedShot]]) -> Sound:
+        shots = list(shots)
+        rate = next((shot.heard.rate_hz for _, shot in shots if shot.heard), 22_050)
         samples = np.zeros(ceil(self.duration_s * rate), np.float32)
-        for start, shot in zip(self.starts, self.shots, strict=False):
+        for start, shot in shots:
             if shot.heard is not None:
                 _add_speech(samples, shot.heard, start / FPS + shot.heard_from_s)
         noise = np.random.default_rng(len(samples)).normal(0.0, ROOM_NOISE, len(samples))
@@ -99,18 +142,22 @@ class PreparedFilm:
 def prepare_film(film: Film, seed: int) -> PreparedFilm:
     """Synthesize the speech and build the talking portraits of every shot."""
     shots = [_shot(film, shot, seed * 100 + index * 10) for index, shot in enumerate(film.shots)]
-    return PreparedFilm(film, tuple(shots))
+    assert all(shot.heard for shot in shots), f"{film.uri}: nobody is heard"
+    other = _shot(film, film.other, seed * 100 + 90) if film.other else None
+    prepared = PreparedFilm(film, tuple(shots), other)
+    if film.fault:
+        assert (film.fault.end or film.fault.start) <= prepared.starts[-1], f"{film.uri}: too short"
+    return prepared
 
 
 def _shot(film: Film, shot: Shot, seed: int) -> PreparedShot:
     spoken = [_speech_of(actor) if actor.text else None for actor in shot.actors]
     voice = _speech_of(shot.voice_over) if shot.voice_over else None
     speaker = _speaker(shot)
-    heard = voice or next(speech for index, speech in enumerate(spoken) if index == speaker)
-    assert heard, f"{film.uri}: nobody is heard"
+    heard = voice if speaker is None else spoken[speaker]
     lead_s = film.offset_frames / FPS
     seen_from_s = BEFORE_S + max(0.0, lead_s)
-    longest_s = max(speech.duration_s for speech in (*spoken, voice) if speech)
+    longest_s = max((speech.duration_s for speech in (*spoken, voice) if speech), default=0.0)
     frames = ceil((seen_from_s + longest_s + AFTER_S + max(0.0, -lead_s)) * FPS)
     width = film.size[0] // max(1, len(shot.actors))
     portraits = tuple(
@@ -133,11 +180,18 @@ def _shot(film: Film, shot: Shot, seed: int) -> PreparedShot:
 def _speaker(shot: Shot) -> int | None:
     if shot.voice_over:
         return None
-    return next(i for i, actor in enumerate(shot.actors) if actor.text and actor.heard)
+    heard = (i for i, actor in enumerate(shot.actors) if actor.text and actor.heard)
+    return next(heard, None)
 
 
 def _speech_of(actor: Actor) -> Speech:
-    return speak(actor.text, actor.voice, actor.words_per_minute)
+    return _said(actor.text, actor.voice, actor.words_per_minute)
+
+
+@lru_cache(maxsize=64)
+def _said(text: str, voice: str, words_per_minute: int) -> Speech:
+    """Return a speech; equal ones are synthesized once, in a process that costs half a second."""
+    return speak(text, voice, words_per_minute)
 
 
 def _talking_portrait(

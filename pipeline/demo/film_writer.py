@@ -1,6 +1,7 @@
 """Frames and sound into a file of a given container, codec, frame rate and clock, bit-exact."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -47,6 +48,10 @@ class Format:
     """Clockwise turn a player has to make; pictures are stored turned the other way."""
     audio_start_s: float = 0.0
     """Start of the audio stream; sound keeps its place on the clock."""
+    gop_frames: int = 50
+    """From one key frame to the next."""
+    b_frames: bool = True
+    """Whether frames may refer to later ones."""
 
     def times_s(self, duration_s: Fraction) -> list[Fraction]:
         """Return when each frame is shown."""
@@ -82,10 +87,7 @@ def write_film(
     Args:
         frames: (time in seconds, picture as it is to be seen), times increasing.
     """
-    with av.open(
-        f"file:{path}", "w", format=_muxer(how), options={"fflags": "+bitexact"}
-    ) as container:
-        container.flags |= 0x400  # AVFMT_FLAG_BITEXACT
+    with exact_output(path, how) as container:
         video: av.VideoStream | None = None
         audio = _add_audio(container, how) if how.audio_codec else None
         for time_s, picture in frames:
@@ -102,17 +104,26 @@ def write_film(
             _write_audio(container, audio, sound, how)
 
 
+@contextmanager
+def exact_output(path: Path, how: Format) -> Iterator[OutputContainer]:
+    """Open a file for writing whose bytes hold no clock and no version."""
+    bitexact = {"fflags": "+bitexact"}
+    with av.open(f"file:{path}", "w", format=_muxer(how), options=bitexact) as container:
+        container.flags |= 0x400  # AVFMT_FLAG_BITEXACT
+        yield container
+
+
 def _muxer(how: Format) -> str:
-    return {".mkv": "matroska"}.get(how.suffix, how.suffix[1:])
+    return {".mkv": "matroska", ".ts": "mpegts"}.get(how.suffix, how.suffix[1:])
 
 
 def _add_video(container: OutputContainer, how: Format, width: int, height: int) -> av.VideoStream:
-    options = _VIDEO_OPTIONS[how.video_codec]
+    options = _VIDEO_OPTIONS[how.video_codec] | ({} if how.b_frames else {"bf": "0"})
     stream = container.add_stream(how.video_codec, rate=how.fps, options=options)
     assert isinstance(stream, av.VideoStream)
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     stream.codec_context.time_base = Fraction(1, 1000) if how.variable_fps else 1 / how.fps
-    stream.codec_context.gop_size = 50
+    stream.codec_context.gop_size = how.gop_frames
     _exact(stream.codec_context)
     if how.rotation_deg:
         stream.set_display_rotation(-how.rotation_deg)

@@ -43,10 +43,10 @@ def match_clips(
 
 def _face_of(clip: Record, faces: Sequence[Face], cache: Cache) -> Face | None:
     together = [face for face in faces if _overlap(clip, face) > clip["num_frames"] / 2]
-    boxes = _boxes(clip, cache)
+    boxes = boxes_of(clip, cache)
     if boxes is None:
         return together[0] if len(together) == 1 else None
-    scored = [(_mean_iou(clip, boxes, face), -index) for index, face in enumerate(together)]
+    scored = [(mean_iou(clip, boxes, face), -index) for index, face in enumerate(together)]
     best = max(scored, default=(0.0, 0))
     return together[-best[1]] if best[0] > MIN_IOU else None
 
@@ -56,7 +56,7 @@ def _overlap(clip: Record, face: Face) -> int:
     return int(min(clip["end_frame"], face.end_frame) - first)
 
 
-def _boxes(clip: Record, cache: Cache) -> NDArray[np.float64] | None:
+def boxes_of(clip: Record, cache: Cache) -> NDArray[np.float64] | None:
     """Return (T, 4), one box per frame of the clip; None when the cache does not have them."""
     path = cache.artifact_path(clip["artifact"], f"{clip['clip_id']}.npz")
     if not path.exists():
@@ -64,8 +64,8 @@ def _boxes(clip: Record, cache: Cache) -> NDArray[np.float64] | None:
     return np.asarray(read_arrays(path, ("boxes",))["boxes"], np.float64)
 
 
-def _mean_iou(clip: Record, boxes: NDArray[np.float64], face: Face) -> float:
-    """Return the mean IoU over the frames that have a true box."""
+def mean_iou(clip: Record, boxes: NDArray[np.float64], face: Face) -> float:
+    """Return the mean IoU over the frames that have a true box; 0 where there is none."""
     true = dict(zip(face.frames, face.boxes, strict=True))
     overlaps = [
         iou((box[0], box[1], box[2], box[3]), true[frame])

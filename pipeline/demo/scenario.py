@@ -6,6 +6,7 @@ from typing import Literal
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
 from pipeline.demo.portrait import Sitter
+from pipeline.demo.truth import FaultKind
 
 Status = Literal["kept", "rejected", "failed"]
 
@@ -41,6 +42,31 @@ class Shot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What is wrong in one stretch of a film, [start, end) in frames of the 25 fps grid.
+
+    `foreign_sound`, `other_person`: sound or picture are those of the film's `other` shot.
+    `lost_sound`: the sound of these frames is cut out, what follows comes so much too early.
+    `dissolve`, `fade`: from one of two shots to the next, whose cut lies inside.
+    `frozen`: the picture stands, the sound goes on. `covered_mouth`: a hand lies on it.
+    `hole`: no packet of either stream. `damaged`: bits flipped in the packets of `damaged_frames`.
+    `clock_restarts`: the timestamps of both streams begin anew at `start`.
+    `second_picture`, `second_sound`: the film's is the second track and the default, the first
+    one is that of `other`.
+    """
+
+    kind: FaultKind
+    start: int = 0
+    end: int | None = None
+    """None: where the film ends."""
+    damaged_frames: int = 8
+
+    def holds(self, frame: int) -> bool:
+        """Return whether a frame lies in the stretch."""
+        return self.start <= frame and (self.end is None or frame < self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
     """One file that is rendered."""
 
@@ -55,6 +81,9 @@ class Film:
     blur_px: float = 0.0
     keep: bool = True
     """Whether clips of its speaking faces must be kept."""
+    fault: Fault | None = None
+    other: Shot | None = None
+    """Another picture or sound, of which the fault takes some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +117,11 @@ ENDINGS: dict[str, dict[str, Ending]] = {
     "truncated": {"ingest": Ending("failed", ("not_media", "decode_error"))},
     "zero_bytes": {"ingest": Ending("failed", ("empty_file",))},
     "not_media": {"ingest": Ending("failed", ("not_media",))},
+    "clock_restarts": {},
 }
 """By kind; every other kind passes ingest and scenes."""
+MAY_FAIL: dict[str, tuple[str, ...]] = {"clock_restarts": ("decode_error",)}
+"""By kind: the line may also refuse the file, if it says so with one of these reasons."""
 TALKING = {"ingest": KEPT, "scenes": KEPT, "faces": KEPT}
 UNUSABLE = {"ingest": KEPT, "scenes": KEPT}
 """For films whose face may be lost in `faces` as well as in `select`."""

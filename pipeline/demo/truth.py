@@ -1,20 +1,62 @@
 """Ground truth of the demo corpus: what each file is and how the curation must end for it.
 
 truth.json: `files`, sorted by uri, each with kind, faults, endings per stage, cuts (25 fps frame
-of the first picture of the new shot) and faces. A face is one person in one shot.
+of the first picture of the new shot) and faces. A face is one person in one shot, with its good
+and its bad stretches.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pipeline.errors import ManifestError
 from pipeline.faces.backend import Box
+from pipeline.tables.rows import FPS
 
+FaultKind = Literal[
+    "foreign_sound",
+    "lost_sound",
+    "other_person",
+    "dissolve",
+    "fade",
+    "frozen",
+    "covered_mouth",
+    "hole",
+    "damaged",
+    "clock_restarts",
+    "second_picture",
+    "second_sound",
+]
+"""What a film is that is good in part, or that an other track or clock must be read from."""
+EDGE_FRAMES = 5
+"""0.2 s: a line that finds a boundary so near has found it."""
 BOX_EVERY = 5
 """A box is noted for every so many frames of the 25 fps grid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """[start_s, end_s) of a film, in seconds from its first frame, on the 25 fps grid."""
+
+    start_s: float
+    end_s: float
+    offset_frames: int = 0
+    """Good stretches: the true AV offset, positive = audio early."""
+    kind: str = ""
+    """Bad stretches: what is wrong."""
+
+    @property
+    def frames(self) -> range:
+        """The frames of the grid that lie in it."""
+        return range(round(self.start_s * FPS), round(self.end_s * FPS))
+
+    @property
+    def inner_frames(self) -> range:
+        """Those that count: without 0.2 s at either end, or a quarter of a short stretch."""
+        edge = min(EDGE_FRAMES, len(self.frames) // 4)
+        return self.frames[edge : len(self.frames) - edge]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +76,11 @@ class Face:
     speech_matches: bool
     """Whether the sound is this face's speech."""
     should_be_kept: bool
+    good: tuple[Stretch, ...] = ()
+    """Picture and sound are genuine, of one person, in sync at one known offset."""
+    bad: tuple[Stretch, ...] = ()
+    """No frame of these may be in a kept clip. What is in neither list may be kept or not: the
+    frames at an end whose sound lies beyond it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +94,10 @@ class FileTruth:
     """stage -> {status, reasons}; a reason of the list must be given if the list is not empty."""
     num_frames: int = 0
     cuts: tuple[int, ...] = ()
+    transitions: tuple[tuple[int, int], ...] = ()
+    """[start, end] frames in which a cut may be found or not."""
+    may_fail: tuple[str, ...] = ()
+    """The line may also refuse the file with one of these reasons."""
     faces: tuple[Face, ...] = ()
     stored: Mapping[str, Any] = field(default_factory=dict)
     """How the file was written: fps, codecs, rotation and the like."""
@@ -79,10 +130,14 @@ def read_truth(path: Path) -> list[FileTruth]:
 
 def _file(record: dict[str, Any]) -> FileTruth:
     faces = tuple(_face(face) for face in record.pop("faces"))
-    cuts, faults = tuple(record.pop("cuts")), tuple(record.pop("faults"))
-    return FileTruth(faces=faces, cuts=cuts, faults=faults, **record)
+    lists: dict[str, Any] = {
+        name: tuple(record.pop(name)) for name in ("cuts", "faults", "may_fail")
+    }
+    transitions = tuple((start, end) for start, end in record.pop("transitions"))
+    return FileTruth(faces=faces, transitions=transitions, **lists, **record)
 
 
 def _face(record: dict[str, Any]) -> Face:
     boxes: tuple[Any, ...] = tuple(tuple(box) for box in record.pop("boxes"))
-    return Face(frames=tuple(record.pop("frames")), boxes=boxes, **record)
+    good, bad = (tuple(Stretch(**one) for one in record.pop(name)) for name in ("good", "bad"))
+    return Face(frames=tuple(record.pop("frames")), boxes=boxes, good=good, bad=bad, **record)

@@ -7,10 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from pipeline.cli import StageName, app
+from pipeline.demo.targets import AT_LEAST, AT_MOST
 from pipeline.engine.cache import open_cache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.errors import LipforgeError, ManifestError, ParamsError, WeightsError
+from pipeline.errors import LipforgeError, ManifestError, ParamsError, TruthError, WeightsError
 from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
 from tests.doubles import Half
@@ -79,6 +80,17 @@ def test_the_demo_is_not_rendered_for_another_source(workspace):
     assert [path.name for path in (workspace / "data/demo").iterdir()] == ["not-used.txt"]
     call("truth")
     assert json.loads((workspace / "reports/truth.json").read_text())["compared"] is False
+
+
+def test_strict_truth_fails_when_a_target_is_missed(workspace, monkeypatch):
+    (workspace / "params.yaml").write_text("{}\n")
+    metrics = {**AT_LEAST, **AT_MOST, "seconds_by_kind": {}, "wrong": []}
+    monkeypatch.setattr("pipeline.cli.write_comparison", lambda *_: metrics)
+    assert "cuts_f1" in call("truth", "--strict")
+    metrics["cuts_f1"] = 0.97
+    assert "cuts_f1" in call("truth")
+    with pytest.raises(TruthError, match=r"targets for cuts_f1$"):
+        call("truth", "--strict")
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["run", "foo"], ["demo", "--bad"]])

@@ -45,3 +45,14 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.pipeline.demo.small import render_small
 
     return render_small(tmp_path_factory.mktemp("demo") / "demo", workers=1)
+
+
+@pytest.fixture(scope="session")
+def films_in_part(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render small films that are good in part, one of each kind."""
+    from pipeline.demo.corpus import render_files
+    from tests.pipeline.demo.small import FAULT_FILMS
+
+    return render_files(
+        tmp_path_factory.mktemp("parts") / "demo", FAULT_FILMS, (), seed=3, workers=1
+    ).parent

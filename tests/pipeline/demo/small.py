@@ -8,7 +8,8 @@ from pipeline.demo.catalogue import BROKEN_FILES
 from pipeline.demo.corpus import render_files
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
-from pipeline.demo.scenario import Actor, BrokenFile, Film, Shot
+from pipeline.demo.scenario import Actor, BrokenFile, Fault, Film, Shot
+from pipeline.demo.truth import FaultKind
 
 HOPE = Actor(sitter="hopper", text="Papa, Mama.", voice="en-us", face_px=60.0, centre=(0.5, 0.55))
 ANNA = replace(HOPE, sitter="astronaut", text="Bob, Mom.", centre=(0.5, 0.45))
@@ -53,6 +54,33 @@ FILMS = (
         keep=False,
     ),
     film("nobody.mp4", "no_face", shots=(Shot(voice_over=HOPE),), keep=False),
+)
+
+
+def in_part(kind: FaultKind, start: int = 0, end: int | None = None, **more: object) -> Film:
+    """47 frames, or 47 and 49, with a fault in a stretch; speech from frame 9 to 37."""
+    fault = Fault(kind=kind, start=start, end=end, damaged_frames=5)
+    details = {"uri": f"{kind}.mp4", "kind": kind, **more}
+    return film(fault=fault, **details)  # type: ignore[arg-type]
+
+
+TWO = (Shot(actors=(HOPE,)), Shot(actors=(ANNA,)))
+VOICE = Shot(voice_over=replace(ANNA, text="Sister Cecily sees this city."))
+FAULT_FILMS = (
+    in_part("foreign_sound", 24, other=VOICE),
+    in_part("lost_sound", 20, 30, offset_frames=-5),
+    in_part("other_person", 20, 32, other=Shot(actors=(replace(ANNA, text=""),))),
+    in_part("dissolve", 40, 55, shots=TWO),
+    in_part("fade", 40, 55, shots=TWO),
+    in_part("frozen", 15, 35),
+    in_part("covered_mouth", 25),
+    in_part("hole", 20, 30, how=Format(".mkv", gop_frames=10, b_frames=False), uri="hole.mkv"),
+    in_part("damaged", 12, 20, how=Format(gop_frames=20, b_frames=False)),
+    in_part("clock_restarts", 20, 20, how=Format(".ts", gop_frames=20), uri="restart.ts"),
+    in_part("second_picture", 0, 0, how=Format(b_frames=False), other=Shot()),
+    in_part(
+        "second_sound", 0, 0, how=Format(".mkv", b_frames=False), uri="tracks.mkv", other=VOICE
+    ),
 )
 
 
