@@ -21,7 +21,7 @@ from pipeline.judge.evidence import NUM_HALVES, offset_of
 IN_SYNC, FOREIGN = "in_sync", "foreign"
 STARTS_FOREIGN = 0.2
 """Share of clips that begin with foreign sound: voice-overs, translations, listeners."""
-FOREIGN_WEIGHT = 0.045
+FOREIGN_WEIGHT = 0.042
 """Default weight of a change from in sync to foreign. No rate of such changes: windows overlap, and
 a clip that is wrong in part costs more than a good part that is lost. Set where 95 % of the seconds
 of unspoilt held-out clips stay; docs/landmark_judge.md has what is then caught."""
@@ -29,7 +29,7 @@ BECOMES_IN_SYNC = 1 / 25
 """Weight of a change back."""
 STEPS = 1 / 40
 """Weight of a jump to any other offset: sound lost or inserted."""
-FOUND = 0.9
+FOUND = 0.3
 """Share of a clip's stretches in sync that have an offset found elsewhere in the clip."""
 DRIFTS = 1 / 1000
 """Weight of a change by half a frame to either side, per window."""

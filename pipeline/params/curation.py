@@ -87,7 +87,7 @@ class SyncParams(_Section):
 class StretchesParams(_Section):
     """Which seconds of a clip are in sync."""
 
-    foreign_weight: Annotated[float, Field(gt=0, le=0.9)] = 0.045
+    foreign_weight: Annotated[float, Field(gt=0, le=0.9)] = 0.042
     """Of a change to foreign sound: more finds more foreign sound and loses more good seconds."""
 
 
