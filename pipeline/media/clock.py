@@ -1,13 +1,15 @@
 """Presentation times of a video's frames, and which frames a 25 fps grid shows.
 
 Frame 0 of the grid is shown together with the first frame the decoder gives; grid frame k is the
-source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie.
+source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie. Over
+a hole the frame before it is held until half a usual gap before the frame behind it.
 """
 
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Any
 
 import av
@@ -20,6 +22,8 @@ from pipeline.tables.rows import FPS
 
 MAX_GAP_S = 600
 """A longer gap between two frames is treated as broken timestamps, not as a still image."""
+HELD_GAPS = 2
+"""A gap of more than so many usual ones is a hole: the frame before it is held."""
 MIN_GAP_S = Fraction(1, 1000)
 """A shorter stated duration counts as none: some containers store such values for unknown."""
 
@@ -40,6 +44,8 @@ class VideoClock:
     """The container stores no presentation times (AVI, bare streams): the i-th frame that the
     decoder gives is shown at timestamps[i], the i-th decoding time. FFmpeg's guess of pts is
     useless there: with B-frames it is out of order."""
+    usual: int
+    """The usual distance of two frames in units of `time_base`, rounded; 0 for one frame."""
 
     @property
     def start(self) -> int:
@@ -68,24 +74,34 @@ class VideoClock:
         Args:
             previous, current: neighbouring presentation times in units of `time_base`.
         """
-        middle = Fraction(previous + current - 2 * self.start, 2) * self.time_base * FPS
+        hole = self.usual and current - previous > HELD_GAPS * self.usual
+        earlier = current - self.usual if hole else previous
+        middle = Fraction(earlier + current - 2 * self.start, 2) * self.time_base * FPS
         return middle.numerator // middle.denominator + 1
 
-    def typical_gap(self) -> float:
-        """Return the usual distance of two frames in units of `time_base`; 0.0 for one frame.
+    @property
+    def usual_grid_frames(self) -> int:
+        """How many grid frames may show one source frame before it counts as held, at least 1."""
+        return max(1, ceil(HELD_GAPS * self.usual * self.time_base * FPS))
 
-        It is the mean of the gaps near the median: rounded timestamps (29.97 fps in whole
-        milliseconds: 33, 33, 34) have a median that is no frame rate.
-        """
-        gaps = np.diff(self.timestamps)
-        if not len(gaps):
-            return 0.0
-        return float(gaps[_is_regular(gaps)].mean())
+    def typical_gap(self) -> float:
+        """Return the usual distance of two frames in units of `time_base`; 0.0 for one frame."""
+        return _typical_gap(self.timestamps)
 
     def is_variable(self) -> bool:
         """Return whether a gap differs from the usual one by more than rounding."""
         gaps = np.diff(self.timestamps)
         return bool(len(gaps)) and not bool(_is_regular(gaps).all())
+
+
+def _typical_gap(timestamps: NDArray[np.int64]) -> float:
+    """Return the mean of the gaps near the median.
+
+    Rounded timestamps (29.97 fps in whole milliseconds: 33, 33, 34) have a median that is no
+    frame rate.
+    """
+    gaps = np.diff(timestamps)
+    return float(gaps[_is_regular(gaps)].mean()) if len(gaps) else 0.0
 
 
 def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -163,9 +179,9 @@ def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> Vide
     end = int(stamps.max())
     duration = times.durations[int(stamps.argmax())]
     timestamps = np.unique(stamps if start is None else np.append(stamps[stamps > start], start))
-    clock = VideoClock(time_base, timestamps, end, start is None)
+    usual = round(_typical_gap(timestamps))
     if len(timestamps) > 1 and float(np.diff(timestamps).max() * time_base) > MAX_GAP_S:
         raise DecodeError(f"timestamps jump by more than {MAX_GAP_S} s")
     if start is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
-        duration = round(clock.typical_gap()) or frame_ticks
-    return VideoClock(time_base, timestamps, end + duration, clock.by_order)
+        duration = usual or frame_ticks
+    return VideoClock(time_base, timestamps, end + duration, start is None, usual)

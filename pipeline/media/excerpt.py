@@ -58,10 +58,11 @@ def frames_between(
 
 
 def _clock(facts: Probe | Video, video: av.VideoStream) -> VideoClock:
-    """Return a clock that holds the start of the grid only."""
+    """Return a clock that holds the start of the grid and the usual gap only."""
     base = Fraction(video.time_base or Fraction(1, FPS))
     start = round(facts.video_start_s / base)
-    return VideoClock(base, np.array([start], np.int64), start, by_order=False)
+    usual = round(1 / (facts.real_fps * float(base)))
+    return VideoClock(base, np.array([start], np.int64), start, by_order=False, usual=usual)
 
 
 def _from_key_frame(

@@ -1,6 +1,7 @@
 """Frames of a video at 25 fps by presentation time, as displayed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
@@ -29,31 +30,52 @@ def read_video_clock(path: Path) -> VideoClock:
         return read_clock(container, video, container.demux(video))
 
 
-def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]:
+@dataclass(frozen=True, slots=True)
+class GridFrame:
+    """One frame of the 25 fps grid."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB as displayed, read-only: repeated grid frames share one array."""
+    damaged: bool = False
+    """The picture is torn or may be: it, or one it is predicted from, did not decode or is lost."""
+    held: int = 0
+    """0 while the source frame is shown for its usual time (up to HELD_GAPS usual gaps), then 1,
+    2, ...: the file has no newer picture, and this one stands still."""
+
+
+def grid_frames(path: Path, threads: int = 1) -> Iterator[GridFrame]:
     """Yield frame 0, 1, ... of the 25 fps grid, decoding each source frame once.
 
-    Memory holds two frames, whatever the length. The pixels do not depend on `threads`.
+    A repeated grid frame costs nothing: it is the same array. The pixels do not depend on
+    `threads`.
 
     Args:
         threads: threads of the decoder; 0 lets FFmpeg choose.
-
-    Yields:
-        (H, W, 3) uint8 RGB as displayed: square pixels, rotated and mirrored as the file asks; each
-        array is the caller's own.
 
     Raises:
         DecodeError: a frame does not decode; the message says at which second.
         MediaError: as `open_media`.
     """
     clock = read_video_clock(path)
+    usual = clock.usual_grid_frames
     with open_media(path) as container:
         video = require_video(container)
         video.codec_context.thread_count = threads
         picture = Picture(video)
         for frame, first, end in _on_grid(timed_frames(container, video, clock), clock):
-            rgb = picture.rgb(frame)
-            yield from (rgb.copy() for _ in range(first, end - 1))
-            yield rgb
+            image = picture.rgb(frame)
+            image.flags.writeable = False
+            for shown in range(end - first):
+                yield GridFrame(image, frame.is_corrupt, max(0, shown + 1 - usual))
+
+
+def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images of `grid_frames`, (H, W, 3) uint8 RGB, read-only.
+
+    Raises:
+        As `grid_frames`.
+    """
+    return (frame.image for frame in grid_frames(path, threads))
 
 
 def timed_frames(
@@ -67,7 +89,7 @@ def timed_frames(
         DecodeError: frames do not decode, or decoding ends long before the packets do.
     """
     last = clock.start - 1
-    step = max(1, round(clock.typical_gap()))
+    step = max(1, clock.usual)
     for index, frame in enumerate(decode_stream(container, video)):
         time = _time_of(index, frame, clock, last + step)
         if time > last:
