@@ -105,8 +105,8 @@ def _typical_gap(timestamps: NDArray[np.int64]) -> float:
 
 
 def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return for each gap whether it is within 10 % or 1.5 ticks of the median."""
-    median = float(np.median(gaps))
+    """Return for each gap whether it is within 10 % or 1.5 ticks of the (lower) median."""
+    median = float(np.sort(gaps)[(len(gaps) - 1) // 2])
     return np.asarray(np.abs(gaps - median) <= max(0.1 * median, 1.5))
 
 
