@@ -44,8 +44,6 @@ class ScenesParams(_Section):
 
     adaptive_threshold: Positive = 3.0
     min_content_val: Positive = 15.0
-    min_scene_frames: Annotated[int, Field(ge=1)] = 15
-    """At 25 fps."""
     decode_height: Annotated[int, Field(ge=32, le=1080)] = 96
 
 
