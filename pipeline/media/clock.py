@@ -5,22 +5,19 @@ source frame whose presentation time is nearest to start + k / 25 s, the earlier
 a hole the frame before it is held until half a usual gap before the frame behind it.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
-from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
+from pipeline.media.packets import PacketTimes
 from pipeline.tables.rows import FPS
 
-MAX_GAP_S = 600
+MAX_GAP_S = 12 * 3600
 """A longer gap between two frames is treated as broken timestamps, not as a still image."""
 HELD_GAPS = 2
 """A gap of more than so many usual ones is a hole: the frame before it is held."""
@@ -110,78 +107,29 @@ def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
     return np.asarray(np.abs(gaps - median) <= max(0.1 * median, 1.5))
 
 
-@dataclass(slots=True)
-class PacketTimes:
-    """Timestamps and durations of the packets of one stream, collected while demuxing."""
-
-    pts: list[int]
-    dts: list[int]
-    durations: list[int]
-    packets: int = 0
-    """Packets that hold a frame to be shown, with or without a timestamp."""
-
-    def add(self, packet: "av.Packet[Any]") -> None:
-        """Add one packet; those outside of an edit list are not shown and not counted."""
-        if packet.size == 0 or packet.is_discard:
-            return
-        self.packets += 1
-        self.durations.append(packet.duration or 0)
-        if packet.pts is not None:
-            self.pts.append(packet.pts)
-        if packet.dts is not None:
-            self.dts.append(packet.dts)
-
-    def times(self, by_order: bool, frame_ticks: int) -> NDArray[np.int64]:
-        """Return one time per packet: pts or, by order, dts, else equal steps of `frame_ticks`."""
-        stored = self.dts if by_order else self.pts
-        if len(stored) == self.packets:
-            return np.array(stored, np.int64)
-        return np.arange(self.packets, dtype=np.int64) * frame_ticks
-
-
-def read_clock(
-    container: InputContainer, video: av.VideoStream, packets: "Iterator[av.Packet[Any]]"
-) -> VideoClock:
-    """Read the clock from all packets, decoding only as many as the first frame needs.
+def make_clock(video: av.VideoStream, times: PacketTimes, first: int | None) -> VideoClock:
+    """Return the clock of a stream.
 
     Args:
-        packets: what `container.demux` gives, at least for `video`.
+        times: of its packets.
+        first: presentation time of the first frame that the decoder gives; None where frames are
+            shown in the order in which they come.
 
     Raises:
-        DecodeError: no frame at all, none that decodes, or timestamps that jump.
+        DecodeError: timestamps that jump by more than MAX_GAP_S.
     """
-    times = PacketTimes([], [], [])
-    first: av.VideoFrame | None = None
-    for packet in packets:
-        if packet.stream_index != video.index:
-            continue
-        times.add(packet)
-        first = first or _first_frame(packet)
-    if times.packets == 0:
-        raise DecodeError("the video track holds no frame")
-    if first is None:
-        raise DecodeError("not one frame of the video track decodes")
-    by_order = "avi" in container.format.name or len(times.pts) < times.packets
-    return _clock(video, times, None if by_order else first.pts)
-
-
-def _first_frame(packet: "av.Packet[Any]") -> av.VideoFrame | None:
-    with suppress(av.FFmpegError):  # as decode_stream: what comes before the first frame may fail
-        return next((f for f in packet.decode() if isinstance(f, av.VideoFrame)), None)
-    return None
-
-
-def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> VideoClock:
     time_base = Fraction(video.time_base or Fraction(1, FPS))
     rate = Fraction(video.guessed_rate or FPS)
     frame_ticks = max(1, round(1 / ((rate if rate <= 1 / MIN_GAP_S else FPS) * time_base)))
-    stamps = times.times(start is None, frame_ticks)
-    end = int(stamps.max())
-    duration = times.durations[int(stamps.argmax())]
-    timestamps = np.unique(stamps if start is None else np.append(stamps[stamps > start], start))
+    stamps = times.dts if first is None else times.pts
+    if stamps is None:
+        stamps = np.arange(len(times.durations), dtype=np.int64) * frame_ticks
+    end, duration = int(stamps.max()), int(times.durations[int(stamps.argmax())])
+    timestamps = np.unique(stamps if first is None else np.append(stamps[stamps > first], first))
     usual = round(_typical_gap(timestamps))
-    if len(timestamps) > 1 and float(np.diff(timestamps).max() * time_base) > MAX_GAP_S:
-        raise DecodeError(f"timestamps jump by more than {MAX_GAP_S} s")
-    if start is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
+    jump_s = float(np.diff(timestamps).max(initial=0) * time_base)
+    if jump_s > MAX_GAP_S:
+        raise DecodeError(f"timestamps jump by {jump_s:.0f} s, more than {MAX_GAP_S} s")
+    if first is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
         duration = usual or frame_ticks
-    return VideoClock(time_base, timestamps, end + duration, start is None, usual)
+    return VideoClock(time_base, timestamps, end + duration, first is None, usual)

@@ -16,8 +16,10 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from pipeline.media.clock import VideoClock
-from pipeline.media.container import local_url, open_media, require_video
-from pipeline.media.frames import read_video_clock, timed_frames
+from pipeline.media.container import local_url, open_media
+from pipeline.media.decoding import PictureDecoder
+from pipeline.media.frames import timed_frames
+from pipeline.media.layout import Layout, read_layout
 from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
 from pipeline.media.transitions import (
@@ -69,23 +71,22 @@ def find_shots(path: Path, probe: Probe | Video, params: ScenesParams) -> tuple[
         DecodeError: neither decoder reads the file to its end.
         MediaError: as `open_media`.
     """
-    clock = read_video_clock(path)
+    layout = read_layout(path)
+    clock = layout.require_clock()
     size = _small_size(probe, params.decode_height)
     try:
-        (cuts, small), decoder = (
-            _examined(_decord_pictures(path, clock, size), clock, params),
-            "decord",
-        )
+        cuts, small = _examined(_decord_pictures(path, layout, size), clock, params)
+        decoder = "decord"
     except DecordError:
-        (cuts, small), decoder = _examined(_pyav_pictures(path, clock, size), clock, params), "pyav"
+        cuts, small = _examined(_pyav_pictures(path, layout, size), clock, params)
+        decoder = "pyav"
     transitions = find_transitions(small)
-    return [
-        part for span in _edges(cuts, transitions, small) for part in without(transitions, *span)
-    ], decoder
+    spans = _edges(cuts, transitions, small)
+    return [part for span in spans for part in without(transitions, *span)], decoder
 
 
 class DecordError(Exception):
-    """decord does not open the file, or returns another number of frames than there are packets."""
+    """decord does not read the file as it must be, or returns another number of frames."""
 
 
 def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
@@ -96,12 +97,15 @@ def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
     return max(1, round(stored[0] * height / stored[1])), height
 
 
-def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> Iterator[Timed]:
+def _decord_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
     """Yield (presentation time, small RGB picture), decoding in order with one thread.
 
     decord numbers frames by packets: only where these are as many as the clock counted is its
-    i-th frame shown at the clock's i-th time.
+    i-th frame shown at the clock's i-th time. It chooses the track by itself.
     """
+    if layout.pictures > 1 or layout.restarts or layout.size_changes:
+        raise DecordError("it chooses the track itself, and expects one size and one clock")
+    clock = layout.require_clock()
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(
@@ -115,12 +119,12 @@ def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> It
         raise DecordError(str(error)) from error
 
 
-def _pyav_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> Iterator[Timed]:
+def _pyav_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
     with open_media(path) as container:
-        video = require_video(container)
-        picture = Picture(video)
-        for timestamp, frame in timed_frames(container, video, clock):
-            yield timestamp, picture.rgb(frame, size)
+        decoder = PictureDecoder(container, layout)
+        picture = Picture(decoder.video, layout.size)
+        for timestamp, decoded in timed_frames(decoder, layout.require_clock()):
+            yield timestamp, picture.rgb(decoded.frame, size)
 
 
 def _examined(
