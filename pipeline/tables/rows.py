@@ -98,6 +98,10 @@ class Clip:
     """Mean confidence of the landmark model, 0 to 1, over the frames it really ran on."""
     interpolated_frames: int
     """Frames in which the face was lost and its landmarks were interpolated."""
+    damaged_frames: int = 0
+    """Frames whose picture is torn or may be."""
+    held_frames: int = 0
+    """Frames that show an older picture again: the film stands still."""
     num_faces_in_scene: int
     """Tracks in the same shot that overlap this clip in time, itself included."""
     artifact: str = ""
