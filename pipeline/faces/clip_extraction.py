@@ -5,17 +5,16 @@ the longest gap while a face is lost), and per track the landmarks of the curren
 are in a ring buffer of fixed size in a scratch file.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pipeline.faces.backend import FaceBackend, Frame
-from pipeline.faces.stretches import StillPictures, Stretches, TrackFrame
-from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut, TrackBuffer
+from pipeline.faces.face_track import Extracted, FaceTrack
+from pipeline.faces.stretches import StillPictures, TrackFrame
+from pipeline.faces.track_buffer import ExtractionRules
 from pipeline.faces.tracking import Tracker
 from pipeline.media.frames import GridFrame
-
-Extracted = FaceClip | LeftOut
 
 
 def extract_clips(
@@ -71,14 +70,16 @@ class _ShotExtraction:
         self._tracker = Tracker(backend, rules.tracking, number)
         self._still = StillPictures()
         self._stands = False
-        self._tracks: dict[int, _FaceTrack] = {}
+        self._next_number = number
+        self._tracks: dict[int, FaceTrack] = {}
+        """By the tracker's number; those of the rows run on where a track changes its person."""
         self._images: dict[int, Frame] = {}
         self._faults: dict[int, tuple[bool, bool]] = {}
         """Frame -> (damaged, held), of the frames in `_images`."""
 
     @property
     def next_number(self) -> int:
-        return self._tracker.next_number
+        return self._next_number
 
     def step(self, index: int, frame: GridFrame) -> Iterator[Extracted]:
         held = self._still.count(frame)
@@ -117,12 +118,16 @@ class _ShotExtraction:
             yield from track.add(TrackFrame(seen, frame.damaged, held=True), self._images)
         self._drop_images(index)
 
-    def _track(self, number: int) -> "_FaceTrack":
+    def _track(self, number: int) -> FaceTrack:
         if number not in self._tracks:
-            self._tracks[number] = _FaceTrack(
-                self._scene, number, self._backend, self._rules, self._scratch
+            self._tracks[number] = FaceTrack(
+                self._scene, self._new_number, self._backend, self._rules, self._scratch
             )
         return self._tracks[number]
+
+    def _new_number(self) -> int:
+        self._next_number += 1
+        return self._next_number - 1
 
     def _end_all(self) -> Iterator[Extracted]:
         self._stands = False
@@ -137,73 +142,3 @@ class _ShotExtraction:
         needed = min((track.next_frame for track in self._tracks.values()), default=index + 1)
         for old in [frame for frame in self._images if frame < needed]:
             del self._images[old], self._faults[old]
-
-
-class _FaceTrack:
-    """One track of the tracker, divided into what can be in clips and what cannot."""
-
-    last: TrackFrame
-
-    def __init__(
-        self, scene: int, track: int, backend: FaceBackend, rules: ExtractionRules, scratch: Path
-    ) -> None:
-        self._scene, self._track, self._backend = scene, track, backend
-        self._rules, self._scratch = rules, scratch
-        self._stretches = Stretches(rules.limits)
-        self._buffer: TrackBuffer | None = None
-        self._left_out: LeftOut | None = None
-
-    @property
-    def next_frame(self) -> int:
-        """The first frame whose picture may still be needed."""
-        if self._buffer:
-            return self._buffer.next_frame
-        undecided = self._stretches.undecided
-        return undecided[0].seen.frame if undecided else self.last.seen.frame + 1
-
-    def add(self, frame: TrackFrame, images: Mapping[int, Frame]) -> Iterator[Extracted]:
-        self.last = frame
-        for reason, part in self._stretches.add(frame):
-            yield from self._take(reason, part, images)
-
-    def finish(self, images: Mapping[int, Frame]) -> Iterator[Extracted]:
-        for reason, part in self._stretches.finish():
-            yield from self._take(reason, part, images)
-        yield from self._end_clip(images)
-        yield from self._end_left_out()
-
-    def close(self) -> None:
-        if self._buffer:
-            self._buffer.close()
-
-    def _take(
-        self, reason: str, part: Sequence[TrackFrame], images: Mapping[int, Frame]
-    ) -> Iterator[Extracted]:
-        if not reason:
-            yield from self._end_left_out()
-            self._buffer = self._buffer or self._new_buffer(part[0].seen.frame)
-            yield from self._buffer.extend(part, False, images)
-            return
-        yield from self._end_clip(images)
-        if self._left_out and self._left_out.reason == reason:
-            self._left_out.frames.extend(part)
-            return
-        yield from self._end_left_out()
-        first = part[0].seen.frame
-        self._left_out = LeftOut(self._scene, self._track, first, list(part), reason)
-
-    def _new_buffer(self, first_frame: int) -> TrackBuffer:
-        return TrackBuffer(
-            self._scene, self._track, first_frame, self._backend, self._rules, self._scratch
-        )
-
-    def _end_clip(self, images: Mapping[int, Frame]) -> Iterator[Extracted]:
-        if self._buffer:
-            yield from self._buffer.extend((), True, images)
-            self._buffer.close()
-            self._buffer = None
-
-    def _end_left_out(self) -> Iterator[Extracted]:
-        if self._left_out:
-            yield self._left_out
-            self._left_out = None

@@ -11,6 +11,7 @@ import pytest
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Frame
 from pipeline.faces.clip_extraction import extract_clips
+from pipeline.faces.continuity import LOOK
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
 from pipeline.media.frames import GridFrame
 from pipeline.params.curation import FacesParams
@@ -175,7 +176,7 @@ def test_only_the_frames_that_are_still_needed_are_kept(tmp_path: Path) -> None:
     found = extract_clips(images(), [(0, 700)], world, RULES, tmp_path)
     lengths = [s.num_frames for s in found if isinstance(s, FaceClip)]
     assert max(lengths) == 250
-    assert most <= RULES.tracking.max_gap_frames + 5 + 3
+    assert most <= RULES.tracking.max_gap_frames + 5 + LOOK + 3
     assert alive <= 1
 
 

@@ -7,8 +7,8 @@ from pipeline.faces import alignment
 from pipeline.faces.clip_extraction import extract_clips
 from pipeline.faces.stretches import RunLimits
 from pipeline.faces.track_buffer import ExtractionRules
-from pipeline.media.frames import GridFrame
 from pipeline.faces.tracking import TrackingRules
+from pipeline.media.frames import GridFrame
 from tests.pipeline.faces.stub import World, face_at, picture
 from trainers.dubbing.alignment_tracks import track_faces
 
