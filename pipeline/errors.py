@@ -11,6 +11,7 @@ LipforgeError
 |  |- EmptyFileError     no bytes at all
 |  |- NotMediaError      no container that PyAV opens
 |  |- DecodeError        the container opened, its frames or samples did not
+|  |- ClockRestartsError picture and sound lie on clocks that cannot be joined
 |  `- UnreadableError    the file system refused to give the bytes
 |- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
 |- NonFiniteLossError    a loss or gradient is no number    stop before the optimizer step
@@ -75,6 +76,12 @@ class DecodeError(MediaError):
     """The container opened but frames or samples could not be decoded."""
 
     reason = "decode_error"
+
+
+class ClockRestartsError(MediaError):
+    """The timestamps of picture and sound jump apart: which belong together is not known."""
+
+    reason = "clock_restarts"
 
 
 class UnreadableError(MediaError):

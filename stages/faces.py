@@ -10,12 +10,11 @@ import cv2
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.backend import FaceBackend
-from pipeline.faces.clip_extraction import ExtractionRules
-from pipeline.faces.clip_writer import write_face_clips
-from pipeline.faces.open import open_backend, weights_of
+from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
+from pipeline.faces.open import library_versions, open_backend, weights_of
 from pipeline.params.curation import FacesParams, load_params
 from pipeline.sources import local_copy, locations
-from pipeline.tables.rows import Clip, Scene, Video
+from pipeline.tables.rows import FPS, Clip, Scene, Video
 from pipeline.tables.run_tables import RunTables, table_path
 
 TABLE = table_path(DATA, "faces")
@@ -36,7 +35,7 @@ class Faces(Stage[VideoShots, Clip]):
     """Detects, tracks and aligns the faces of one video and writes their clips."""
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self, params: FacesParams) -> None:
         self.params = params
@@ -47,12 +46,21 @@ class Faces(Stage[VideoShots, Clip]):
         return item.video.video_id
 
     def identity(self, item: VideoShots) -> Mapping[str, Any]:
-        """Return the hash of the bytes and the shots."""
-        return {"video_id": item.video.video_id, "shots": [list(shot) for shot in item.shots]}
+        """Return the hash of the bytes, the shots, and where the picture begins in the sound."""
+        return {
+            "video_id": item.video.video_id,
+            "shots": [list(shot) for shot in item.shots],
+            "video_start_s": item.video.video_start_s,
+            "num_frames": item.video.num_frames,
+        }
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the section without the pack's place and name: `weights` has its content."""
-        return self.params.model_dump(exclude={"insightface_name", "insightface_root"})
+        """Return the section, and the versions of what decodes, looks, reduces and encodes.
+
+        The pack's place and name are left out: `weights` has its content.
+        """
+        section = self.params.model_dump(exclude={"insightface_name", "insightface_root"})
+        return {**section, "versions": library_versions(self.params.backend)}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digests of the backend's networks.
@@ -72,10 +80,14 @@ class Faces(Stage[VideoShots, Clip]):
         self._backend = open_backend(self.params)
 
     def process(self, item: VideoShots, workdir: Path) -> Sequence[Clip | Reject] | Reject:
-        """Write `<clip_id>.mp4/.flac/.npz` per clip; one row per clip or track too short for one.
+        """Write `<clip_id>.mp4/.flac/.npz` per clip; one row per clip or part that is in none.
+
+        A picture that breaks off after a clip was complete costs what is behind: the rest of the
+        film is a rejected row.
 
         Raises:
-            DecodeError: picture or sound do not decode.
+            DecodeError: the picture breaks off before a clip was complete, or the sound does not
+                decode.
             StorageError: workdir cannot be written.
         """
         assert self._backend is not None, "setup() was not called"
@@ -83,34 +95,57 @@ class Faces(Stage[VideoShots, Clip]):
             clips = write_face_clips(
                 path, item.video, item.shots, self._backend, self.params, workdir
             )
-        if not clips:
+        if clips.broken and all(one.reason for one in clips.found):
+            raise clips.broken
+        if not clips.found:
             return Reject("no_face", f"no face of at least {self.params.min_face_px} px")
-        min_frames = ExtractionRules.of(self.params).min_frames
-        return [_with_neighbours(clip, clips, min_frames) for clip in _in_order(clips)]
+        rows = [_row(one, clips.found) for one in sorted(clips.found, key=_order)]
+        return [*rows, _rest(item.video, clips)] if clips.broken else rows
 
     def close(self) -> None:
         """Drop the networks."""
         self._backend = None
 
 
-def _in_order(clips: Sequence[Clip]) -> list[Clip]:
-    return sorted(clips, key=lambda clip: (clip.scene, clip.track, clip.start_frame))
+def _order(one: FoundClip) -> tuple[int, int, int]:
+    return one.clip.scene, one.clip.track, one.clip.start_frame
 
 
-def _with_neighbours(clip: Clip, all_clips: Sequence[Clip], min_frames: int) -> Clip | Reject:
-    """Count the faces seen at the same time; reject what is too short."""
+def _row(one: FoundClip, found: Sequence[FoundClip]) -> Clip | Reject:
+    """Count the faces seen at the same time."""
+    clip = one.clip
     tracks = {
-        other.track
-        for other in all_clips
-        if other.scene == clip.scene
-        and other.start_frame < clip.end_frame
-        and clip.start_frame < other.end_frame
+        other.clip.track
+        for other in found
+        if other.clip.scene == clip.scene
+        and other.clip.start_frame < clip.end_frame
+        and clip.start_frame < other.clip.end_frame
     }
     counted = replace(clip, num_faces_in_scene=len(tracks))
-    if clip.num_frames >= min_frames:
-        return counted
-    detail = f"{clip.num_frames} frames, the minimum is {min_frames}"
-    return Reject("track_too_short", detail, counted)
+    return Reject(one.reason, one.detail, counted) if one.reason else counted
+
+
+def _rest(video: Video, clips: FaceClips) -> Reject:
+    """Return the row for the film behind the place where its picture breaks off."""
+    assert clips.broken is not None
+    like = clips.found[0].clip
+    begin, end = clips.broken_frame, max(clips.broken_frame, video.num_frames)
+    row = replace(
+        like,
+        clip_id=f"{video.video_id[:12]}-rest",
+        scene=-1,
+        track=-1,
+        start_frame=begin,
+        end_frame=end,
+        num_frames=end - begin,
+        face_px=0.0,
+        landmark_score=0.0,
+        interpolated_frames=0,
+        damaged_frames=0,
+        held_frames=0,
+        num_faces_in_scene=0,
+    )
+    return Reject(clips.broken.reason, f"after {begin / FPS:.2f} s: {clips.broken}", row)
 
 
 def videos_with_shots(tables: RunTables, source: str) -> list[VideoShots]:

@@ -3,22 +3,44 @@
 import hashlib
 import io
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import StorageError
+from pipeline.errors import DecodeError, StorageError
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.boxes import face_px
-from pipeline.faces.clip_extraction import ExtractionRules, FaceClip, extract_clips
+from pipeline.faces.clip_extraction import extract_clips
+from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
-from pipeline.media.frames import frames_at_25fps
+from pipeline.media.frames import GridFrame, grid_frames
 from pipeline.params.curation import FacesParams
-from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Video
+from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Video
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClip:
+    """A row of the table, and why it has no files: an empty reason where it has."""
+
+    clip: Clip
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceClips:
+    """What was found of a video's faces."""
+
+    found: tuple[FoundClip, ...]
+    broken: DecodeError | None = None
+    """Why the picture ended before its end."""
+    broken_frame: int = 0
+    """The first frame that is missing then."""
 
 
 def write_face_clips(
@@ -28,7 +50,7 @@ def write_face_clips(
     backend: FaceBackend,
     params: FacesParams,
     folder: Path,
-) -> list[Clip]:
+) -> FaceClips:
     """Track the faces of a video and write a clip of every segment that is long enough.
 
     Args:
@@ -37,24 +59,43 @@ def write_face_clips(
         folder: where the clips' files go.
 
     Returns:
-        The row of every segment, those too short for a clip included.
+        Every clip, and every part of a track that is in none. Where the picture does not decode to
+        its end, those before.
 
     Raises:
-        DecodeError: picture or sound do not decode.
+        DecodeError: the sound does not decode.
+        MediaError: as `grid_frames`, but for a picture that breaks off.
         StorageError: the folder cannot be written.
     """
     rules = ExtractionRules.of(params)
-    clips = []
+    found = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-") as scratch:
         audio = _VideoAudio(path, video, Path(scratch))
-        frames = frames_at_25fps(path)
+        frames = _UntilBroken(grid_frames(path))
         for segment in extract_clips(frames, shots, backend, rules, Path(scratch)):
-            clip = _row(video, segment, backend, params.crop_px)
-            clips.append(clip)
-            if clip.num_frames >= rules.min_frames:
+            one = _found(video, segment, backend, params.crop_px, rules.min_frames)
+            found.append(one)
+            if isinstance(segment, FaceClip) and not one.reason:
                 samples = audio.between(segment.start_frame, segment.end_frame)
-                _write_files(folder / clip.clip_id, segment, samples, params.crf)
-    return clips
+                _write_files(folder / one.clip.clip_id, segment, samples, params.crf)
+    return FaceClips(tuple(found), frames.error, frames.count)
+
+
+class _UntilBroken:
+    """The frames up to a DecodeError, which is kept."""
+
+    def __init__(self, frames: Iterator[GridFrame]) -> None:
+        self._frames = frames
+        self.error: DecodeError | None = None
+        self.count = 0
+
+    def __iter__(self) -> Iterator[GridFrame]:
+        try:
+            for frame in self._frames:
+                yield frame
+                self.count += 1
+        except DecodeError as error:
+            self.error = error
 
 
 class _VideoAudio:
@@ -73,10 +114,23 @@ class _VideoAudio:
         return np.array(part)
 
 
+def _found(
+    video: Video, segment: FaceClip | LeftOut, backend: FaceBackend, crop_px: int, minimum: int
+) -> FoundClip:
+    if isinstance(segment, LeftOut):
+        clip = _left_out_row(video, segment, backend, crop_px)
+        first, last = (frame / FPS for frame in (clip.start_frame, clip.end_frame))
+        return FoundClip(clip, segment.reason, f"{first:.2f} s to {last:.2f} s")
+    clip = _row(video, segment, backend, crop_px)
+    if clip.num_frames >= minimum:
+        return FoundClip(clip)
+    return FoundClip(clip, "track_too_short", f"{clip.num_frames} frames, the minimum is {minimum}")
+
+
 def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) -> Clip:
     measured = ~segment.interpolated
     return Clip(
-        clip_id=_clip_id(video.video_id, segment),
+        clip_id=_clip_id(video.video_id, segment.start_frame, segment.end_frame, segment.track),
         video_id=video.video_id,
         scene=segment.scene,
         track=segment.track,
@@ -89,12 +143,36 @@ def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) ->
         face_px=face_px(segment.boxes),
         landmark_score=float(segment.scores[measured].mean()) if measured.any() else 0.0,
         interpolated_frames=int(segment.interpolated.sum()),
+        damaged_frames=int(segment.damaged.sum()),
+        held_frames=int(segment.held.sum()),
         num_faces_in_scene=1,
     )
 
 
-def _clip_id(video_id: str, segment: FaceClip) -> str:
-    text = f"{video_id}|{segment.start_frame}|{segment.end_frame}|{segment.track}"
+def _left_out_row(video: Video, part: LeftOut, backend: FaceBackend, crop_px: int) -> Clip:
+    frames, end = part.frames, part.start_frame + len(part.frames)
+    return Clip(
+        clip_id=_clip_id(video.video_id, part.start_frame, end, part.track),
+        video_id=video.video_id,
+        scene=part.scene,
+        track=part.track,
+        start_frame=part.start_frame,
+        end_frame=end,
+        num_frames=len(frames),
+        backend=backend.name,
+        landmark_schema=backend.landmark_schema,
+        crop_px=crop_px,
+        face_px=face_px(np.array([one.seen.box for one in frames], np.float32)),
+        landmark_score=0.0,
+        interpolated_frames=sum(one.seen.interpolated for one in frames),
+        damaged_frames=sum(one.damaged for one in frames),
+        held_frames=sum(one.held for one in frames),
+        num_faces_in_scene=1,
+    )
+
+
+def _clip_id(video_id: str, start_frame: int, end_frame: int, track: int) -> str:
+    text = f"{video_id}|{start_frame}|{end_frame}|{track}"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 

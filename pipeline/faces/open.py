@@ -4,8 +4,10 @@ A backend is imported only when it is chosen: each needs a runtime that the othe
 """
 
 from collections.abc import Mapping
+from importlib.metadata import version
 
 from pipeline.faces.backend import FaceBackend
+from pipeline.media.versions import media_versions
 from pipeline.params.curation import FacesParams
 
 
@@ -37,3 +39,13 @@ def weights_of(params: FacesParams) -> Mapping[str, str]:
     from pipeline.faces.insightface import pack_sha256
 
     return pack_sha256(params.insightface_name, params.insightface_root)
+
+
+def library_versions(backend: str) -> Mapping[str, str]:
+    """Return library -> version of all that decides a clip's bytes, the backend's runtime included.
+
+    Args:
+        backend: as `FacesParams.backend`.
+    """
+    runtimes = ("ai-edge-litert",) if backend == "litert" else ("onnxruntime", "insightface")
+    return {**media_versions(), **{name: version(name) for name in runtimes}}

@@ -7,8 +7,9 @@ it, and the frames between are interpolated. Identity is position, size and moti
 recognition.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -38,6 +39,8 @@ CLEAR_JUMP = 0.1
 """Face sizes by which the older of two collapsed tracks must have jumped more to be dropped."""
 VELOCITY_SMOOTHING = 0.5
 """Weight of the latest step in the moving average of the velocity."""
+MAX_LOOKS, SETTLED_DEG = 10, 1.0
+"""A new face's landmarks are repeated until its roll changes by less, so many times at most."""
 MIN_SIZE_SHARE = 0.8
 """A track ends below this share of min_face_px: hysteresis for faces at the limit."""
 
@@ -149,9 +152,9 @@ class Tracker:
         return self._updates(frame, found)
 
     def finish(self) -> list[TrackUpdate]:
-        """End every track at the last frame on which its face was found."""
+        """End every track at the last frame on which its face was found; the next step detects."""
         ended = [TrackUpdate(track.number, (), ended=True) for track in self._tracks]
-        self._tracks = []
+        self._tracks, self._steps = [], 0
         return ended
 
     def _continue_tracks(self, frame: int, image: Frame) -> dict[int, Observation]:
@@ -247,12 +250,34 @@ class Tracker:
         self, frame: int, image: Frame, detection: Detection, found: dict[int, Observation]
     ) -> Observation | None:
         """Place landmarks on a detection; None where they find no face, or one already tracked."""
-        landmarks: FaceLandmarks = self._backend.landmarks(image, detection)
+        landmarks = self._upright(image, self._backend.landmarks(image, detection))
         seen = Observation(frame, landmarks.points, landmarks.score)
         if landmarks.score < MIN_SCORE:
             return None
         known = any(same_face(seen.box, other.box) for other in found.values())
         return None if known else seen
+
+    def _upright(self, image: Frame, first: FaceLandmarks) -> FaceLandmarks:
+        """Repeat the landmarks from themselves until the face's roll does not change any more.
+
+        A network that looks at an upright face sees a lying one tilted: its points are turned by a
+        part of the way only, and each look from these points goes on from there.
+        """
+        now, roll = first, self._roll_deg(first)
+        for _ in range(MAX_LOOKS):
+            if now.score < MIN_SCORE:
+                break
+            again = self._backend.landmarks(image, now.points)
+            last, roll = roll, self._roll_deg(again)
+            turned = abs((roll - last + 180) % 360 - 180)
+            now = replace(again, score=min(first.score, again.score))
+            if turned < SETTLED_DEG:
+                break
+        return now
+
+    def _roll_deg(self, face: FaceLandmarks) -> float:
+        (x0, y0), (x1, y1), _ = self._backend.anchors(face.points).tolist()
+        return math.degrees(math.atan2(y1 - y0, x1 - x0))
 
     def _updates(self, frame: int, found: dict[int, Observation]) -> list[TrackUpdate]:
         updates = []
@@ -281,12 +306,13 @@ def track_shots(
 
     Args:
         frames: the 25 fps grid from frame 0, (H, W, 3) uint8 RGB.
-        shots: [start, end) in frames; they cover the grid without gap, as `find_shots` gives them.
+        shots: [start, end) in frames, ascending and disjoint, as `find_shots` gives them.
     """
-    numbered, first_number = enumerate(frames), 0
+    numbered, first_number, at = enumerate(frames), 0, 0
     for scene, (start, end) in enumerate(shots):
         tracker = Tracker(backend, rules, first_number)
-        for index, image in islice(numbered, end - start):
+        shown, at = islice(numbered, start - at, end - at), end
+        for index, image in shown:
             yield from ((scene, update) for update in tracker.step(index, image))
         yield from ((scene, update) for update in tracker.finish())
         first_number = tracker.next_number

@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import StorageError
-from pipeline.media.container import decode_stream, open_media, require_audio
+from pipeline.media.container import open_media
+from pipeline.media.decoding import Damage, decode_sound
+from pipeline.media.layout import read_layout
+from pipeline.media.mix import Weights, as_mono, measure_mix
+from pipeline.media.samples import as_int16
 from pipeline.tables.rows import SAMPLE_RATE_HZ
 
 JUMP_S = 0.03
@@ -22,38 +26,45 @@ DRIFT_S = 0.004
 """A smaller distance is jitter of the timestamps, unless it lasts for DRIFT_LASTS_S."""
 DRIFT_LASTS_S = 0.25
 
-_FULL_SCALE = {"u8": 2**7, "s16": 2**15, "s32": 2**31, "s64": 2**63}
-
 
 def decode_audio(
-    path: Path, start_s: float, num_samples: int, out: Path | None = None
+    path: Path,
+    start_s: float,
+    num_samples: int,
+    out: Path | None = None,
+    damage: Damage | None = None,
 ) -> NDArray[np.int16]:
-    """Decode the first audio stream.
+    """Decode the sound: the track of `media.layout`, its channels mixed as `media.mix` measured.
 
-    Channels are averaged: the mean cannot clip, and speech in one channel only is kept at half its
-    amplitude. Samples beyond full scale, which lossy codecs produce, are clipped.
+    A mono or stereo track is averaged as a rule, so that speech in one channel only is kept at
+    half its amplitude. Samples beyond full scale, which lossy codecs produce, are clipped. A
+    packet that does not decode is silence at its place.
 
     Args:
         start_s: time of sample 0 in the file's own time: `Probe.video_start_s`.
         num_samples: length of the result, `Probe.num_frames` * 640; the rest is silence.
         out: file to hold the samples, so that an hour needs no memory; None keeps them in memory.
+        damage: counts the packets that do not decode.
 
     Returns:
         (num_samples,) int16 at 16 kHz; a memory map of `out` where that is given.
 
     Raises:
-        DecodeError: no audio stream, or a packet after the first good one does not decode.
+        DecodeError: no audio stream, or not one packet of it decodes.
         StorageError: no room for `out`.
-        MediaError: as `open_media`.
+        MediaError: as `read_layout`.
     """
+    layout = read_layout(path)
     samples = np.zeros(num_samples, np.int16) if out is None else _on_disk(out, num_samples)
     with open_media(path) as container:
+        weights = measure_mix(frame for frame, _ in decode_sound(container, layout))
+    with open_media(path) as container:
         run: _ContinuousRun | None = None
-        for frame in decode_stream(container, require_audio(container)):
-            if run is None or run.ends_before(frame):
+        for frame, broken in decode_sound(container, layout, damage):
+            if run is None or broken or run.ends_before(frame):
                 if run:
                     run.flush()
-                run = _ContinuousRun(samples, start_s, frame)
+                run = _ContinuousRun(samples, start_s, frame, weights)
             run.add(frame)
             if run.cursor >= num_samples:
                 break
@@ -78,8 +89,14 @@ def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:
 class _ContinuousRun:
     """Consecutive frames without a gap, resampled as one signal."""
 
-    def __init__(self, samples: NDArray[np.int16], start_s: float, first: av.AudioFrame) -> None:
-        self._samples = samples
+    def __init__(
+        self,
+        samples: NDArray[np.int16],
+        start_s: float,
+        first: av.AudioFrame,
+        weights: Weights,
+    ) -> None:
+        self._samples, self._weights = samples, weights
         self._rate = first.sample_rate
         self._begin_s = start_s if first.time is None else first.time
         self._taken = 0
@@ -106,7 +123,7 @@ class _ContinuousRun:
         return distance > JUMP_S or self._taken - self._drifts_since > DRIFT_LASTS_S * self._rate
 
     def add(self, frame: av.AudioFrame) -> None:
-        mono = as_mono(frame)
+        mono = as_mono(frame, self._weights)
         if self._resampler is None:
             self._write(mono)
         else:
@@ -133,18 +150,3 @@ class _ContinuousRun:
         if first < last:
             self._samples[first:last] = as_int16(mono[first - begin : last - begin])
         self.cursor = end
-
-
-def as_mono(frame: av.AudioFrame) -> NDArray[np.float32]:
-    """Return the mean of all channels, (N,) float32, full scale = 1."""
-    channels = len(frame.layout.channels)
-    data = frame.to_ndarray()
-    planes = data if frame.format.is_planar else data.reshape(-1, channels).T
-    scale = _FULL_SCALE.get(frame.format.name.rstrip("p"), 1)
-    mean = planes.mean(axis=0, dtype=np.float64) / scale
-    return np.asarray(mean - 1.0 if planes.dtype == np.uint8 else mean, np.float32)
-
-
-def as_int16(samples: NDArray[np.float32]) -> NDArray[np.int16]:
-    """Round samples with full scale 1 to 16 bits, clipped to full scale."""
-    return np.asarray(np.clip(np.rint(samples * 32768.0), -32768, 32767), np.int16)

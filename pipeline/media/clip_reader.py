@@ -21,8 +21,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError, UnreadableError
-from pipeline.media.audio import as_int16
 from pipeline.media.flac import read_flac
+from pipeline.media.samples import as_int16
 from pipeline.tables.rows import SAMPLE_RATE_HZ
 
 Member = Path | bytes

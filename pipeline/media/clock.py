@@ -1,25 +1,26 @@
 """Presentation times of a video's frames, and which frames a 25 fps grid shows.
 
 Frame 0 of the grid is shown together with the first frame the decoder gives; grid frame k is the
-source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie.
+source frame whose presentation time is nearest to start + k / 25 s, the earlier one on a tie. Over
+a hole the frame before it is held until half a usual gap before the frame behind it.
 """
 
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from math import ceil
 
 import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
+from pipeline.media.packets import PacketTimes
 from pipeline.tables.rows import FPS
 
-MAX_GAP_S = 600
+MAX_GAP_S = 12 * 3600
 """A longer gap between two frames is treated as broken timestamps, not as a still image."""
+HELD_GAPS = 2
+"""A gap of more than so many usual ones is a hole: the frame before it is held."""
 MIN_GAP_S = Fraction(1, 1000)
 """A shorter stated duration counts as none: some containers store such values for unknown."""
 
@@ -40,6 +41,8 @@ class VideoClock:
     """The container stores no presentation times (AVI, bare streams): the i-th frame that the
     decoder gives is shown at timestamps[i], the i-th decoding time. FFmpeg's guess of pts is
     useless there: with B-frames it is out of order."""
+    usual: int
+    """The usual distance of two frames in units of `time_base`, rounded; 0 for one frame."""
 
     @property
     def start(self) -> int:
@@ -68,19 +71,19 @@ class VideoClock:
         Args:
             previous, current: neighbouring presentation times in units of `time_base`.
         """
-        middle = Fraction(previous + current - 2 * self.start, 2) * self.time_base * FPS
+        hole = self.usual and current - previous > HELD_GAPS * self.usual
+        earlier = current - self.usual if hole else previous
+        middle = Fraction(earlier + current - 2 * self.start, 2) * self.time_base * FPS
         return middle.numerator // middle.denominator + 1
 
-    def typical_gap(self) -> float:
-        """Return the usual distance of two frames in units of `time_base`; 0.0 for one frame.
+    @property
+    def usual_grid_frames(self) -> int:
+        """How many grid frames may show one source frame before it counts as held, at least 1."""
+        return max(1, ceil(HELD_GAPS * self.usual * self.time_base * FPS))
 
-        It is the mean of the gaps near the median: rounded timestamps (29.97 fps in whole
-        milliseconds: 33, 33, 34) have a median that is no frame rate.
-        """
-        gaps = np.diff(self.timestamps)
-        if not len(gaps):
-            return 0.0
-        return float(gaps[_is_regular(gaps)].mean())
+    def typical_gap(self) -> float:
+        """Return the usual distance of two frames in units of `time_base`; 0.0 for one frame."""
+        return _typical_gap(self.timestamps)
 
     def is_variable(self) -> bool:
         """Return whether a gap differs from the usual one by more than rounding."""
@@ -88,84 +91,45 @@ class VideoClock:
         return bool(len(gaps)) and not bool(_is_regular(gaps).all())
 
 
+def _typical_gap(timestamps: NDArray[np.int64]) -> float:
+    """Return the mean of the gaps near the median.
+
+    Rounded timestamps (29.97 fps in whole milliseconds: 33, 33, 34) have a median that is no
+    frame rate.
+    """
+    gaps = np.diff(timestamps)
+    return float(gaps[_is_regular(gaps)].mean()) if len(gaps) else 0.0
+
+
 def _is_regular(gaps: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return for each gap whether it is within 10 % or 1.5 ticks of the median."""
-    median = float(np.median(gaps))
+    """Return for each gap whether it is within 10 % or 1.5 ticks of the (lower) median."""
+    median = float(np.sort(gaps)[(len(gaps) - 1) // 2])
     return np.asarray(np.abs(gaps - median) <= max(0.1 * median, 1.5))
 
 
-@dataclass(slots=True)
-class PacketTimes:
-    """Timestamps and durations of the packets of one stream, collected while demuxing."""
-
-    pts: list[int]
-    dts: list[int]
-    durations: list[int]
-    packets: int = 0
-    """Packets that hold a frame to be shown, with or without a timestamp."""
-
-    def add(self, packet: "av.Packet[Any]") -> None:
-        """Add one packet; those outside of an edit list are not shown and not counted."""
-        if packet.size == 0 or packet.is_discard:
-            return
-        self.packets += 1
-        self.durations.append(packet.duration or 0)
-        if packet.pts is not None:
-            self.pts.append(packet.pts)
-        if packet.dts is not None:
-            self.dts.append(packet.dts)
-
-    def times(self, by_order: bool, frame_ticks: int) -> NDArray[np.int64]:
-        """Return one time per packet: pts or, by order, dts, else equal steps of `frame_ticks`."""
-        stored = self.dts if by_order else self.pts
-        if len(stored) == self.packets:
-            return np.array(stored, np.int64)
-        return np.arange(self.packets, dtype=np.int64) * frame_ticks
-
-
-def read_clock(
-    container: InputContainer, video: av.VideoStream, packets: "Iterator[av.Packet[Any]]"
-) -> VideoClock:
-    """Read the clock from all packets, decoding only as many as the first frame needs.
+def make_clock(video: av.VideoStream, times: PacketTimes, first: int | None) -> VideoClock:
+    """Return the clock of a stream.
 
     Args:
-        packets: what `container.demux` gives, at least for `video`.
+        times: of its packets.
+        first: presentation time of the first frame that the decoder gives; None where frames are
+            shown in the order in which they come.
 
     Raises:
-        DecodeError: no frame at all, none that decodes, or timestamps that jump.
+        DecodeError: timestamps that jump by more than MAX_GAP_S.
     """
-    times = PacketTimes([], [], [])
-    first: av.VideoFrame | None = None
-    for packet in packets:
-        if packet.stream_index != video.index:
-            continue
-        times.add(packet)
-        first = first or _first_frame(packet)
-    if times.packets == 0:
-        raise DecodeError("the video track holds no frame")
-    if first is None:
-        raise DecodeError("not one frame of the video track decodes")
-    by_order = "avi" in container.format.name or len(times.pts) < times.packets
-    return _clock(video, times, None if by_order else first.pts)
-
-
-def _first_frame(packet: "av.Packet[Any]") -> av.VideoFrame | None:
-    with suppress(av.FFmpegError):  # as decode_stream: what comes before the first frame may fail
-        return next((f for f in packet.decode() if isinstance(f, av.VideoFrame)), None)
-    return None
-
-
-def _clock(video: av.VideoStream, times: PacketTimes, start: int | None) -> VideoClock:
     time_base = Fraction(video.time_base or Fraction(1, FPS))
     rate = Fraction(video.guessed_rate or FPS)
     frame_ticks = max(1, round(1 / ((rate if rate <= 1 / MIN_GAP_S else FPS) * time_base)))
-    stamps = times.times(start is None, frame_ticks)
-    end = int(stamps.max())
-    duration = times.durations[int(stamps.argmax())]
-    timestamps = np.unique(stamps if start is None else np.append(stamps[stamps > start], start))
-    clock = VideoClock(time_base, timestamps, end, start is None)
-    if len(timestamps) > 1 and float(np.diff(timestamps).max() * time_base) > MAX_GAP_S:
-        raise DecodeError(f"timestamps jump by more than {MAX_GAP_S} s")
-    if start is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
-        duration = round(clock.typical_gap()) or frame_ticks
-    return VideoClock(time_base, timestamps, end + duration, clock.by_order)
+    stamps = times.dts if first is None else times.pts
+    if stamps is None:
+        stamps = np.arange(len(times.durations), dtype=np.int64) * frame_ticks
+    end, duration = int(stamps.max()), int(times.durations[int(stamps.argmax())])
+    timestamps = np.unique(stamps if first is None else np.append(stamps[stamps > first], first))
+    usual = round(_typical_gap(timestamps))
+    jump_s = float(np.diff(timestamps).max(initial=0) * time_base)
+    if jump_s > MAX_GAP_S:
+        raise DecodeError(f"timestamps jump by {jump_s:.0f} s, more than {MAX_GAP_S} s")
+    if first is None or not MIN_GAP_S <= duration * time_base <= MAX_GAP_S:
+        duration = usual or frame_ticks
+    return VideoClock(time_base, timestamps, end + duration, first is None, usual)

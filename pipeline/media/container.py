@@ -2,14 +2,13 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import overload
+from types import MappingProxyType
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 
 from pipeline.errors import (
     DecodeError,
@@ -57,8 +56,13 @@ def local_url(path: Path) -> str:
 
 
 @contextmanager
-def open_media(path: Path) -> Iterator[InputContainer]:
+def open_media(
+    path: Path, options: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[InputContainer]:
     """Open a file for reading; FFmpeg errors inside the block are converted to MediaError.
+
+    Args:
+        options: of the demuxer.
 
     Raises:
         EmptyFileError: no bytes.
@@ -66,15 +70,20 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         DecodeError: a known container that is broken, or reading its packets failed.
         UnreadableError: the operating system refuses to read the file.
     """
-    _refuse_unreadable(path)
-    with _open(path) as container:
+    check_readable(path)
+    with _open(path, options) as container:
         try:
             yield container
         except av.FFmpegError as error:
             raise as_media_error(error, DecodeError, "reading the container") from error
 
 
-def _refuse_unreadable(path: Path) -> None:
+def check_readable(path: Path) -> None:
+    """Check that a file can be read and has bytes.
+
+    Raises:
+        EmptyFileError, UnreadableError: as `open_media`.
+    """
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
@@ -84,12 +93,16 @@ def _refuse_unreadable(path: Path) -> None:
         raise EmptyFileError("the file has no bytes")
 
 
-def _open(path: Path) -> InputContainer:
+def _open(path: Path, options: Mapping[str, str]) -> InputContainer:
     try:
         return av.open(
             local_url(path),
             mode="r",
-            container_options={"protocol_whitelist": "file", "format_whitelist": _DEMUXERS},
+            container_options={
+                **options,
+                "protocol_whitelist": "file",
+                "format_whitelist": _DEMUXERS,
+            },
             metadata_errors="replace",
         )
     except av.ArgumentError as error:  # raised for a format outside of `format_whitelist`
@@ -108,60 +121,12 @@ def _has_signature(path: Path) -> bool:
     return head[4:8] == b"ftyp" or head.startswith(_SIGNATURES)
 
 
-def video_stream(container: InputContainer) -> av.VideoStream | None:
-    """Return the first video stream that is no cover art, or None."""
-    real = (s for s in container.streams.video if Disposition.attached_pic not in s.disposition)
-    return next(real, None)
+def only_video(container: InputContainer) -> av.VideoStream:
+    """Return the video stream of a clip of our own; DecodeError where there is none.
 
-
-def audio_stream(container: InputContainer) -> av.AudioStream | None:
-    """Return the first audio stream, or None."""
-    return next(iter(container.streams.audio), None)
-
-
-def require_video(container: InputContainer) -> av.VideoStream:
-    """Return the video stream, or raise DecodeError where there is none."""
-    video = video_stream(container)
+    Which track of a foreign file is its film says `media.layout`.
+    """
+    video = next(iter(container.streams.video), None)
     if video is None:
         raise DecodeError("no video stream")
     return video
-
-
-def require_audio(container: InputContainer) -> av.AudioStream:
-    """Return the audio stream, or raise DecodeError where there is none."""
-    audio = audio_stream(container)
-    if audio is None:
-        raise DecodeError("no audio stream")
-    return audio
-
-
-@overload
-def decode_stream(container: InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]: ...
-@overload
-def decode_stream(container: InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]: ...
-def decode_stream(
-    container: InputContainer, stream: av.VideoStream | av.AudioStream
-) -> Iterator[av.VideoFrame | av.AudioFrame]:
-    """Yield every frame of one stream in the order of presentation.
-
-    Packets before the first one that decodes are skipped: a stream cut from a longer one often
-    begins in the middle of a GOP.
-
-    Raises:
-        DecodeError: a later packet does not decode; the message says at which second.
-    """
-    if stream.codec_context is None:
-        raise DecodeError(f"no decoder for the {stream.type} stream")
-    last_s: float | None = None
-    for packet in container.demux(stream):
-        try:
-            frames = packet.decode()
-        except av.FFmpegError as error:
-            if last_s is None:
-                continue
-            place = f"{stream.type} after {last_s:.2f} s"
-            raise as_media_error(error, DecodeError, place) from error
-        for frame in frames:
-            assert isinstance(frame, av.VideoFrame | av.AudioFrame)
-            last_s = last_s or 0.0 if frame.time is None else frame.time
-            yield frame

@@ -21,7 +21,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError, StorageError
-from pipeline.media.container import as_media_error, local_url, open_media, require_video
+from pipeline.media.container import as_media_error, local_url, only_video, open_media
 from pipeline.media.picture import EXACT, Picture
 from pipeline.tables.rows import FPS
 
@@ -150,7 +150,7 @@ def trim_clip(src: Path, dst: Path, first: int, count: int) -> None:
         StorageError: the disk is full or not writable.
     """
     with open_media(src) as container, _writing(dst) as output:
-        video = require_video(container)
+        video = only_video(container)
         stream = output.add_stream_from_template(video)
         packets = [packet for packet in container.demux(video) if packet.size]
         wanted = packets[first : first + count]
@@ -173,7 +173,7 @@ def read_video(source: Path | bytes) -> NDArray[np.uint8]:
     opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
     try:
         with av.open(opened, "r", metadata_errors="replace") as container:
-            video = require_video(container)
+            video = only_video(container)
             picture = Picture(video)
             frames = [picture.rgb(frame) for frame in container.decode(video)]
     except av.FFmpegError as error:

@@ -5,8 +5,9 @@ frames, no presentation times, a key frame that is none), the video is decoded f
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
-from itertools import chain, islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 import av
@@ -15,9 +16,10 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.media.clock import VideoClock
-from pipeline.media.container import decode_stream, open_media, require_video
+from pipeline.media.container import open_media
 from pipeline.media.frames import frames_at_25fps
-from pipeline.media.picture import Picture, displayed_size
+from pipeline.media.layout import Layout, move, read_layout
+from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
 from pipeline.tables.rows import FPS, Video
 
@@ -38,56 +40,55 @@ def frames_between(
         end_frame: at most `facts.num_frames`.
 
     Yields:
-        (H, W, 3) uint8 RGB as displayed, each the caller's own.
+        (H, W, 3) uint8 RGB as displayed, read-only: repeated frames share one array.
 
     Raises:
-        DecodeError: a frame does not decode.
-        MediaError: as `open_media`.
+        DecodeError: as `grid_frames`.
+        MediaError: as `read_layout`.
     """
     assert 0 <= start_frame < end_frame <= facts.num_frames, "the range lies inside the video"
+    layout = read_layout(path)
+    clock = layout.require_clock()
     with open_media(path) as container:
-        video = require_video(container)
-        video.codec_context.thread_count = 1
-        clock = _clock(facts, video)
-        target = clock.start + int(Fraction(start_frame, FPS) / clock.time_base)
-        frames = _from_key_frame(container, video, facts, target)
+        frames = _from_key_frame(container, layout, clock, start_frame)
         if frames is not None:
-            yield from _shown(frames, clock, Picture(video), start_frame, end_frame)
+            picture = Picture(layout.picture(container), layout.size)
+            yield from _shown(frames, clock, picture, start_frame, end_frame)
             return
     yield from islice(frames_at_25fps(path), start_frame, end_frame)
 
 
-def _clock(facts: Probe | Video, video: av.VideoStream) -> VideoClock:
-    """Return a clock that holds the start of the grid only."""
-    base = Fraction(video.time_base or Fraction(1, FPS))
-    start = round(facts.video_start_s / base)
-    return VideoClock(base, np.array([start], np.int64), start, by_order=False)
-
-
 def _from_key_frame(
-    container: InputContainer,
-    video: av.VideoStream,
-    facts: Probe | Video,
-    target: int,
+    container: InputContainer, layout: Layout, clock: VideoClock, start_frame: int
 ) -> Iterator[Timed] | None:
-    """Seek, and return the frames from a key frame on that is not later than `target`.
+    """Seek, and return the frames from a key frame on that is not later than `start_frame`.
 
-    None where the first frame after the seek is no complete image (periodic intra refresh), is
-    later than `target`, or differs in size from the file's first frame.
-
-    Args:
-        target: the last tick that is not after the first requested grid frame.
+    None where the first frame after the seek is no complete image (periodic intra refresh) or is
+    later, and where the clock restarts: a seek cannot tell on which side it arrives.
     """
-    if not SEEKABLE & set(container.format.name.split(",")):
+    if not SEEKABLE & set(container.format.name.split(",")) or layout.restarts:
         return None
-    container.seek(target, stream=video, backward=True)
-    frames = _increasing(decode_stream(container, video))
+    video = layout.picture(container)
+    video.codec_context.thread_count = 1
+    shift = layout.shifts[video.index].of(0)
+    target = clock.start + int(Fraction(start_frame, FPS) / clock.time_base)
+    container.seek(target - shift, stream=video, backward=True)
+    frames = _increasing(_decoded(container, video, shift))
     first = next(frames, None)
     if first is None or first[0] > target or not first[1].key_frame:
         return None
-    if displayed_size(video, first[1]) != (facts.width, facts.height):
-        return None
     return chain([first], frames)
+
+
+def _decoded(
+    container: InputContainer, video: av.VideoStream, shift: int
+) -> Iterator[av.VideoFrame]:
+    for packet in container.demux(video):
+        move(packet, shift)
+        with suppress(av.FFmpegError):  # a bad packet costs its moment, as in `grid_frames`
+            for frame in packet.decode():
+                assert isinstance(frame, av.VideoFrame)
+                yield frame
 
 
 def _increasing(frames: Iterator[av.VideoFrame]) -> Iterator[Timed]:
@@ -110,8 +111,8 @@ def _shown(
             until = min(end_frame, clock.first_grid_frame(previous[0], current[0]))
         if until > shown:
             rgb = picture.rgb(previous[1])
-            for _ in range(shown, until):
-                yield rgb.copy()
+            rgb.flags.writeable = False
+            yield from repeat(rgb, until - shown)
             shown = until
         if current is None or shown >= end_frame:
             return

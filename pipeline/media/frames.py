@@ -1,20 +1,24 @@
 """Frames of a video at 25 fps by presentation time, as displayed."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import av
 import numpy as np
-from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
-from pipeline.media.clock import VideoClock, read_clock
-from pipeline.media.container import decode_stream, open_media, require_video
+from pipeline.media.clock import VideoClock
+from pipeline.media.container import open_media
+from pipeline.media.decoding import Damage, Decoded, PictureDecoder
+from pipeline.media.layout import read_layout
 from pipeline.media.picture import Picture
 
 MAX_LOST_TAIL_S = 1.0
-"""More than this of packets at the end without a frame is a broken file."""
+"""More than this of packets at the end without a frame, and without a packet that failed, is a
+broken file."""
 
 
 def read_video_clock(path: Path) -> VideoClock:
@@ -22,59 +26,85 @@ def read_video_clock(path: Path) -> VideoClock:
 
     Raises:
         DecodeError: no video stream, or none of its frames decodes.
-        MediaError: as `open_media`.
+        MediaError: as `read_layout`.
     """
+    return read_layout(path).require_clock()
+
+
+@dataclass(frozen=True, slots=True)
+class GridFrame:
+    """One frame of the 25 fps grid."""
+
+    image: NDArray[np.uint8]
+    """(H, W, 3) RGB as displayed, read-only: repeated grid frames share one array."""
+    damaged: bool = False
+    """The picture is torn or may be: it, or one it is predicted from, did not decode or is lost."""
+    held: int = 0
+    """0 while the source frame is shown for its usual time (up to HELD_GAPS usual gaps), then 1,
+    2, ...: the file has no newer picture, and this one stands still."""
+
+
+def grid_frames(path: Path, threads: int = 1, damage: Damage | None = None) -> Iterator[GridFrame]:
+    """Yield frame 0, 1, ... of the 25 fps grid, decoding each source frame once.
+
+    A repeated grid frame costs nothing: it is the same array. The pixels do not depend on
+    `threads`. Memory holds as many frames as the stream has B-frames in a row, and two.
+
+    Args:
+        threads: threads of the decoder; 0 lets FFmpeg choose. Which frames are damaged is exact
+            with 1 only.
+        damage: counts bad packets and damaged frames.
+
+    Raises:
+        DecodeError: no picture is whole, or decoding ends long before the packets do.
+        MediaError: as `read_layout`.
+    """
+    layout = read_layout(path)
+    clock = layout.require_clock()
     with open_media(path) as container:
-        video = require_video(container)
-        return read_clock(container, video, container.demux(video))
+        decoder = PictureDecoder(container, layout, damage)
+        decoder.video.codec_context.thread_count = threads
+        picture = Picture(decoder.video, layout.size)
+        whole = False
+        for shown in _on_grid(timed_frames(decoder, clock), clock, decoder):
+            image = picture.rgb(shown.frame)
+            image.flags.writeable = False
+            whole |= shown.first < shown.damaged_from
+            for number in range(shown.first, shown.end):
+                held = max(0, number - shown.first + 1 - clock.usual_grid_frames)
+                yield GridFrame(image, number >= shown.damaged_from, held)
+    if not whole:
+        raise DecodeError("not one frame of the video track is free of damage")
 
 
 def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]:
-    """Yield frame 0, 1, ... of the 25 fps grid, decoding each source frame once.
-
-    Memory holds two frames, whatever the length. The pixels do not depend on `threads`.
-
-    Args:
-        threads: threads of the decoder; 0 lets FFmpeg choose.
-
-    Yields:
-        (H, W, 3) uint8 RGB as displayed: square pixels, rotated and mirrored as the file asks; each
-        array is the caller's own.
+    """Yield the images of `grid_frames`, (H, W, 3) uint8 RGB, read-only.
 
     Raises:
-        DecodeError: a frame does not decode; the message says at which second.
-        MediaError: as `open_media`.
+        As `grid_frames`.
     """
-    clock = read_video_clock(path)
-    with open_media(path) as container:
-        video = require_video(container)
-        video.codec_context.thread_count = threads
-        picture = Picture(video)
-        for frame, first, end in _on_grid(timed_frames(container, video, clock), clock):
-            rgb = picture.rgb(frame)
-            yield from (rgb.copy() for _ in range(first, end - 1))
-            yield rgb
+    return (frame.image for frame in grid_frames(path, threads))
 
 
-def timed_frames(
-    container: InputContainer, video: av.VideoStream, clock: VideoClock
-) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Yield (presentation time in the stream's units, frame), the times strictly increasing.
+def timed_frames(decoder: PictureDecoder, clock: VideoClock) -> Iterator[tuple[int, Decoded]]:
+    """Yield (presentation time in the stream's units, picture), the times strictly increasing.
 
     A frame with the same or an earlier time than its predecessor is never shown, as in a player.
 
     Raises:
-        DecodeError: frames do not decode, or decoding ends long before the packets do.
+        DecodeError: decoding ends long before the packets do, and no packet failed there.
     """
     last = clock.start - 1
-    step = max(1, round(clock.typical_gap()))
-    for index, frame in enumerate(decode_stream(container, video)):
-        time = _time_of(index, frame, clock, last + step)
+    step = max(1, clock.usual)
+    for index, decoded in enumerate(decoder):
+        place = index + decoder.lost_frames
+        time = _time_of(place, decoded.frame, clock, last + step)
         if time > last:
-            yield time, frame
+            yield time, decoded
             last = time
-    lost_s = float((int(clock.timestamps[-1]) - last) * clock.time_base)
-    if lost_s > MAX_LOST_TAIL_S:
+    end = int(clock.timestamps[-1])
+    lost_s = float((end - last) * clock.time_base)
+    if lost_s > MAX_LOST_TAIL_S and decoder.taint.lost_between(last, end + 1) is None:
         raise DecodeError(f"the last {lost_s:.2f} s of the picture do not decode")
 
 
@@ -85,17 +115,34 @@ def _time_of(index: int, frame: av.VideoFrame, clock: VideoClock, otherwise: int
     return otherwise if frame.pts is None else frame.pts
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A source frame, and the grid frames [first, end) that show it."""
+
+    frame: av.VideoFrame
+    first: int
+    end: int
+    damaged_from: int
+    """First grid frame in which a damaged picture is, or belongs."""
+
+
 def _on_grid(
-    frames: Iterator[tuple[int, av.VideoFrame]], clock: VideoClock
-) -> Iterator[tuple[av.VideoFrame, int, int]]:
-    """Yield (frame, first grid frame, end grid frame) for each frame that the grid shows."""
-    shown_from, previous = 0, None
-    for time, frame in frames:
+    frames: Iterator[tuple[int, Decoded]], clock: VideoClock, decoder: PictureDecoder
+) -> Iterator[_Shown]:
+    """Yield each source frame that the grid shows."""
+    first, previous = 0, None
+    for following in chain(frames, [None]):
         if previous is not None:
-            until = min(clock.first_grid_frame(previous[0], time), clock.num_frames)
-            if until > shown_from:
-                yield previous[1], shown_from, until
-                shown_from = until
-        previous = time, frame
-    if previous is not None and shown_from < clock.num_frames:
-        yield previous[1], shown_from, clock.num_frames
+            time, decoded = previous
+            next_time = clock.end if following is None else following[0]
+            end = clock.num_frames
+            if following is not None:
+                end = min(clock.first_grid_frame(time, next_time), end)
+            if end > first:
+                lost = decoder.taint.lost_between(time, next_time)
+                damaged_from = first if decoded.damaged else end
+                if lost is not None and not decoded.damaged:
+                    damaged_from = max(first, clock.first_grid_frame(time, lost))
+                yield _Shown(decoded.frame, first, end, damaged_from)
+                first = end
+        previous = following

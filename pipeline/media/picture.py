@@ -24,16 +24,27 @@ SD_LINES = 576
 """Untagged video of at most so many lines is treated as BT.601, larger as BT.709."""
 SQUARE_ENOUGH = Fraction(1, 100)
 """Pixel aspects that differ from 1 by less are treated as square, without resampling."""
+SAME_SHAPE = 0.03
+"""Shapes that differ by less are one shape at two sizes: 1080 lines are often stored as 1088."""
 MAX_PIXEL_ASPECT = 4
 """More than this is a broken header, not anamorphic video."""
 
 
 class Picture:
-    """Converts the frames of one stream to RGB as displayed, all of the same size."""
+    """Converts the frames of one stream to RGB as displayed, all of the same size.
 
-    def __init__(self, video: av.VideoStream) -> None:
+    A frame of another shape than the canvas is fitted in without distortion, with black borders.
+    """
+
+    def __init__(self, video: av.VideoStream, canvas: tuple[int, int] | None = None) -> None:
+        """Prepare a stream.
+
+        Args:
+            canvas: (width, height) as stored of all frames; that of the first frame if None.
+        """
         self._aspect = Fraction(video.sample_aspect_ratio or 1)
         self._reformatter = VideoReformatter()
+        self._canvas = canvas
         self._size: tuple[int, int] | None = None
         self._matrix: NDArray[np.int32] | None = None
 
@@ -41,30 +52,58 @@ class Picture:
         """Return (H, W, 3) uint8 RGB.
 
         The colour matrix is the stream's; where it names none, BT.601 up to 576 lines and BT.709
-        above, as players do. Frames of another size than the first are scaled to it. High dynamic
-        range is not tone-mapped, interlaced fields are not taken apart.
+        above, as players do. High dynamic range is not tone-mapped, interlaced fields are not
+        taken apart.
 
         Args:
-            size: (width, height) before rotation, to scale to; as displayed if None.
+            size: (width, height) before rotation, to scale to; the canvas with square pixels if
+                None. That of the first call counts.
         """
         if self._size is None:
-            self._size = size or square_size(frame.width, frame.height, self._aspect)
+            stored = self._canvas or (frame.width, frame.height)
+            self._size = size or square_size(*stored, self._aspect)
             # Of the first frame only: PyAV's side data and its frame form a reference cycle, so
             # that every frame whose side data is read stays in memory until a collection.
             self._matrix = display_matrix(frame)
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
+        fitting = fitting_size(square_size(frame.width, frame.height, self._aspect), self._size)
+        stored_rgb = _centred(self._scaled(frame, fitting), self._size)
+        return np.ascontiguousarray(as_displayed(stored_rgb, self._matrix))
+
+    def _scaled(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         planar = self._reformatter.reformat(
             frame,
-            width=self._size[0],
-            height=self._size[1],
+            width=size[0],
+            height=size[1],
             format="gbrp",  # then merged: the same bytes as rgb24, in a third of the time
             interpolation=EXACT,
             threads=1,
         )
         green, blue, red = (_pixels(plane) for plane in planar.planes)
-        stored = np.asarray(cv2.merge([red, green, blue]), np.uint8)
-        return np.ascontiguousarray(as_displayed(stored, self._matrix))
+        return np.asarray(cv2.merge([red, green, blue]), np.uint8)
+
+
+def fitting_size(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, int]:
+    """Return the largest size of the same shape inside of a canvas.
+
+    The canvas itself where the shapes differ by less than SAME_SHAPE, which is rounding.
+    """
+    across, along = canvas[0] / size[0], canvas[1] / size[1]
+    if abs(across / along - 1) < SAME_SHAPE:
+        return canvas
+    scale = min(across, along)
+    return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
+
+
+def _centred(image: NDArray[np.uint8], canvas: tuple[int, int]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    if (width, height) == canvas:
+        return image
+    filled = np.zeros((canvas[1], canvas[0], 3), np.uint8)
+    left, top = (canvas[0] - width) // 2, (canvas[1] - height) // 2
+    filled[top : top + height, left : left + width] = image
+    return filled
 
 
 def _pixels(plane: Any) -> NDArray[np.uint8]:  # Any: PyAV's stub hides the buffer protocol
@@ -86,10 +125,11 @@ def square_size(width: int, height: int, pixel_aspect: Fraction) -> tuple[int, i
     return width, round(height / pixel_aspect)
 
 
-def displayed_size(video: av.VideoStream, frame: av.VideoFrame) -> tuple[int, int]:
+def displayed_size(
+    video: av.VideoStream, frame: av.VideoFrame, canvas: tuple[int, int]
+) -> tuple[int, int]:
     """Return (width, height) of the RGB frames of `Picture` for a stream with this first frame."""
-    aspect = Fraction(video.sample_aspect_ratio or 1)
-    width, height = square_size(frame.width, frame.height, aspect)
+    width, height = square_size(*canvas, Fraction(video.sample_aspect_ratio or 1))
     turned = rotation_deg(display_matrix(frame)) in (90, 270)
     return (height, width) if turned else (width, height)
 

@@ -1,25 +1,18 @@
 """Facts about one file, by reading its packets; only the first frame of each kind is decoded."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
-from av.container import InputContainer
 
 from pipeline.errors import DecodeError, NotMediaError
-from pipeline.media.clock import VideoClock, read_clock
-from pipeline.media.container import (
-    audio_stream,
-    decode_stream,
-    open_media,
-    require_audio,
-    require_video,
-    video_stream,
-)
+from pipeline.media.container import open_media
+from pipeline.media.decoding import decode_sound
+from pipeline.media.layout import Layout, read_layout
 from pipeline.media.picture import display_matrix, displayed_size, rotation_deg
+from pipeline.media.remarks import remarks
 
 _INDEXED = frozenset({"mp4", "matroska", "avi", "flv", "asf"})
 """Containers whose header states the duration; for the others FFmpeg estimates it."""
@@ -50,23 +43,19 @@ class Probe:
     audio_channels: int = 0
     video_start_s: float = 0.0
     audio_start_s: float = 0.0
-
-
-@dataclass(slots=True)
-class _PacketCounter:
-    """End time and number of audio packets, counted while demuxing."""
-
-    end_s: float = 0.0
-    audio_packets: int = 0
-
-    def count(self, packets: "Iterator[av.Packet[Any]]") -> "Iterator[av.Packet[Any]]":
-        for packet in packets:
-            time = packet.pts if packet.pts is not None else packet.dts
-            if packet.size and time is not None:
-                end = (time + (packet.duration or 0)) * packet.time_base
-                self.end_s = max(self.end_s, float(end))
-            self.audio_packets += bool(packet.size) and packet.stream.type == "audio"
-            yield packet
+    video_tracks: int = 0
+    """Tracks of moving pictures; cover art is none."""
+    video_track: int = 0
+    """Number of the one that is used, from 1; 0 = none."""
+    audio_tracks: int = 0
+    audio_track: int = 0
+    clock_restarts_s: list[float] = field(default_factory=list)
+    """Where the timestamps of the file jump to another clock, in s behind the first frame."""
+    suspect_packets: int = 0
+    """Packets of the picture that the container marks as damaged, or (H.264) before which a
+    reference picture is missing."""
+    remarks: list[str] = field(default_factory=list)
+    """What else is in the file, or odd about it, in plain words."""
 
 
 def probe(path: Path) -> Probe:
@@ -79,49 +68,46 @@ def probe(path: Path) -> Probe:
         EmptyFileError, NotMediaError, UnreadableError: as `open_media`.
         DecodeError: the data end before the header says, the video has no frame or not one
             frame decodes, or its timestamps jump.
+        ClockRestartsError: picture and sound lie on clocks that cannot be joined.
     """
-    with open_media(path) as container:
-        video, audio = video_stream(container), audio_stream(container)
-        streams = [stream for stream in (video, audio) if stream is not None]
-        if not streams:
-            raise NotMediaError("the container holds neither picture nor sound")
-        counter = _PacketCounter()
-        packets = counter.count(container.demux(streams))
-        clock = read_clock(container, video, packets) if video else None
-        for _ in packets:  # without video: only count
-            pass
-        _refuse_cut_off(path, container, streams, counter.end_s)
-        name = container.format.name
-    sound = _sound(path) if audio and counter.audio_packets else {}
-    picture = _picture(path, clock) if clock else {}
-    return Probe(container=name, **picture, **sound)
+    layout = read_layout(path)
+    if not layout.packets or (layout.video is None and not layout.has_sound_track):
+        raise NotMediaError("the container holds neither picture nor sound")
+    _refuse_cut_off(path, layout)
+    return Probe(
+        container=layout.container,
+        **_picture(path, layout),
+        **_sound(path, layout),
+        remarks=remarks(path, layout),
+    )
 
 
-def _refuse_cut_off(
-    path: Path, container: InputContainer, streams: Sequence[av.stream.Stream], end_s: float
-) -> None:
+def _refuse_cut_off(path: Path, layout: Layout) -> None:
     size = path.stat().st_size
-    for stream in streams:
-        missing = sum(1 for entry in stream.index_entries if entry.pos + entry.size > size)
-        if missing:
-            raise DecodeError(
-                f"cut off: {missing} of {len(stream.index_entries)} {stream.type} packets lie "
-                f"behind the end of the file, the last readable one ends at {end_s:.2f} s"
-            )
-    if not _INDEXED & set(container.format.name.split(",")) or not container.duration:
-        return
-    claimed_s = float(Fraction(container.duration + (container.start_time or 0), av.time_base))
-    if claimed_s - end_s > max(CUT_OFF_S, CUT_OFF_SHARE * claimed_s):
-        raise DecodeError(f"cut off: packets end at {end_s:.2f} s of {claimed_s:.2f} s")
-
-
-def _picture(path: Path, clock: VideoClock) -> dict[str, Any]:
     with open_media(path) as container:
-        video = require_video(container)
-        frame = next(decode_stream(container, video), None)
-        if frame is None:
-            raise DecodeError("not one frame of the video track decodes")
-        codec, (width, height) = video.codec_context.name, displayed_size(video, frame)
+        for stream in layout.used(container):
+            missing = sum(1 for entry in stream.index_entries if entry.pos + entry.size > size)
+            if missing:
+                raise DecodeError(
+                    f"cut off: {missing} of {len(stream.index_entries)} {stream.type} packets lie "
+                    "behind the end of the file, the last readable one ends at "
+                    f"{layout.end_s:.2f} s"
+                )
+        if not _INDEXED & set(container.format.name.split(",")) or not container.duration:
+            return
+        claimed = Fraction(container.duration + (container.start_time or 0), av.time_base)
+    if claimed - layout.end_s > max(CUT_OFF_S, CUT_OFF_SHARE * claimed):
+        raise DecodeError(f"cut off: packets end at {layout.end_s:.2f} s of {float(claimed):.2f} s")
+
+
+def _picture(path: Path, layout: Layout) -> dict[str, Any]:
+    if layout.video is None or layout.clock is None:
+        return {}
+    clock, packets = layout.clock, layout.packets[layout.video.track.index]
+    with open_media(path) as container:
+        video = layout.picture(container)
+        frame = layout.first_frame(container)
+        codec, (width, height) = video.codec_context.name, displayed_size(video, frame, layout.size)
     gap = clock.typical_gap() * clock.time_base
     average = len(clock.timestamps) / clock.duration_s
     return {
@@ -136,24 +122,30 @@ def _picture(path: Path, clock: VideoClock) -> dict[str, Any]:
         "video_codec": codec,
         "pixel_format": frame.format.name,
         "video_start_s": clock.start_s,
+        "video_tracks": layout.video.of,
+        "video_track": layout.video.number,
+        "clock_restarts_s": [one.at_s - clock.start_s for one in layout.restarts],
+        "suspect_packets": len(packets.suspect),
     }
 
 
-def _sound(path: Path) -> dict[str, Any]:
+def _sound(path: Path, layout: Layout) -> dict[str, Any]:
     """Take rate, layout and start from a decoded frame: the header of HE-AAC states half the rate.
 
     The start is that of the first audible sample; the encoder's priming is left out.
     """
+    if layout.audio is None:
+        return {}
     with open_media(path) as container:
-        audio = require_audio(container)
-        frame = next(decode_stream(container, audio), None)
+        audio = layout.sound(container)
+        frame, _ = next(decode_sound(container, layout))
         codec = audio.codec_context.name
         header_start_s = float((audio.start_time or 0) * (audio.time_base or 0))
-    if frame is None:
-        raise DecodeError("not one packet of the sound decodes")
     return {
         "audio_codec": codec,
         "audio_rate_hz": frame.sample_rate,
         "audio_channels": len(frame.layout.channels),
         "audio_start_s": header_start_s if frame.time is None else frame.time,
+        "audio_tracks": layout.audio.of,
+        "audio_track": layout.audio.number,
     }

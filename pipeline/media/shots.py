@@ -1,7 +1,10 @@
-"""Shot boundaries, exact to the frame of the 25 fps grid."""
+"""Shot boundaries, exact to the frame of the 25 fps grid.
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+Hard cuts come from PySceneDetect's adaptive detector; dissolves, fades and flashes from
+pipeline/media/transitions.py.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,10 +16,23 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from pipeline.media.clock import VideoClock
-from pipeline.media.container import local_url, open_media, require_video
-from pipeline.media.frames import read_video_clock, timed_frames
+from pipeline.media.container import local_url, open_media
+from pipeline.media.decoding import PictureDecoder
+from pipeline.media.frames import timed_frames
+from pipeline.media.layout import Layout, read_layout
 from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
+from pipeline.media.transitions import (
+    SMALL_H,
+    SMALL_W,
+    Small,
+    Span,
+    begins_in_flash,
+    find_transitions,
+    flash_end,
+    small_grey,
+    without,
+)
 from pipeline.params.curation import ScenesParams
 from pipeline.tables.rows import FPS, Video
 
@@ -24,41 +40,53 @@ WINDOW = 2
 """Half width of the detector's window: frames before and after to which one is compared."""
 FAULT_TOLERANCE = 1e-9
 """Share of frames that decord may replace by a neighbour: none."""
-
-RETURN_SHARE = 0.25
-"""A flash: the image after it differs from that before by less than this share of the change."""
+FULL_LIGHT = 160.0
+"""Darker pictures are compared as if their light reached this value, but by MAX_GAIN at most."""
+MAX_GAIN = 5.0
+SCALE = 2 / 3
+"""Brings the change at a cut between bright pictures to PySceneDetect's mean of hue, saturation and
+value, for which `min_content_val` is known."""
+CLEAR_CUT = 105.0
+"""Change times its ratio to the window: a head thrown about reaches 95, a cut more than 125."""
+SECOND_CUT = 0.7
+"""A change beside a cut that is as large as this share of it is a cut, too."""
 
 Picture8 = NDArray[np.uint8]
 Timed = tuple[int, Picture8]
 """Presentation time in the stream's units, and an (H, W, 3) picture."""
 
 
-def find_shots(
-    path: Path, probe: Probe | Video, params: ScenesParams
-) -> tuple[list[tuple[int, int]], str]:
-    """Find the shot boundaries by PySceneDetect's adaptive detector on reduced images.
+def find_shots(path: Path, probe: Probe | Video, params: ScenesParams) -> tuple[list[Span], str]:
+    """Find the shots: what lies between hard cuts, dissolves and fades.
+
+    Every cut ends a shot, however short the shot is. A flash of up to about a second is no cut.
 
     Returns:
-        (shots, decoder): shots as [start_frame, end_frame) on the 25 fps grid, covering
-        [0, num_frames) without gap; grid frame `start_frame` is the first that shows the new
-        shot. `decoder` is `decord`, or `pyav` where decord's frames are not reliable.
+        (shots, decoder): shots as [start_frame, end_frame) on the 25 fps grid, ascending; grid
+        frame `start_frame` is the first that shows the new shot. Frames of [0, num_frames) that are
+        in no shot belong to a dissolve or a fade. `decoder` is `decord`, or `pyav` where decord's
+        frames are not reliable.
 
     Raises:
         DecodeError: neither decoder reads the file to its end.
         MediaError: as `open_media`.
     """
-    clock = read_video_clock(path)
+    layout = read_layout(path)
+    clock = layout.require_clock()
     size = _small_size(probe, params.decode_height)
     try:
-        cuts, decoder = _cuts(_decord_pictures(path, clock, size), params), "decord"
+        cuts, small = _examined(_decord_pictures(path, layout, size), clock, params)
+        decoder = "decord"
     except DecordError:
-        cuts, decoder = _cuts(_pyav_pictures(path, clock, size), params), "pyav"
-    starts = [clock.first_grid_frame(*times) for times in cuts]
-    return _shots(starts, clock.num_frames, params.min_scene_frames), decoder
+        cuts, small = _examined(_pyav_pictures(path, layout, size), clock, params)
+        decoder = "pyav"
+    transitions = find_transitions(small)
+    spans = _edges(cuts, transitions, small)
+    return [part for span in spans for part in without(transitions, *span)], decoder
 
 
 class DecordError(Exception):
-    """decord does not open the file, or returns another number of frames than there are packets."""
+    """decord does not read the file as it must be, or returns another number of frames."""
 
 
 def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
@@ -69,12 +97,15 @@ def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
     return max(1, round(stored[0] * height / stored[1])), height
 
 
-def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> Iterator[Timed]:
+def _decord_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
     """Yield (presentation time, small RGB picture), decoding in order with one thread.
 
     decord numbers frames by packets: only where these are as many as the clock counted is its
-    i-th frame shown at the clock's i-th time.
+    i-th frame shown at the clock's i-th time. It chooses the track by itself.
     """
+    if layout.pictures > 1 or layout.restarts or layout.size_changes:
+        raise DecordError("it chooses the track itself, and expects one size and one clock")
+    clock = layout.require_clock()
     decord.logging.set_level(decord.logging.QUIET)
     try:
         reader = decord.VideoReader(
@@ -88,32 +119,74 @@ def _decord_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> It
         raise DecordError(str(error)) from error
 
 
-def _pyav_pictures(path: Path, clock: VideoClock, size: tuple[int, int]) -> Iterator[Timed]:
+def _pyav_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
     with open_media(path) as container:
-        video = require_video(container)
-        picture = Picture(video)
-        for timestamp, frame in timed_frames(container, video, clock):
-            yield timestamp, picture.rgb(frame, size)
+        decoder = PictureDecoder(container, layout)
+        picture = Picture(decoder.video, layout.size)
+        for timestamp, decoded in timed_frames(decoder, layout.require_clock()):
+            yield timestamp, picture.rgb(decoded.frame, size)
 
 
-def _cuts(pictures: Iterator[Timed], params: ScenesParams) -> list[tuple[int, int]]:
-    """Return (time of the last frame of the old shot, time of the first of the new) per cut."""
-    detector = AdaptiveDetector(
-        adaptive_threshold=params.adaptive_threshold,
+def _examined(
+    pictures: Iterator[Timed], clock: VideoClock, params: ScenesParams
+) -> tuple[list[int], Small]:
+    """Return the first grid frame after each hard cut, and a small grey picture per grid frame."""
+    detector = _Detector(
+        adaptive_threshold=params.adaptive_threshold / 2,  # in full in `last_is_clear`
         min_content_val=params.min_content_val,
         window_width=WINDOW,
-        min_scene_len=0,  # _shots does that, on the 25 fps grid
+        min_scene_len=0,
     )
-    times: list[int] = []
+    ratio = params.adaptive_threshold
+    small = np.zeros((clock.num_frames, SMALL_H, SMALL_W), np.uint8)
+    firsts: list[int] = []
     cuts: list[int] = []
-    recent: deque[Picture8] = deque(maxlen=2 * WINDOW + 2)
+    previous: int | None = None
     for time, rgb in _with_tail(pictures):
-        times.append(time)
-        recent.append(np.ascontiguousarray(rgb[..., ::-1]))
-        for cut in detector.process_frame(FrameTimecode(len(times) - 1, float(FPS)), recent[-1]):
-            if not _is_flash(recent):
-                cuts.append(cut.frame_num)
-    return [(times[n - 1], times[n]) for n in cuts if n > 0]
+        first = 0 if previous is None else clock.first_grid_frame(previous, time)
+        small[first:] = small_grey(rgb)
+        previous = time
+        firsts.append(first)
+        bgr = np.ascontiguousarray(rgb[..., ::-1])
+        found = detector.process_frame(FrameTimecode(len(firsts) - 1, float(FPS)), bgr)
+        cuts.extend(firsts[cut.frame_num] for cut in found if detector.last_is_clear(ratio))
+    return [first for first in cuts if 0 < first < clock.num_frames], small
+
+
+class _Detector(AdaptiveDetector):  # type: ignore[misc]
+    """The adaptive detector, with colours weighed by how well they can be seen.
+
+    As published, the mean change of hue, saturation and value. In the dark and in grey the hue and
+    the saturation of a pixel are noise, as large as the change at a cut: here hue counts by the
+    pixel's saturation times value, saturation by its value. A dark picture's own light is raised.
+    """
+
+    _last_frame: NDArray[np.float32] | None
+
+    def last_is_clear(self, ratio: float) -> bool:
+        """Return whether the cut that was returned last stands out of its window by `ratio`."""
+        scores = [score for _, score in self._buffer]
+        change = scores.pop(WINDOW)
+        if max(scores) >= SECOND_CUT * change:  # the way back from an insert of a frame or two
+            scores.remove(max(scores))
+        beside = float(np.mean(scores))
+        return bool(change >= ratio * beside and change**2 >= CLEAR_CUT * beside)
+
+    def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: Picture8) -> float:
+        hsv = cv2.cvtColor(frame_img, cv2.COLOR_BGR2HSV).astype(np.float32)
+        last, self._last_frame = self._last_frame, hsv
+        return 0.0 if last is None else _content_change(last, hsv)
+
+
+def _content_change(last: NDArray[np.float32], now: NDArray[np.float32]) -> float:
+    """Return the weighed mean change of two HSV pictures, in the unit of `min_content_val`."""
+    hue, saturation, value = np.moveaxis(np.abs(now - last), -1, 0)
+    hue = np.minimum(hue, 180 - hue)
+    seen = np.minimum(last, now)[..., 1:] / 255
+    light = max(float(np.percentile(picture[..., 2], 95)) for picture in (last, now))
+    gain = min(max(FULL_LIGHT / max(light, 1.0), 1.0), MAX_GAIN)
+    coloured = hue * seen[..., 0] * seen[..., 1] + saturation * seen[..., 1]
+    return float((coloured + gain * value).mean() * SCALE)
 
 
 def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
@@ -125,28 +198,15 @@ def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
         yield from [last] * WINDOW
 
 
-def _is_flash(recent: Sequence[Picture8]) -> bool:
-    """Return whether this is a flash of one or two frames: after it the old image returns.
-
-    Args:
-        recent: the images up to WINDOW frames after the detected cut, from 1 + WINDOW frames before
-            it where there are so many.
-    """
-    before, after = recent[-2 - WINDOW], recent[-1 - WINDOW]
-    back = [_difference(before, recent[-1])]  # the flash begins here
-    if len(recent) == 2 * WINDOW + 2:
-        back.append(_difference(recent[0], after))  # the flash ends here
-    return min(back) < RETURN_SHARE * _difference(before, after)
-
-
-def _difference(one: Picture8, other: Picture8) -> float:
-    return float(cv2.absdiff(one, other).mean())
-
-
-def _shots(starts: list[int], num_frames: int, min_frames: int) -> list[tuple[int, int]]:
-    """Cover [0, num_frames); a start less than `min_frames` after the one before is dropped."""
-    kept = [0]
-    for start in starts:
-        if min_frames <= start - kept[-1] and start < num_frames:
-            kept.append(start)
-    return list(zip(kept, [*kept[1:], num_frames], strict=True))
+def _edges(cuts: Iterable[int], transitions: Sequence[Span], small: Small) -> list[Span]:
+    """Cover [0, T) by spans that end at the cuts; those in a flash or a transition are none."""
+    starts, free_from = [0], 1
+    for cut in sorted(set(cuts)):
+        end = flash_end(small, cut) if cut >= free_from else None
+        if end is not None:
+            free_from = end + 1
+        elif starts == [0] and begins_in_flash(small, cut):
+            continue
+        elif cut >= free_from and not any(a <= cut <= b for a, b in transitions):
+            starts.append(cut)
+    return list(zip(starts, [*starts[1:], len(small)], strict=True))

@@ -44,8 +44,6 @@ class ScenesParams(_Section):
 
     adaptive_threshold: Positive = 3.0
     min_content_val: Positive = 15.0
-    min_scene_frames: Annotated[int, Field(ge=1)] = 15
-    """At 25 fps."""
     decode_height: Annotated[int, Field(ge=32, le=1080)] = 96
 
 
@@ -61,6 +59,11 @@ class FacesParams(_Section):
     max_seconds: Positive = 10.0
     max_gap_seconds: Annotated[float, Field(ge=0, le=1)] = 1.0
     detect_every_frames: Annotated[int, Field(ge=1)] = 25
+    max_damaged_frames: Annotated[int, Field(ge=0, le=25)] = 0
+    max_held_frames: Annotated[int, Field(ge=0, le=25)] = 5
+    max_interpolated_frames: Annotated[int, Field(ge=0, le=25)] = 5
+    """A longer run of torn pictures, of pictures that stand still, or of frames in which the face
+    is lost is in no clip; what lies before and behind are clips of their own."""
     min_face_px: Annotated[int, Field(ge=8)] = 32
     """Smaller faces are not tracked at all; `select` has its own, higher limit."""
     smooth_sigma_frames: Annotated[float, Field(ge=0, le=5)] = 1.5

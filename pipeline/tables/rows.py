@@ -48,6 +48,20 @@ class Video:
     audio_channels: int = 0
     video_start_s: float = 0.0
     audio_start_s: float = 0.0
+    video_tracks: int = 0
+    """Tracks of moving pictures; cover art is none."""
+    video_track: int = 0
+    """Number of the one that is used, from 1; 0 = none."""
+    audio_tracks: int = 0
+    audio_track: int = 0
+    clock_restarts_s: list[float] = field(default_factory=list)
+    """Where the timestamps of the file jump to another clock, in s behind the first frame: the
+    recordings on both sides are joined, picture and sound by the same amount."""
+    suspect_packets: int = 0
+    """Packets of the picture that the container marks as damaged, or (H.264) before which a
+    reference picture is missing. What else does not decode is known where it is decoded."""
+    remarks: list[str] = field(default_factory=list)
+    """What else is in the file, or odd about it, in plain words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +98,10 @@ class Clip:
     """Mean confidence of the landmark model, 0 to 1, over the frames it really ran on."""
     interpolated_frames: int
     """Frames in which the face was lost and its landmarks were interpolated."""
+    damaged_frames: int = 0
+    """Frames whose picture is torn or may be."""
+    held_frames: int = 0
+    """Frames that show an older picture again: the film stands still."""
     num_faces_in_scene: int
     """Tracks in the same shot that overlap this clip in time, itself included."""
     artifact: str = ""

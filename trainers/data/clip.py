@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import read_audio_int16
-from pipeline.media.container import as_media_error, require_video
+from pipeline.media.container import as_media_error, only_video
 from pipeline.media.picture import EXACT, SD_LINES
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
@@ -70,7 +70,7 @@ def decode_clip(
 def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[np.uint8]:
     try:
         with av.open(io.BytesIO(mp4), "r", metadata_errors="replace") as container:
-            video = require_video(container)
+            video = only_video(container)
             video.thread_count = 1  # parallelism is by the loader's workers
             video.codec_context.options = {"err_detect": "explode"}  # else FFmpeg conceals damage
             planes = _Planes(num_frames, size_px)

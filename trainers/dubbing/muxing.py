@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 
 from pipeline.errors import ParamsError, StorageError
-from pipeline.media.container import local_url, open_media, require_video
+from pipeline.media.container import local_url, only_video, open_media
 from pipeline.tables.rows import FPS
 from trainers.dubbing.sound_track import Packet, SoundTrack
 
@@ -53,7 +53,7 @@ def mux(
                 av.open(local_url(path), "w", format=name, container_options=options)
             )
             output.metadata["comment"] = comment
-            target = output.add_stream_from_template(require_video(first))
+            target = output.add_stream_from_template(only_video(first))
             audio = sound.packets(output, source)
             for packet in heapq.merge(_video_packets(target, segments), audio, key=_time):
                 output.mux(packet)
@@ -67,7 +67,7 @@ def _video_packets(
 ) -> Iterator[Packet]:
     for start_frame, segment in segments:
         with open_media(segment) as container:
-            video = require_video(container)
+            video = only_video(container)
             base = Fraction(video.time_base or Fraction(1, FPS))
             for packet in container.demux(video):
                 if packet.size:

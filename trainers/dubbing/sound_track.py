@@ -18,7 +18,9 @@ from av.container import InputContainer, OutputContainer
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
-from pipeline.media.container import decode_stream, open_media, require_audio
+from pipeline.media.container import open_media
+from pipeline.media.decoding import decode_whole_sound
+from pipeline.media.layout import Layout, read_layout
 
 COPIED = frozenset({"aac", "ac3", "eac3", "mp3", "opus"})
 """Lossy codecs that mp4, Matroska and players support."""
@@ -50,17 +52,18 @@ class SoundFacts:
 
 
 def read_sound(path: Path) -> SoundFacts:
-    """Decode the first sound track of a file once, and measure it.
+    """Decode the sound track of a file that `media.layout` chooses once, and measure it.
 
     Raises:
         DecodeError: no sound, no sample, more channels than FLAC supports, or rate or channels
             change within the track.
         MediaError: as `open_media`.
     """
+    layout = read_layout(path)
     with open_media(path) as container:
-        stream = require_audio(container)
+        stream = layout.sound(container)
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
-        frames = decode_stream(container, stream)
+        frames = decode_whole_sound(container, layout)
         first = next(frames, None)
         if first is None or first.sample_rate < 1:
             raise DecodeError("the sound track holds no sample")
@@ -100,23 +103,28 @@ class SoundTrack:
         Args:
             source: the opened file of the sound.
         """
-        stream = require_audio(source)
+        layout = read_layout(self.path)
+        stream = layout.sound(source)
         if self.copy:
-            return self._copied(output.add_stream_from_template(stream), stream, source)
+            return self._copied(output.add_stream_from_template(stream), stream, source, layout)
         bits = "s16" if self._facts.sixteen_bits else "s32"
         made = output.add_stream("flac", rate=self._facts.rate_hz, layout=self._facts.layout)
         assert isinstance(made, av.AudioStream)
         made.codec_context.format = bits
         made.codec_context.time_base = Fraction(1, self._facts.rate_hz)
-        return self._encoded(made, stream, source)
+        return self._encoded(made, source, layout)
 
     def _copied(
-        self, target: av.AudioStream, stream: av.AudioStream, source: InputContainer
+        self,
+        target: av.AudioStream,
+        stream: av.AudioStream,
+        source: InputContainer,
+        layout: Layout,
     ) -> Iterator[Packet]:
         base = Fraction(stream.time_base or Fraction(1, self._facts.rate_hz))
         shift = round(Fraction(self._facts.start_s) / base)
         end = Fraction(self._samples, self._facts.rate_hz) / base
-        for packet in source.demux(stream):
+        for _, packet in layout.shifted(source, stream):
             if packet.size == 0 or packet.pts is None:
                 continue
             packet.pts -= shift
@@ -127,10 +135,10 @@ class SoundTrack:
             yield packet
 
     def _encoded(
-        self, target: av.AudioStream, stream: av.AudioStream, source: InputContainer
+        self, target: av.AudioStream, source: InputContainer, layout: Layout
     ) -> Iterator[Packet]:
         done = 0
-        for frame in decode_stream(source, stream):
+        for frame in decode_whole_sound(source, layout):
             planes_CN = _planes(frame)[:, : self._samples - done]
             if not planes_CN.shape[1]:
                 break
@@ -158,7 +166,7 @@ def same_samples(one: Path, other: Path, samples: int) -> bool:
         MediaError: as `open_media`.
     """
     with open_media(one) as a, open_media(other) as b:
-        first, second = _SampleReader(a), _SampleReader(b)
+        first, second = _SampleReader(a, read_layout(one)), _SampleReader(b, read_layout(other))
         left = samples
         while left > 0:
             block = min(left, 2**16)
@@ -170,10 +178,10 @@ def same_samples(one: Path, other: Path, samples: int) -> bool:
 
 
 class _SampleReader:
-    """Reads the first sound track of a file in blocks of any length."""
+    """Reads the sound track of a file in blocks of any length."""
 
-    def __init__(self, container: InputContainer) -> None:
-        self._frames = decode_stream(container, require_audio(container))
+    def __init__(self, container: InputContainer, layout: Layout) -> None:
+        self._frames = decode_whole_sound(container, layout)
         self._held: NDArray[Any] | None = None
         self.start_s = 0.0
         self.longest = 1

@@ -1,7 +1,7 @@
 """One pass from frames to clips: nothing lost, nothing across a cut, memory flat."""
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,11 +10,16 @@ import pytest
 
 from pipeline.errors import StorageError
 from pipeline.faces.backend import Frame
-from pipeline.faces.clip_extraction import ExtractionRules, FaceClip, extract_clips
+from pipeline.faces.clip_extraction import extract_clips
+from pipeline.faces.continuity import LOOK
+from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
+from pipeline.media.frames import GridFrame
 from pipeline.params.curation import FacesParams
 from tests.pipeline.faces.stub import World, face_at, number_of, picture
 
-RULES = ExtractionRules.of(FacesParams())
+RULES = ExtractionRules.of(FacesParams(max_interpolated_frames=25))
+STRICT = ExtractionRules.of(FacesParams())
+ONE = World([lambda k: face_at(16, 12, 40)])
 
 
 def frames(count: int, width: int = 32, height: int = 24) -> Iterator[Frame]:
@@ -25,8 +30,72 @@ def frames(count: int, width: int = 32, height: int = 24) -> Iterator[Frame]:
 def cut(
     world: World, count: int, shots: list[tuple[int, int]], scratch: Path
 ) -> list[tuple[FaceClip, list[Frame]]]:
-    segments = extract_clips(frames(count), shots, world, RULES, scratch)
-    return [(segment, list(segment.crops)) for segment in segments]
+    segments = extract_clips(map(GridFrame, frames(count)), shots, world, RULES, scratch)
+    return [(one, list(one.crops)) for one in segments if isinstance(one, FaceClip)]
+
+
+def parts(images: Iterable[GridFrame], scratch: Path, world: World = ONE) -> list[tuple]:
+    """(reason, first frame, frame after the last) of every part of every track."""
+    return [
+        (one.reason, one.start_frame, one.start_frame + len(one.frames))
+        if isinstance(one, LeftOut)
+        else ("", one.start_frame, one.end_frame)
+        for one in extract_clips(images, [(0, 100_000)], world, STRICT, scratch)
+    ]
+
+
+def films(count: int, damaged: range = range(0), held: range = range(0)) -> Iterator[GridFrame]:
+    """Frames of which some are torn, and some show the picture before `held` again."""
+    shown = picture(0)
+    for number in range(count):
+        shown = shown if number in held else picture(number)
+        yield GridFrame(shown, number in damaged, number - held.start + 1 if number in held else 0)
+
+
+@pytest.mark.parametrize("torn", [range(100, 101), range(100, 130), range(30)])
+def test_torn_pictures_are_in_no_clip(torn: range, tmp_path: Path) -> None:
+    before = [("", 0, torn.start)] if torn.start else []
+    assert parts(films(250, damaged=torn), tmp_path) == [
+        *before,
+        ("damaged_picture", torn.start, torn.stop),
+        ("", torn.stop, 250),
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_standing_picture_beyond_the_limit_is_in_no_clip_and_nothing_looks_at_it(
+    tmp_path: Path,
+) -> None:
+    assert parts(films(250, held=range(100, 105)), tmp_path) == [("", 0, 250)]
+    world = World([lambda k: face_at(16, 12, 40)])
+    assert parts(films(1800, held=range(100, 1700)), tmp_path, world) == [
+        ("", 0, 100),
+        ("standing_picture", 100, 1700),
+        ("", 1700, 1800),
+    ]
+    assert not any(105 < number < 1700 for number in world.detected_on)
+
+
+def test_a_film_of_equal_pictures_stands_still_as_well(tmp_path: Path) -> None:
+    images = (GridFrame(picture(min(k, 99) if k < 180 else k).copy()) for k in range(260))
+    assert parts(images, tmp_path) == [
+        ("", 0, 100),
+        ("standing_picture", 100, 180),
+        ("", 180, 260),
+    ]
+
+
+def test_a_face_lost_for_longer_than_the_limit_ends_the_clip(tmp_path: Path) -> None:
+    world = World([lambda k: None if k in range(50, 55) or 150 <= k < 156 else face_at(16, 12, 40)])
+    images = map(GridFrame, frames(250))
+    assert parts(images, tmp_path, world) == [("", 0, 150), ("face_lost", 150, 156), ("", 156, 250)]
+
+
+def test_a_shot_that_ends_standing_is_accounted_for(tmp_path: Path) -> None:
+    assert parts(films(200, held=range(100, 200)), tmp_path) == [
+        ("", 0, 100),
+        ("standing_picture", 100, 200),
+    ]
 
 
 @pytest.mark.parametrize("count", [74, 75, 324, 325, 580])
@@ -59,13 +128,14 @@ def test_each_crop_is_cut_from_its_own_frame(tmp_path: Path) -> None:
     def grey(number: int) -> int:
         return number * 97 % 256
 
-    def images() -> Iterator[Frame]:
+    def images() -> Iterator[GridFrame]:
         for image in frames(340, 64, 64):
             image[8:] = grey(number_of(image))
-            yield image
+            yield GridFrame(image)
 
     world = World([lambda k: None if 100 <= k < 124 else face_at(32, 36, 40)])
     for segment in extract_clips(images(), [(0, 340)], world, RULES, tmp_path):
+        assert isinstance(segment, FaceClip)
         for number, crop in enumerate(segment.crops, segment.start_frame):
             assert abs(int(crop[128, 128, 0]) - grey(number)) <= 1
         hidden = np.arange(segment.start_frame, segment.end_frame)
@@ -91,28 +161,29 @@ def test_only_the_frames_that_are_still_needed_are_kept(tmp_path: Path) -> None:
         nonlocal alive
         alive -= 1
 
-    def images() -> Iterator[Frame]:
+    def images() -> Iterator[GridFrame]:
         nonlocal alive, most
         for image in frames(700):
             alive += 1
             most = max(most, alive)
             watched.append(weakref.ref(image, count_down))
-            yield image
+            yield GridFrame(image)
 
     watched: list[weakref.ref[Frame]] = []
     world = World(
         [lambda k: face_at(8, 12, 40), lambda k: face_at(90, 12, 40) if k % 60 < 40 else None]
     )
-    lengths = [s.num_frames for s in extract_clips(images(), [(0, 700)], world, RULES, tmp_path)]
+    found = extract_clips(images(), [(0, 700)], world, RULES, tmp_path)
+    lengths = [s.num_frames for s in found if isinstance(s, FaceClip)]
     assert max(lengths) == 250
-    assert most <= RULES.tracking.max_gap_frames + 5 + 3
+    assert most <= RULES.tracking.max_gap_frames + 5 + LOOK + 3
     assert alive <= 1
 
 
 def test_scratch_does_not_grow_with_the_track(tmp_path: Path) -> None:
     largest = 0
     world = World([lambda k: face_at(16, 12, 40)])
-    for _ in extract_clips(frames(800), [(0, 800)], world, RULES, tmp_path):
+    for _ in extract_clips(map(GridFrame, frames(800)), [(0, 800)], world, RULES, tmp_path):
         largest = max(largest, *(path.stat().st_size for path in tmp_path.iterdir()))
     assert largest == (250 + 75) * 256 * 256 * 3
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.media.frames import frames_at_25fps, read_video_clock
+from pipeline.media.frames import frames_at_25fps, grid_frames, read_video_clock
 from pipeline.media.picture import square_size
 from pipeline.media.probe import probe
 from tests.media import (
@@ -44,8 +44,13 @@ def nearest(times_s, num_frames):
     """The rule, written down a second time: exact, and with all times at once."""
     ticks = np.array([round(t * TICKS) for t in times_s])
     ticks -= ticks[0]
-    step = TICKS // 25
-    return [int(np.abs(ticks - k * step).argmin()) for k in range(num_frames)]
+    grid, shown = TICKS // 25 * np.arange(num_frames), np.zeros(num_frames, int)
+    usual = np.median(np.diff(ticks))
+    for number in range(1, len(ticks)):
+        gap = ticks[number] - ticks[number - 1]
+        reach = gap if gap <= 2 * usual else usual  # a hole is not half filled from behind
+        shown[grid > ticks[number] - reach / 2] = number
+    return shown.tolist()
 
 
 RATES = {
@@ -153,11 +158,19 @@ def test_pixels_do_not_depend_on_the_number_of_threads(tmp_path):
     assert np.array_equal(one, four)
 
 
-def test_a_repeated_frame_is_not_the_same_array_twice(tmp_path):
+def test_a_repeated_frame_is_one_array_that_nobody_can_change(tmp_path):
     path = write_video(tmp_path / "x.mp4", textured_shot(2, 3), [0.0, 0.2])
     first, second, *_ = frames_at_25fps(path)
-    first[:] = 0
-    assert second.any()
+    assert first is second
+    assert not first.flags.writeable
+
+
+def test_a_frame_is_held_where_it_is_shown_for_more_than_two_usual_gaps(tmp_path):
+    times = [t for t in frame_times(12.5, 4) if not 1.0 < t < 2.0]
+    path = write_video(tmp_path / "x.mp4", numbered(len(times)), times)
+    held = [frame.held for frame in grid_frames(path)]
+    assert held[24:50] == [0] * 4 + list(range(1, 23))
+    assert not any(held[:24] + held[50:])
 
 
 def resident_bytes():

@@ -28,6 +28,15 @@ def found(path, **params):
     return find_shots(path, probe(path), ScenesParams(**params))
 
 
+def still_shot(frames, seed):
+    """A coloured picture in which only a small patch moves."""
+    picture = textured_shot(1, seed)[0]
+    shot = [picture.copy() for _ in range(frames)]
+    for k, frame in enumerate(shot):
+        frame[40:60, 40 + k % 40 :][:, :20] = 128
+    return shot
+
+
 def grid_starts(times, cuts):
     """First grid frame of each shot, by searching all source frames for the nearest."""
     offsets = np.round(np.array(times) * 90_000).astype(int)
@@ -62,22 +71,17 @@ def test_a_cut_just_before_the_end_is_found(tmp_path, left):
     assert found(path)[0] == [(0, 40), (40, 150 - left), (150 - left, 150)]
 
 
-def test_a_cut_before_the_minimum_length_is_no_cut(tmp_path):
-    path = hard_cuts(tmp_path / "x.mp4", [10, 60, 70, 120], frame_times(25, 6))
-    assert found(path)[0] == [(0, 60), (60, 120), (120, 150)]
-    assert found(path, min_scene_frames=5)[0] == [
-        (0, 10),
-        (10, 60),
-        (60, 70),
-        (70, 120),
-        (120, 150),
-    ]
+def test_every_cut_ends_a_shot_however_short_the_shot(tmp_path):
+    path = hard_cuts(tmp_path / "x.mp4", [10, 60, 72, 120, 122], frame_times(25, 6))
+    assert found(path)[0] == [(0, 10), (10, 60), (60, 72), (72, 120), (120, 122), (122, 150)]
 
 
-def test_the_minimum_length_counts_frames_at_25_fps(tmp_path):
-    path = hard_cuts(tmp_path / "x.mp4", [100, 126], frame_times(50, 5))
-    assert found(path, min_scene_frames=13)[0] == [(0, 50), (50, 63), (63, 125)]
-    assert found(path, min_scene_frames=14)[0] == [(0, 50), (50, 125)]
+@pytest.mark.parametrize("length", [1, 2, 12])
+def test_an_insert_of_another_picture_is_two_cuts(tmp_path, length):
+    frames = textured_shot(150, 3)
+    frames[50 : 50 + length] = textured_shot(length, 8)
+    path = write_video(tmp_path / "x.mp4", frames, frame_times(25, 6))
+    assert found(path)[0] == [(0, 50), (50, 50 + length), (50 + length, 150)]
 
 
 def test_a_file_that_decord_cannot_place_in_time_is_read_by_pyav(tmp_path, monkeypatch):
@@ -96,12 +100,66 @@ def test_a_transport_stream_is_cut_at_the_same_frames(tmp_path):
     assert found(path)[0] == [(0, 50), (50, 100), (100, 150)]
 
 
-@pytest.mark.parametrize("length", [1, 2])
-def test_a_flash_is_no_cut(tmp_path, length):
-    frames = textured_shot(150, 3)
-    for k in (50, 51)[:length]:
-        frames[k] = np.full_like(frames[k], 240)
+@pytest.mark.parametrize("level", [0, 240])
+@pytest.mark.parametrize("length", [1, 3, 10, 25])
+def test_a_flash_is_no_cut(tmp_path, length, level):
+    frames = still_shot(150, 3)
+    for start in (0, 50, 110):
+        for k in range(start, start + length):
+            frames[k] = np.full_like(frames[k], level)
     assert found(write_video(tmp_path / "x.mp4", frames, frame_times(25, 6)))[0] == [(0, 150)]
+
+
+@pytest.mark.parametrize("length", [1, 4, 10])
+def test_a_camera_flash_that_decays_is_no_cut(tmp_path, length):
+    frames = still_shot(150, 3)
+    for k in range(length):
+        lit = frames[50 + k].astype(float) + 180 * (1 - k / length)
+        frames[50 + k] = lit.clip(0, 255).astype(np.uint8)
+    assert found(write_video(tmp_path / "x.mp4", frames, frame_times(25, 6)))[0] == [(0, 150)]
+
+
+@pytest.mark.parametrize("length", [5, 8, 12, 25, 50])
+def test_a_dissolve_ends_a_shot_and_is_in_none(tmp_path, length):
+    share = np.clip((np.arange(160) - 59) / (length + 1), 0, 1)[:, None, None, None]
+    mixed = np.array(still_shot(160, 1)) * (1 - share) + np.array(still_shot(160, 8)) * share
+    path = write_video(tmp_path / "x.mp4", mixed.round().astype(np.uint8), frame_times(25, 6.4))
+    (begin, end), (start, after) = found(path)[0]
+    assert (begin, after) == (0, 160)
+    assert 60 - 5 <= end <= 60 + 0.05 * length
+    assert 60 + 0.95 * length <= start <= 60 + length + 5
+
+
+@pytest.mark.parametrize("level", [0, 255])
+@pytest.mark.parametrize("length", [6, 25, 50])
+def test_a_fade_through_an_even_picture_is_in_no_shot(tmp_path, length, level):
+    ramp = np.concatenate([np.arange(length, 0, -1), np.zeros(5), np.arange(length + 1)]) / length
+    shown = np.ones(170)
+    shown[60 : 60 + len(ramp)] = ramp
+    shown = shown[:, None, None, None]
+    pictures = np.concatenate([still_shot(60 + length + 2, 1), still_shot(108 - length, 8)])
+    faded = (pictures * shown + level * (1 - shown)).round().astype(np.uint8)
+    path = write_video(tmp_path / "x.mp4", faded, frame_times(25, 6.8))
+    (_, end), (start, after) = found(path)[0]
+    assert after == 170
+    assert 60 - 3 <= end <= 60 + 0.05 * length
+    assert 64 + 1.95 * length <= start <= 66 + 2 * length + 3
+
+
+def test_noise_of_colour_in_the_dark_is_no_cut(tmp_path):
+    random = np.random.default_rng(0)
+    dark = [frame // 16 for frame in still_shot(150, 3)]
+    for k in range(0, 150, 10):  # a key frame's noise differs from that of the frames before it
+        noise = random.integers(0, 9, (30, 40, 3), np.uint8).repeat(4, 0).repeat(4, 1)
+        dark[k : k + 10] = [frame + noise for frame in dark[k : k + 10]]
+    path = write_video(tmp_path / "x.mp4", dark, frame_times(25, 6))
+    assert found(path)[0] == [(0, 150)]
+
+
+def test_a_cut_between_dark_pictures_is_found(tmp_path):
+    dark = [frame // 6 for frame in [*textured_shot(60, 1), *textured_shot(60, 8)]]
+    path = write_video(tmp_path / "x.mp4", dark, frame_times(25, 4.8))
+    assert found(path)[0] == [(0, 60), (60, 120)]
 
 
 def test_a_pan_and_a_change_of_light_are_no_cuts(tmp_path):

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 
 from pipeline.faces import alignment
-from pipeline.faces.clip_extraction import ExtractionRules, extract_clips
+from pipeline.faces.clip_extraction import extract_clips
+from pipeline.faces.stretches import RunLimits
+from pipeline.faces.track_buffer import ExtractionRules
 from pipeline.faces.tracking import TrackingRules
+from pipeline.media.frames import GridFrame
 from tests.pipeline.faces.stub import World, face_at, picture
 from trainers.dubbing.alignment_tracks import track_faces
 
-RULES = ExtractionRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256)
+RULES = ExtractionRules(TrackingRules(5, 10, 20.0), 10, 200, 1.5, 256, RunLimits())
 
 
 def walker(frame):
@@ -21,7 +24,8 @@ def frames(count=60):
 
 
 def test_faces_are_aligned_as_in_the_clips_of_the_curation(tmp_path):
-    (clip,) = extract_clips(frames(), [(0, 60)], World([walker]), RULES, tmp_path)
+    grid = map(GridFrame, frames())
+    (clip,) = extract_clips(grid, [(0, 60)], World([walker]), RULES, tmp_path)
     (track,) = track_faces(frames(), [(0, 60)], World([walker]), RULES.tracking)
     squares = [alignment.to_square(m, 256) for m in track.matrices(RULES.sigma_frames, 256)]
     assert track.start_frame == clip.start_frame

@@ -1,0 +1,215 @@
+"""Decodes the tracks of a file; a packet that does not decode costs its moment only.
+
+A picture is damaged where its packet does not decode, where the decoder had to conceal something,
+where a picture it refers to is missing, and from there on up to the next whole key frame.
+
+What can be known depends on the codec. H.264 and MPEG-4 notice almost every altered byte, and lost
+references of H.264 are counted (`media.h264`). HEVC notices lost references, but altered bytes only
+where the encoder stored checksums. VP8, VP9 and AV1 notice neither: a gap in otherwise regular
+timestamps is a loss there, and altered bytes that still decode cannot be known.
+"""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import av
+from av.container import InputContainer
+
+from pipeline.errors import DecodeError
+from pipeline.media.layout import Layout
+from pipeline.media.packets import NONE, TrackPackets
+from pipeline.media.restarts import Shifts
+
+REORDERED = 16
+"""Most frames that a decoder holds back to put them in order (H.264 and HEVC)."""
+_OPTIONS = {"hevc": {"err_detect": "crccheck+explode"}}
+"""HEVC leaves out pictures without reference silently, unless it is asked to say so."""
+
+
+@dataclass(slots=True)
+class Damage:
+    """Counts what does not decode. Hand one in, read it afterwards."""
+
+    bad_packets: int = 0
+    """Packets of picture or sound behind the first good one that do not decode."""
+    damaged_frames: int = 0
+    """Source frames that are delivered and marked as damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One picture in the order of presentation."""
+
+    frame: av.VideoFrame
+    number: int
+    """Of its packet."""
+    damaged: bool
+
+
+class Taint:
+    """Which packets of a video hold damaged pictures, as far as known until now."""
+
+    def __init__(self, packets: TrackPackets, shifts: Shifts) -> None:
+        self._packets, self._shifts = packets, shifts
+        self._bad: list[int] = sorted(packets.suspect)
+        self._lost: list[int] = []
+
+    def add(self, number: int, lost: bool) -> None:
+        """Note a packet whose picture is damaged; `lost` if the decoder gives none for it."""
+        insort(self._bad, number)
+        if lost and number < len(self._packets):
+            pts, dts = self._packets.pts[number], self._packets.dts[number]
+            insort(self._lost, (dts if pts == NONE else pts) + self._shifts.of(number))
+
+    def __contains__(self, number: int) -> bool:
+        """Return whether a packet, or one that it may refer to, is damaged."""
+        if not self._bad:
+            return False
+        keys = self._packets.keys
+        at = bisect_right(keys, number) - 1
+        key = keys[at] if at >= 0 else 0
+        if self._any_bad(key, number):
+            return True
+        leading = at > 0 and self._packets.pts[number] < self._packets.pts[key]
+        return leading and self._any_bad(keys[at - 1], key - 1)
+
+    def _any_bad(self, first: int, last: int) -> bool:
+        at = bisect_left(self._bad, first)
+        return at < len(self._bad) and self._bad[at] <= last
+
+    def lost_between(self, begin: int, end: int) -> int | None:
+        """Return the first time of a picture without frame in (begin, end), in joined ticks."""
+        at = bisect_right(self._lost, begin)
+        return self._lost[at] if at < len(self._lost) and self._lost[at] < end else None
+
+
+class PictureDecoder:
+    """Yields the pictures of the film in an opened file, each marked if it is damaged.
+
+    A picture may refer to one that is shown after it, whose damage is known only when that one is
+    delivered. So pictures wait until everything that was decoded before them is delivered.
+
+    Raises:
+        DecodeError: there is no decoder.
+    """
+
+    def __init__(
+        self, container: InputContainer, layout: Layout, damage: Damage | None = None
+    ) -> None:
+        self.video = layout.picture(container)
+        self._container, self._layout = container, layout
+        packets = layout.packets[self.video.index]
+        self.taint = Taint(packets, layout.shifts[self.video.index])
+        self._damage = damage or Damage()
+        self._discarded = set(packets.discarded)
+        self._waiting: deque[tuple[av.VideoFrame, int]] = deque()
+        self._done: set[int] = set()
+        self._first_open = 0
+        """Every packet before this one is delivered, lost or never shown."""
+        self._started = False
+        self.lost_frames = 0
+        """Packets behind the first picture that gave none."""
+        _prepare(self.video)
+
+    def __iter__(self) -> Iterator[Decoded]:
+        for number, packet in self._layout.shifted(self._container, self.video):
+            if packet.size:
+                packet.opaque = number
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self._note_failure(number)
+                frames = []
+            if number in self._discarded:
+                self._done.add(number)
+            for frame in frames:
+                assert isinstance(frame, av.VideoFrame)
+                self._note_frame(frame, number)
+            yield from self._released(everything=not packet.size)
+
+    def _note_failure(self, number: int) -> None:
+        self._done.add(number)
+        if self._started:
+            self._damage.bad_packets += 1
+            self.lost_frames += 1
+            self.taint.add(number, lost=True)
+
+    def _note_frame(self, frame: av.VideoFrame, last: int) -> None:
+        number = frame.opaque if isinstance(frame.opaque, int) else last
+        self._started = True
+        self._done.add(number)
+        self._waiting.append((frame, number))
+        if frame.is_corrupt:
+            self.taint.add(number, lost=False)
+
+    def _released(self, everything: bool) -> Iterator[Decoded]:
+        while self._first_open in self._done:
+            self._done.discard(self._first_open)
+            self._first_open += 1
+        while self._waiting:
+            number = self._waiting[0][1]
+            ready = number <= self._first_open or len(self._waiting) > REORDERED
+            if not (ready or everything):
+                return
+            frame, _ = self._waiting.popleft()
+            damaged = number in self.taint
+            self._damage.damaged_frames += damaged
+            yield Decoded(frame, number, damaged)
+
+
+def _prepare(video: av.VideoStream) -> None:
+    context = video.codec_context
+    if context is None:
+        raise DecodeError("no decoder for the video stream")
+    context.copy_opaque = True
+    context.options = _OPTIONS.get(context.codec.canonical_name, {})
+
+
+def decode_sound(
+    container: InputContainer, layout: Layout, damage: Damage | None = None
+) -> Iterator[tuple[av.AudioFrame, bool]]:
+    """Yield the frames of the film's sound, and whether packets before this one did not decode.
+
+    Packets before the first one that decodes are skipped: a stream cut from a longer one often
+    begins in the middle.
+
+    Raises:
+        DecodeError: no sound, no decoder, or not one packet decodes.
+    """
+    audio = layout.sound(container)
+    damage = damage or Damage()
+    if audio.codec_context is None:
+        raise DecodeError("no decoder for the audio stream")
+    started = broken = False
+    for _, packet in layout.shifted(container, audio):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            broken = started
+            damage.bad_packets += started
+            continue
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            yield frame, broken
+            started, broken = True, False
+    if not started:
+        raise DecodeError("not one packet of the sound decodes")
+
+
+def decode_whole_sound(container: InputContainer, layout: Layout) -> Iterator[av.AudioFrame]:
+    """Yield the frames of the film's sound where a missing one would be a fault.
+
+    Raises:
+        DecodeError: as `decode_sound`, or a packet does not decode; the message says where.
+    """
+    after_s = 0.0
+    damage = Damage()
+    for frame, _ in decode_sound(container, layout, damage):
+        if damage.bad_packets:
+            break
+        after_s = after_s if frame.time is None else frame.time
+        yield frame
+    if damage.bad_packets:
+        raise DecodeError(f"a packet of the sound does not decode after {after_s:.2f} s")
