@@ -38,7 +38,7 @@ def decode_audio(
 
     A mono or stereo track is averaged as a rule, so that speech in one channel only is kept at
     half its amplitude. Samples beyond full scale, which lossy codecs produce, are clipped. A
-    packet that does not decode is silence at its place.
+    packet that does not decode is silence at its place, and so is the frame behind it.
 
     Args:
         start_s: time of sample 0 in the file's own time: `Probe.video_start_s`.
@@ -61,10 +61,12 @@ def decode_audio(
     with open_media(path) as container:
         run: _ContinuousRun | None = None
         for frame, broken in decode_sound(container, layout, damage):
-            if run is None or broken or run.ends_before(frame):
-                if run:
-                    run.flush()
-                run = _ContinuousRun(samples, start_s, frame, weights)
+            if run and (broken or run.ends_before(frame)):
+                run.flush()
+                run = None
+            if broken:  # lossy codecs overlap: half of this frame is the lost one's
+                continue
+            run = run or _ContinuousRun(samples, start_s, frame, weights)
             run.add(frame)
             if run.cursor >= num_samples:
                 break

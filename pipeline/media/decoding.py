@@ -53,12 +53,15 @@ class Taint:
 
     def __init__(self, packets: TrackPackets, shifts: Shifts) -> None:
         self._packets, self._shifts = packets, shifts
-        self._bad: list[int] = sorted(packets.suspect)
+        self._bad: list[int] = []
         self._lost: list[int] = []
+        for number in packets.suspect:
+            self.add(number, lost=False)
 
     def add(self, number: int, lost: bool) -> None:
         """Note a packet whose picture is damaged; `lost` if the decoder gives none for it."""
-        insort(self._bad, number)
+        at, leads = self._key_of(number)
+        insort(self._bad, self._packets.keys[at] - 1 if leads else number)
         if lost and number < len(self._packets):
             pts, dts = self._packets.pts[number], self._packets.dts[number]
             insort(self._lost, (dts if pts == NONE else pts) + self._shifts.of(number))
@@ -67,13 +70,22 @@ class Taint:
         """Return whether a packet, or one that it may refer to, is damaged."""
         if not self._bad:
             return False
+        at, leads = self._key_of(number)
         keys = self._packets.keys
-        at = bisect_right(keys, number) - 1
-        key = keys[at] if at >= 0 else 0
-        if self._any_bad(key, number):
+        if leads and self._any_bad(keys[at - 1], keys[at] - 1):
             return True
-        leading = at > 0 and self._packets.pts[number] < self._packets.pts[key]
-        return leading and self._any_bad(keys[at - 1], key - 1)
+        return self._any_bad(keys[at] if at >= 0 else 0, number)
+
+    def _key_of(self, number: int) -> tuple[int, bool]:
+        """Return which key frame a packet follows, -1 for none, and whether it leads.
+
+        A leading picture is shown before the key frame that it follows in the file: it refers to
+        pictures on both sides, and nothing behind the key frame refers to it.
+        """
+        keys, pts = self._packets.keys, self._packets.pts
+        at = bisect_right(keys, number) - 1
+        known = at > 0 and number < len(pts)
+        return at, known and pts[number] < pts[keys[at]]
 
     def _any_bad(self, first: int, last: int) -> bool:
         at = bisect_left(self._bad, first)

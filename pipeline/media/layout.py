@@ -20,6 +20,7 @@ from pipeline.errors import DecodeError
 from pipeline.media.clock import VideoClock, make_clock
 from pipeline.media.container import check_readable, open_media
 from pipeline.media.edit_list import first_picture_shift
+from pipeline.media.losses import losses_by_time
 from pipeline.media.packets import TrackPackets, read_packets
 from pipeline.media.restarts import Restart, Shifts, TimedTrack, find_restarts
 from pipeline.media.silence import is_audible
@@ -156,6 +157,10 @@ def _with_picture(path: Path, layout: Layout, index: int) -> Layout:
         with open_media(path) as container:
             largest = largest_size(container, layout.picture(container), found.size_changes)
         size = max(size[0], largest[0]), max(size[1], largest[1])
+    joints = layout.shifts[index].starts[1:]
+    losses = losses_by_time(found, layout.shifts[index]) if times.pts is not None else []
+    suspect = {*found.suspect, *(n for n in (*joints, *losses) if n not in set(found.keys))}
+    found.suspect[:] = sorted(suspect)
     changes = len(found.size_changes) > 1
     return replace(layout, clock=clock, size=size, size_changes=changes)
 
