@@ -144,9 +144,7 @@ def _encode_sound(container: OutputContainer, stream: av.AudioStream, sound: Sou
     container.mux(stream.encode(None))
 
 
-def remux(
-    source: Path, out: Path, video: str = "", audio: str = "", shift_s: float = 0.0
-) -> Path:
+def remux(source: Path, out: Path, video: str = "", audio: str = "", shift_s: float = 0.0) -> Path:
     """Copy the packets of a file through bitstream filters (FFmpeg's `noise`, say).
 
     Args:
