@@ -4,9 +4,9 @@ A picture is damaged where its packet does not decode, where the decoder had to 
 where a picture it refers to is missing, and from there on up to the next whole key frame.
 
 What can be known depends on the codec. H.264 and MPEG-4 notice almost every altered byte, and lost
-references of H.264 are counted (`media.h264`). HEVC notices lost references, but altered bytes only
-where the encoder stored checksums. VP8, VP9 and AV1 notice neither: a gap in otherwise regular
-timestamps is a loss there, and altered bytes that still decode cannot be known.
+references of H.264 are counted (`media.h264`). HEVC notices lost references, VP8, VP9 and AV1 none:
+a gap in otherwise regular timestamps is a loss there (`media.losses`). Altered bytes that still
+decode are seen in the pictures of HEVC and VP8 (`media.torn`); in VP9 and AV1 they are not known.
 """
 
 from bisect import bisect_left, bisect_right, insort
@@ -21,6 +21,7 @@ from pipeline.errors import DecodeError
 from pipeline.media.layout import Layout
 from pipeline.media.packets import NONE, TrackPackets
 from pipeline.media.restarts import Shifts
+from pipeline.media.torn import TornPictures
 
 REORDERED = 16
 """Most frames that a decoder holds back to put them in order (H.264 and HEVC)."""
@@ -121,6 +122,9 @@ class PictureDecoder:
         self._first_open = 0
         """Every packet before this one is delivered, lost or never shown."""
         self._started = False
+        self._torn = TornPictures(packets.codec)
+        self._whole = True
+        """The picture delivered last is not damaged."""
         self.lost_frames = 0
         """Packets behind the first picture that gave none."""
         _prepare(self.video)
@@ -166,7 +170,10 @@ class PictureDecoder:
             if not (ready or everything):
                 return
             frame, _ = self._waiting.popleft()
+            if self._torn.is_torn(frame, self._whole and not frame.key_frame):
+                self.taint.add(number, lost=False)
             damaged = number in self.taint
+            self._whole = not damaged
             self._damage.damaged_frames += damaged
             yield Decoded(frame, number, damaged)
 

@@ -25,7 +25,7 @@ from pipeline.media.packets import TrackPackets, read_packets
 from pipeline.media.restarts import Restart, Shifts, TimedTrack, find_restarts
 from pipeline.media.silence import is_audible
 from pipeline.media.sizes import largest_size
-from pipeline.media.tracks import Choice, Track, choose_audio, choose_video
+from pipeline.media.tracks import ChosenTrack, Track, choose_audio, choose_video
 from pipeline.tables.rows import FPS
 
 KEPT_LAYOUTS = 4
@@ -37,8 +37,8 @@ class Layout:
     """The tracks of a file that are used, and their time."""
 
     container: str
-    video: Choice | None
-    audio: Choice | None
+    video: ChosenTrack | None
+    audio: ChosenTrack | None
     clock: VideoClock | None = None
     """Of the picture, in the joined time; None without one."""
     size: tuple[int, int] = (0, 0)
