@@ -158,7 +158,7 @@ def _with_picture(path: Path, layout: Layout, index: int) -> Layout:
             largest = largest_size(container, layout.picture(container), found.size_changes)
         size = max(size[0], largest[0]), max(size[1], largest[1])
     joints = layout.shifts[index].starts[1:]
-    losses = losses_by_time(found, layout.shifts[index]) if times.pts is not None else []
+    losses = [] if by_order else losses_by_time(found, layout.shifts[index])
     suspect = {*found.suspect, *(n for n in (*joints, *losses) if n not in set(found.keys))}
     found.suspect[:] = sorted(suspect)
     changes = len(found.size_changes) > 1

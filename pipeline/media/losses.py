@@ -10,8 +10,8 @@ COUNTED = frozenset({"h264", "hevc"})
 GAP = 1.5
 """A step of more than so many usual ones misses a packet."""
 REGULAR_SHARE = 0.98
-"""Steps that must be usual ones for a gap to mean something: those of screen recordings and phones
-(10 to 60 % in our films) say nothing."""
+"""Steps that must be usual ones for a gap to mean something. Of 69 real clips one has a variable
+rate (64 % usual steps); the others have 99.7 % and more."""
 
 
 def losses_by_time(packets: TrackPackets, shifts: Shifts) -> list[int]:

@@ -161,3 +161,11 @@ def test_sound_that_is_nothing_but_damage_fails(tmp_path, films):
     film = remux(films["libx264"], tmp_path / "noise.mp4", audio="noise=amount=1")
     with pytest.raises(DecodeError, match="not one packet"):
         decode_audio(film, 0.0, 120 * 640)
+
+
+def test_no_real_film_has_damage(shared):
+    """An AVI with packed B-frames, a variable rate, and one of each codec of the footage."""
+    for name in ("syncnet_example_off5.avi", "retalk_face1.mp4", "hamilton_multishot.mp4"):
+        path = shared / "clips" / name
+        assert probe(path).suspect_packets == 0
+        assert not any(frame.damaged for frame in islice(grid_frames(path), 100))
