@@ -2,8 +2,8 @@
 
 What changes from one picture to the next has no edges along the blocks of the codec, unless blocks
 are wrong. Measured as the ratio of the steps of the difference across block borders to those
-elsewhere. Undamaged, cuts included: at most 1.61 on 35 real clips as they are, 1.44 on 12 of them as
-VP8 at 150 and 400 kbit/s and as HEVC at CRF 26 and 36, 1.67 on one as VP8 at 800 kbit/s. At the
+elsewhere. Undamaged, cuts included: at most 1.61 on 35 real clips as they are, 1.44 on 12 of them
+as VP8 at 150 and 400 kbit/s and as HEVC at CRF 26 and 36, 1.67 on one as VP8 at 800 kbit/s. At the
 first picture that noise in packets visibly spoils: 1.8 to 2.4. VP9 and AV1 are left alone: VP9 at
 100 kbit/s reaches 2.8 undamaged.
 """
