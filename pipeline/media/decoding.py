@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import av
 from av.container import InputContainer
@@ -25,8 +26,8 @@ from pipeline.media.torn import TornPictures
 
 REORDERED = 16
 """Most frames that a decoder holds back to put them in order (H.264 and HEVC)."""
-_OPTIONS = {"hevc": {"err_detect": "crccheck+explode"}}
-"""HEVC leaves out pictures without reference silently, unless it is asked to say so."""
+_LEAVES_OUT = frozenset({"hevc"})
+"""Codecs whose decoder silently leaves out a picture without its references."""
 
 
 @dataclass(slots=True)
@@ -123,6 +124,9 @@ class PictureDecoder:
         """Every packet before this one is delivered, lost or never shown."""
         self._started = False
         self._torn = TornPictures(packets.codec)
+        self._due: list[tuple[int, int]] = []
+        """Heap of (pts, number) of packets whose picture is still to come."""
+        self._counted = packets.codec in _LEAVES_OUT
         self._whole = True
         """The picture delivered last is not damaged."""
         self.lost_frames = 0
@@ -133,6 +137,8 @@ class PictureDecoder:
         for number, packet in self._layout.shifted(self._container, self.video):
             if packet.size:
                 packet.opaque = number
+                if self._counted and packet.pts is not None and number not in self._discarded:
+                    heappush(self._due, (packet.pts, number))
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -154,11 +160,22 @@ class PictureDecoder:
 
     def _note_frame(self, frame: av.VideoFrame, last: int) -> None:
         number = frame.opaque if isinstance(frame.opaque, int) else last
+        self._note_left_out(frame)
         self._started = True
         self._done.add(number)
         self._waiting.append((frame, number))
         if frame.is_corrupt:
             self.taint.add(number, lost=False)
+
+    def _note_left_out(self, frame: av.VideoFrame) -> None:
+        """Note the packets of pictures that were to be shown before this one and did not come."""
+        while self._due and frame.pts is not None and self._due[0][0] <= frame.pts:
+            pts, number = heappop(self._due)
+            if pts < frame.pts and not self._came(number):
+                self._note_failure(number)
+
+    def _came(self, number: int) -> bool:
+        return number < self._first_open or number in self._done
 
     def _released(self, everything: bool) -> Iterator[Decoded]:
         while self._first_open in self._done:
@@ -183,7 +200,6 @@ def _prepare(video: av.VideoStream) -> None:
     if context is None:
         raise DecodeError("no decoder for the video stream")
     context.copy_opaque = True
-    context.options = _OPTIONS.get(context.codec.canonical_name, {})
 
 
 def decode_sound(

@@ -47,6 +47,8 @@ class Layout:
     """The stored pictures may differ in size."""
     pictures: int = 0
     """Streams of pictures, cover art included."""
+    sounds: int = 0
+    """Streams of sound, empty ones included."""
     packets: Mapping[int, TrackPackets]
     shifts: Mapping[int, Shifts]
     """What joins the timestamps of the used tracks to one time, by index of the stream."""
@@ -75,11 +77,6 @@ class Layout:
         stream = container.streams[self.audio.track.index]
         assert isinstance(stream, av.AudioStream)
         return stream
-
-    @property
-    def has_sound_track(self) -> bool:
-        """Whether there is a track of sound, with or without packets."""
-        return len(self.packets) > self.pictures
 
     def used(self, container: InputContainer) -> list[av.VideoStream | av.AudioStream]:
         """Return the streams in an opened file that are read."""
@@ -182,7 +179,8 @@ def _chosen(path: Path, container: InputContainer, packets: Mapping[int, TrackPa
         video=video,
         audio=audio,
         pictures=len(pictures),
-        packets=packets,
+        sounds=len(sounds),
+        packets={index: packets[index] for index in used},
         shifts=shifts,
         restarts=restarts,
         end_s=max((track.end_s for track in tracks.values()), default=0.0),
