@@ -28,7 +28,7 @@ class Scenes(Stage[VideoFile, Scene]):
     """Finds the shots of one video."""
 
     name = "scenes"
-    version = "1"
+    version = "2"
 
     def __init__(self, params: ScenesParams) -> None:
         self.params = params

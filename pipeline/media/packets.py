@@ -39,6 +39,9 @@ class TrackPackets:
     size_changes: list[int] = field(default_factory=list)
     """Key frames whose header was not seen before; the first one included."""
 
+    codec: str = ""
+    """FFmpeg's name of the format of a picture; empty for sound."""
+
     def __len__(self) -> int:
         return len(self.pts)
 
@@ -82,6 +85,7 @@ class _Reader:
         pictures = context is not None and stream.type == "video"
         self._codec = context.codec.canonical_name if pictures else ""
         self._extradata = context.extradata if pictures else None
+        self.found.codec = self._codec
         self._marks: set[bytes] = set()
         self._numbers = FrameNumbers(self._extradata) if self._codec == "h264" else None
 
@@ -118,7 +122,7 @@ def read_packets(container: InputContainer) -> Mapping[int, TrackPackets]:
     streams = [*container.streams.video, *container.streams.audio]
     readers = {stream.index: _Reader(stream) for stream in streams}
     place = 0
-    for packet in container.demux(streams):
+    for packet in container.demux(streams) if streams else ():  # no stream asked for is all
         if packet.size:
             readers[packet.stream_index].add(packet, place)
             place += 1
