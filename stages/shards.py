@@ -36,7 +36,8 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "3"
+    version = "4"
+    packs_files = True
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""

@@ -34,7 +34,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "weights",
         "params",
         "atomic",
+        "remote",
         "digest",
+        "faults",
         "errors",
     ),
     "trainers": (

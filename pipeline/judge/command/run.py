@@ -24,6 +24,7 @@ from pipeline.judge.command.output import (
 )
 from pipeline.judge.command.stage import NamedVideo, VideoJudge
 from pipeline.params.curation import SyncParams
+from pipeline.remote import public_url
 from pipeline.sources import Source, list_sources
 
 LOG_WIDTH = 160
@@ -139,7 +140,7 @@ def _listed(argument: str) -> list[Source]:
 
 def _name(argument: str, source: Source) -> str:
     if "://" in source.location:
-        return source.location
+        return public_url(source.location)
     if argument.endswith((".jsonl", ".csv")):
         return str(PurePath(argument).parent / source.uri)
     plain = argument if Path(argument).exists() else argument[: _first_wildcard(argument)]
