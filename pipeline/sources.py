@@ -144,15 +144,19 @@ def _plain(source: str) -> str:
 def _regular_file(location: str) -> os.stat_result:
     if location == GONE:
         raise UnreadableError("the file is no longer below the source")
+    path = Path(location)
     try:
-        facts = Path(location).stat()
+        facts = path.stat()
         if stat.S_ISDIR(facts.st_mode):
-            with os.scandir(location):
+            with os.scandir(path):
                 raise NotRegularFileError("a folder")
+        if not stat.S_ISREG(facts.st_mode):
+            raise NotRegularFileError(f"a {_KINDS.get(stat.S_IFMT(facts.st_mode), 'special file')}")
+        with path.open("rb") as stream:
+            stream.read(1)
     except OSError as error:
-        raise UnreadableError(f"cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(facts.st_mode):
-        raise NotRegularFileError(f"a {_KINDS.get(stat.S_IFMT(facts.st_mode), 'special file')}")
+        fix = "check its permissions and that the disk is there"
+        raise UnreadableError(f"cannot be read: {error.strerror}; {fix}") from error
     return facts
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_json
+from pipeline.params.environment import environment
 
 AGAIN = Path("data/again")
 STAGES = ("scenes", "faces", "sync", "quality", "shards", "features")
@@ -37,9 +38,14 @@ def ask_for(stages: Iterable[str], why: Iterable[str]) -> None:
 
 
 def begin() -> None:
-    """Let DVC see what is to be done again; `ingest` calls this before anything else."""
+    """Let DVC see what is to be done again; `ingest` calls this before anything else.
+
+    That is what was left unfinished, what was asked for, and every stage under LIPFORGE_RETRY.
+    """
     for stage in STAGES:
         _write(stage, {name: value for name, value in _read(stage).items() if name == ASKED})
+    if retry := environment().retry:
+        ask_for(STAGES, [f"LIPFORGE_RETRY={reason}" for reason in retry])
 
 
 def _read(stage: str) -> dict[str, Any]:

@@ -189,7 +189,7 @@ def _cached(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome | None:
         for name in stored["files"] if stage.packs_files else ():
             cache.artifact_path(work.key, name)
     except DamagedCacheError as error:
-        _say_damaged(error, cache)
+        _say_damaged(error, cache, "made again")
         cache.forget(work.key)
         return None
     return Outcome.from_json(stored, work.item_id, work.key)
@@ -198,15 +198,16 @@ def _cached(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome | None:
 def _forget_damaged(outcomes: Sequence[Outcome], cache: Cache) -> None:
     """Say which entries of other stages are damaged, and make the next `dvc repro` heal them."""
     for key, name in sorted({one.damaged for one in outcomes if one.damaged}):
-        _say_damaged(DamagedCacheError(key, name, "gone or altered"), cache)
+        error = DamagedCacheError(key, name, "gone or altered")
+        _say_damaged(error, cache, "the next `dvc repro` makes its item again")
         owner = cache.stage_of(key)
         ask_for([owner] if owner in STAGES else STAGES, [key])
         cache.forget(key)
 
 
-def _say_damaged(error: DamagedCacheError, cache: Cache) -> None:
+def _say_damaged(error: DamagedCacheError, cache: Cache, cure: str) -> None:
     where = cache.place(error.key, error.name)
-    sys.stderr.write(f"warning: {where}: damaged in the item cache ({error.what}); made again\n")
+    sys.stderr.write(f"warning: {where}: damaged in the item cache ({error.what}); {cure}\n")
 
 
 def _note_unfinished(stage: str, outcomes: Sequence[Outcome]) -> None:

@@ -21,8 +21,9 @@ LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
 """The only reason to fall back; details (hosts, paths) go to stderr only."""
 FIXES = (
-    "run `lipforge weights fetch syncnet_v2.model` where the network is, or name the file in "
-    "params.yaml: sync.syncnet_weights, or set sync.judge or sync.fallback to `landmark`"
+    "run `lipforge weights fetch syncnet_v2.model` where the network is, or name a file "
+    "(params.yaml: sync.syncnet_weights; --weights of `lipforge judge`), or choose the landmark "
+    "judge (sync.judge or sync.fallback: landmark; --judge landmark)"
 )
 
 

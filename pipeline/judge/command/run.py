@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.atomic import write_json
 from pipeline.engine.command import run_stage
 from pipeline.engine.outcome import Outcome
-from pipeline.errors import ParamsError, SourceError, WeightsError
+from pipeline.errors import ParamsError, SourceError
 from pipeline.judge.choice import choose
 from pipeline.judge.command.output import (
     as_json,
@@ -79,8 +79,6 @@ def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
     if options.cropped and options.sync.judge != "syncnet":
         raise ParamsError("--cropped is for SyncNet's crops: use it with --judge syncnet")
     videos, choice = list_videos(arguments), choose(options.sync)
-    if options.cropped and choice.fallback:
-        raise WeightsError("--cropped needs SyncNet, and its weights are not available")
     stage = VideoJudge(choice, options.min_seconds, options.cropped)
     outcomes = run_stage(stage, videos)
     _write_results(outcomes, options)
