@@ -18,6 +18,7 @@ from pipeline.faults import Caught, causes, fault_of, words
 
 Answer = TypeVar("Answer")
 
+HTTP = ("http://", "https://")
 FETCH_ATTEMPTS, LOOKUP_ATTEMPTS = 4, 2
 FIRST_WAIT_S = 0.5
 """Waits between attempts: 0.5, 1 and 2 s."""
@@ -57,13 +58,14 @@ def fetch(url: str, path: Path) -> None:
     """
 
     def once() -> None:
-        fs, name = _file_system(url)
+        fs, name = file_system(url)
         fs.get_file(name, str(path))
-        said = fs.info(name).get("size")
-        if said is not None and said != path.stat().st_size:
-            raise ConnectionError(f"{path.stat().st_size} of {said} bytes")
+        if not url.startswith(HTTP):  # whose client compares with Content-Length itself
+            said = fs.info(name).get("size")
+            if said is not None and said != path.stat().st_size:
+                raise ConnectionError(f"{path.stat().st_size} of {said} bytes")
 
-    _patiently(once, "cannot be fetched", FETCH_ATTEMPTS)
+    patiently(once, "cannot be fetched", FETCH_ATTEMPTS)
 
 
 def facts_of(url: str) -> list[Any]:
@@ -74,11 +76,43 @@ def facts_of(url: str) -> list[Any]:
     """
 
     def once() -> list[Any]:
-        fs, name = _file_system(url)
+        fs, name = file_system(url)
         facts = {k: v for k, v in fs.info(name).items() if k not in _OF_A_LISTING}
         return [public_url(url), str(sorted(facts.items()))]
 
-    return _patiently(once, "cannot be looked up", LOOKUP_ATTEMPTS)
+    return patiently(once, "cannot be looked up", LOOKUP_ATTEMPTS)
+
+
+def file_system(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system of an address, and the name of the file on it."""
+    options: dict[str, Any] = {}
+    if url.startswith(HTTP):
+        import aiohttp  # half a second, and only here needed
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
+        options = {"client_kwargs": {"timeout": timeout}}
+    found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
+    return found
+
+
+def patiently(call: Callable[[], Answer], doing: str, attempts: int) -> Answer:
+    """Return what the call returns; after a fault that may pass, wait and call again.
+
+    Raises:
+        UnreadableError: the fault is final, or was there at every attempt.
+        StorageError: this machine's disk is full or not writable.
+    """
+    for left in reversed(range(attempts)):
+        with Caught() as caught:
+            return call()
+        error = caught.error
+        assert error is not None, "the call returned or raised"
+        if isinstance(fault := fault_of(error), StorageError):
+            raise fault from error
+        if not left or _is_final(error):
+            raise UnreadableError(f"{doing}: {_answer(error)}") from error
+        time.sleep(FIRST_WAIT_S * 2 ** (attempts - 1 - left))
+    raise AssertionError("at least one attempt")
 
 
 def _public(url: str) -> str:
@@ -94,31 +128,6 @@ def _public(url: str) -> str:
 
 def _signs(name: str) -> bool:
     return name in _SIGNING or name.startswith(_SIGNING_PREFIXES)
-
-
-def _file_system(url: str) -> tuple[Any, str]:
-    options: dict[str, Any] = {}
-    if url.startswith(("http://", "https://")):
-        import aiohttp  # half a second, and only here needed
-
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
-        options = {"client_kwargs": {"timeout": timeout}}
-    found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
-    return found
-
-
-def _patiently(call: Callable[[], Answer], doing: str, attempts: int) -> Answer:
-    for left in reversed(range(attempts)):
-        with Caught() as caught:
-            return call()
-        error = caught.error
-        assert error is not None, "the call returned or raised"
-        if isinstance(fault := fault_of(error), StorageError):
-            raise fault from error
-        if not left or _is_final(error):
-            raise UnreadableError(f"{doing}: {_answer(error)}") from error
-        time.sleep(FIRST_WAIT_S * 2 ** (attempts - 1 - left))
-    raise AssertionError("at least one attempt")
 
 
 def _is_final(error: BaseException) -> bool:

@@ -20,12 +20,24 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote_from_bytes, urlsplit
 
-import fsspec
-
 from pipeline.digest import digest
-from pipeline.errors import MediaError, NotRegularFileError, SourceError, UnreadableError
-from pipeline.faults import Caught, without_secrets
-from pipeline.remote import facts_of, fetch, public_url
+from pipeline.errors import (
+    MediaError,
+    NotRegularFileError,
+    SourceError,
+    StorageError,
+    UnreadableError,
+)
+from pipeline.faults import without_secrets
+from pipeline.remote import (
+    FETCH_ATTEMPTS,
+    HTTP,
+    facts_of,
+    fetch,
+    file_system,
+    patiently,
+    public_url,
+)
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv"}
@@ -138,7 +150,7 @@ def fingerprint(location: str) -> str:
 
 def _plain(source: str) -> str:
     """Return the address without its query, whatever may read it."""
-    return source.partition("?")[0] if source.startswith(("http://", "https://")) else source
+    return source.partition("?")[0] if source.startswith(HTTP) else source
 
 
 def _regular_file(location: str) -> os.stat_result:
@@ -230,15 +242,18 @@ def _matching(pattern: str) -> list[Source]:
 
 
 def _below_url(url: str) -> list[Source]:
-    if url.startswith(("http://", "https://")) and has_video_suffix(_plain(url)):
+    if url.startswith(HTTP) and has_video_suffix(_plain(url)):
         return [Source(uri=PurePosixPath(urlsplit(url).path).name, location=url)]
-    with Caught() as caught:
-        fs, root = fsspec.core.url_to_fs(url)
-        pattern = glob.has_magic(root) and not fs.isfile(root)
-        names = fs.glob(root) if pattern else fs.find(root)
-    if error := caught.error:
-        said = without_secrets(str(error))
-        raise SourceError(f"params.yaml: ingest.source: {public_url(url)}: {said}") from error
+    try:
+        return patiently(lambda: _names_below(url), "cannot be listed", FETCH_ATTEMPTS)
+    except (UnreadableError, StorageError) as error:
+        raise SourceError(f"params.yaml: ingest.source: {public_url(url)}: {error}") from error
+
+
+def _names_below(url: str) -> list[Source]:
+    fs, root = file_system(url)
+    pattern = glob.has_magic(root) and not fs.isfile(root)
+    names = fs.glob(root) if pattern else fs.find(root)
     base = _plain_folder(root) if pattern else root.rstrip("/")
     if list(names) == [base]:
         base = base.rsplit("/", 1)[0]

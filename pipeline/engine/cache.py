@@ -24,6 +24,7 @@ import fsspec
 from pipeline.atomic import ABANDONED_S, whole_file
 from pipeline.digest import canonical_json, digest, file_sha256
 from pipeline.errors import DamagedCacheError, StorageError
+from pipeline.faults import Caught, words
 from pipeline.params.environment import environment
 
 META = "meta.json"
@@ -183,9 +184,13 @@ class RemoteCache:
     def lookup(self, key: str) -> Mapping[str, Any] | None:
         """See Cache.lookup; the presence of meta.json means complete."""
         try:
-            return _parsed(self.fs.cat_file(self._remote(key, META)))
-        except FileNotFoundError:
-            return None
+            with _reaching(self.url):
+                content = self.fs.cat_file(self._remote(key, META))
+            return _parsed(content)
+        except StorageError as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return None
+            raise
         except ValueError:
             _say_damaged(self._remote(key, META))
             return None
@@ -196,13 +201,11 @@ class RemoteCache:
 
     def commit(self, key: str, stored: Mapping[str, Any], workdir: Path) -> None:
         """See Cache.commit: data first, meta.json last."""
-        try:
+        with _reaching(self.url):
             _write_meta(stored, workdir)
             self.fs.makedirs(self._remote(key), exist_ok=True)
             for path in sorted(workdir.iterdir(), key=lambda path: path.name == META):
                 self.fs.put_file(str(path), self._remote(key, path.name))
-        except OSError as error:
-            raise StorageError(f"{self.url}: cannot store a result: {error}") from error
 
     def place(self, key: str, name: str) -> Path:
         """See Cache.place."""
@@ -248,6 +251,16 @@ class RemoteCache:
 
     def _remote(self, key: str, *names: str) -> str:
         return "/".join((self.root, key[:2], key, *names))
+
+
+@contextmanager
+def _reaching(url: str) -> Iterator[None]:
+    """Turn what a store's client raises into a StorageError."""
+    with Caught() as caught:
+        yield
+    if caught.error is not None:
+        said = words(caught.error)
+        raise StorageError(f"{url}: the item cache cannot be reached: {said}") from caught.error
 
 
 def open_cache(root: str | None = None) -> Cache:

@@ -6,7 +6,7 @@ row (see docs/architecture.md).
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,8 +34,8 @@ MAX_SETUP_CRASHES = 2
 """So many workers in a row may die before their first item, when no other one works."""
 ITEMS_PER_WORKER = 500
 """A worker is replaced after so many items: decoders leak."""
-MAX_LOST_NODES = 5
-"""An item whose node was lost this often is given up until the next run."""
+ATTEMPTS = {"node_lost": 5, "deadline": 2}
+"""An item that ended so this often is given up until the next run: neither need be its fault."""
 POLL_S = 1.0
 SETUP_DEADLINE_S = 600.0
 """A worker that has not started by then is given up: no free CPU in the cluster, or it hangs."""
@@ -71,10 +71,10 @@ class _Slot:
 class RayRunner:
     """Fans items out to actors under a bounded window: one item per worker in flight.
 
-    A worker that dies or passes its item's deadline is replaced. Its item gets a second attempt
-    when all others are finished, alone: only then is it known who killed the worker. An item that
-    crashes alone is quarantined. A deadline, too little memory and a lost node may be the machine's
-    fault: such an item has failed, and the next run tries again.
+    A worker that dies or passes its item's deadline is replaced. An item that crashed gets a second
+    attempt when all others are finished, alone: only then is it known who killed the worker. If it
+    crashes alone it is quarantined. A deadline, too little memory and a lost node may be the
+    machine's fault: after some attempts such an item has failed, and the next run tries again.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -93,13 +93,13 @@ class RayRunner:
 
 
 class _Dispatch:
-    """The state of one run: queue, worker slots, items to be tried alone, lost nodes per item."""
+    """The state of one run: queue, worker slots, items to be tried alone, ends of workers."""
 
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
         self.stage, self.queue = stage, deque(work)
         self.suspects: list[Work] = []
         self.alone = False
-        self.lost: dict[str, int] = {}
+        self.ended: Counter[tuple[str, str]] = Counter()
         self.setup_crashes = 0
         self.ready = False
         need = stage.resources
@@ -187,10 +187,10 @@ class _Dispatch:
 
     def _blame(self, work: Work, reason: str, detail: str) -> Iterator[Outcome]:
         """Put the item of a dead worker back, or end it."""
-        self.lost[work.key] = self.lost.get(work.key, 0) + (reason == "node_lost")
-        if reason == "node_lost" and self.lost[work.key] < MAX_LOST_NODES:
+        self.ended[work.key, reason] += 1
+        if self.ended[work.key, reason] < ATTEMPTS.get(reason, 0):
             self.queue.append(work)
-        elif reason != "node_lost" and not self.alone:
+        elif reason not in ATTEMPTS and not self.alone:
             self.suspects.append(work)
         elif reason == "worker_crashed":
             yield ending.quarantined(work, reason, f"{detail}, with no other item in work")
