@@ -158,6 +158,50 @@ def test_a_second_repro_computes_nothing_and_a_new_threshold_decodes_nothing(fir
     assert first_run.hashes() == tables
 
 
+def cached(run: Workspace, row: dict[str, object], suffix: str) -> Path:
+    key = str(row["artifact"])
+    return run.folder / ".cache/items" / key[:2] / key / f"{row['clip_id']}.{suffix}"
+
+
+def kept(run: Workspace, stage: str) -> list[dict[str, object]]:
+    rows = read_table(table_path(run.folder / "data", stage))
+    return [row for row in rows if row["status"] == "kept"]
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_one_flipped_bit_in_the_cache_is_found_said_and_healed(first_run):
+    clip, tables = kept(first_run, "faces")[0], first_run.hashes()
+    files = [cached(first_run, clip, suffix) for suffix in ("mp4", "flac", "npz")]
+    whole = [path.read_bytes() for path in files]
+    for path in files:
+        flip_a_bit(path)
+    first_run.set_params({"vad_threshold: 0.5 ": "vad_threshold: 0.51 "})
+    try:
+        assert str(files[0]) in first_run.run("dvc", "repro", "-s", "quality")
+        rows = read_table(table_path(first_run.folder / "data", "quality"))
+        bad = {row["item_id"]: row["reason"] for row in rows if row["status"] != "kept"}
+        assert bad == {clip["clip_id"]: "damaged_cache"}
+        assert "Running stage 'faces'" in first_run.run("dvc", "repro", "quality")
+        assert len(kept(first_run, "quality")) == len(rows)
+        assert [path.read_bytes() for path in files] == whole
+    finally:
+        first_run.set_params({"vad_threshold: 0.51 ": "vad_threshold: 0.5 "})
+        first_run.run("dvc", "repro", "quality")
+    assert first_run.hashes() == tables
+
+
+def test_a_damaged_sample_is_made_again_before_it_is_packed(first_run):
+    path, tables = cached(first_run, kept(first_run, "shards")[0], "mp4"), first_run.hashes()
+    flip_a_bit(path)
+    assert str(path) in first_run.run("dvc", "repro", "-f", "-s", "shards")
+    assert first_run.hashes() == tables
+
+
 def test_one_added_video_is_the_only_one_computed(first_run, videos):
     before = first_run.computed()
     tars = {name: sha for name, sha in first_run.hashes().items() if name.endswith(".tar")}
@@ -176,40 +220,6 @@ def test_one_added_video_is_the_only_one_computed(first_run, videos):
         assert len(changed) <= 1
     finally:
         added.unlink()
-
-
-@pytest.mark.parametrize("suffix", ["mp4", "flac", "npz"])
-def test_one_flipped_bit_in_the_cache_is_found_said_and_healed(first_run, suffix):
-    data, cache = first_run.folder / "data", first_run.folder / ".cache/items"
-    clip = next(row for row in read_table(table_path(data, "faces")) if row["status"] == "kept")
-    path = cache / clip["artifact"][:2] / clip["artifact"] / f"{clip['clip_id']}.{suffix}"
-    tables, whole = first_run.hashes(), path.read_bytes()
-    half = len(whole) // 2
-    path.write_bytes(whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :])
-    first_run.set_params({"vad_threshold: 0.5 ": "vad_threshold: 0.51 "})
-    try:
-        said = first_run.run("dvc", "repro", "-s", "quality")
-        assert str(path) in said
-        rows = {row["item_id"]: row for row in read_table(table_path(data, "quality"))}
-        assert rows.pop(clip["clip_id"])["reason"] == "damaged_cache"
-        assert {row["status"] for row in rows.values()} == {"kept"}
-        assert "Running stage 'faces'" in first_run.run("dvc", "repro", "quality")
-        assert {row["status"] for row in read_table(table_path(data, "quality"))} == {"kept"}
-        assert path.read_bytes() == whole
-    finally:
-        first_run.set_params({"vad_threshold: 0.51 ": "vad_threshold: 0.5 "})
-        first_run.run("dvc", "repro", *CURATION)
-    assert first_run.hashes() == tables
-
-
-def test_a_damaged_sample_is_made_again_before_it_is_packed(first_run):
-    data, cache = first_run.folder / "data", first_run.folder / ".cache/items"
-    row = next(row for row in read_table(table_path(data, "shards")) if row["status"] == "kept")
-    path = cache / row["artifact"][:2] / row["artifact"] / f"{row['clip_id']}.mp4"
-    tables, whole = first_run.hashes(), path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert str(path) in first_run.run("dvc", "repro", "-f", "-s", "shards")
-    assert first_run.hashes() == tables
 
 
 def test_a_wrong_param_stops_before_any_work(first_run):
