@@ -1,5 +1,6 @@
 """The `lipforge` command."""
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -17,9 +18,11 @@ from pipeline.demo.targets import missed, render_table
 from pipeline.engine.cache import collect_garbage, open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import read_table
+from pipeline.engine.planned import planned
 from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
 from pipeline.judge.syncnet.weights import VALIDATORS
 from pipeline.params.curation import load_params
+from pipeline.params.environment import environment, variable
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
@@ -84,8 +87,16 @@ def truth(
 
 
 @app.command()
-def run(stage: StageName) -> None:
+def run(
+    stage: StageName,
+    retry: Annotated[
+        list[str], typer.Option(help="Do cached items again that ended with this reason.")
+    ] = [],  # noqa: B006 - typer copies it
+) -> None:
     """Run one stage as `dvc repro` would, on what the stages before it left."""
+    if retry:
+        os.environ[variable("retry")] = ",".join(retry)
+        environment()  # refuses what is no reason
     for one in entry_points(group=STAGES, name=stage.value):
         one.load()()
         return
@@ -161,13 +172,14 @@ def inspect(clip: Annotated[str, typer.Argument(help="A clip_id, or its beginnin
 
 @cache_app.command("gc")
 def cache_gc() -> None:
-    """Remove cached items that no table of this workspace names."""
+    """Remove cached items that no table and no last run of a stage in this workspace names."""
     cache = open_cache()
-    tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"]
-    existing = [path for path in (*tables, FEATURES) if path.exists()]
-    if not existing:
+    tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"] + [FEATURES]
+    tables += [path.with_suffix(".failed.parquet") for path in tables]
+    existing = [path for path in tables if path.exists()]
+    named = planned() | {str(row["cache_key"]) for path in existing for row in read_table(path)}
+    if not named:
         raise ManifestError("no tables here: garbage collection would empty the whole cache")
-    named = {str(row["cache_key"]) for path in existing for row in read_table(path)}
     console.print(f"removed {len(collect_garbage(cache, named))} entries")
 
 

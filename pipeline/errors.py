@@ -12,7 +12,11 @@ LipforgeError
 |  |- NotMediaError      no container that PyAV opens
 |  |- DecodeError        the container opened, its frames or samples did not
 |  |- ClockRestartsError picture and sound lie on clocks that cannot be joined
-|  `- UnreadableError    the file system refused to give the bytes
+|  |- NotRegularFileError   a pipe, a socket, a device or a folder
+|  `- TransientError     says nothing about the content        never cached, tried again
+|     |- UnreadableError    file system or network refused to give the bytes
+|     |- DamagedCacheError  a cached file is not what was stored; its item is made again
+|     `- OutOfMemoryError   not enough memory, this time
 |- TooManyFailuresError  failed share over the limit          stop, exit 1, so that DVC stops
 |- NonFiniteLossError    a loss or gradient is no number    stop before the optimizer step
 |- CheckpointError       a training run cannot be resumed   stop
@@ -84,10 +88,40 @@ class ClockRestartsError(MediaError):
     reason = "clock_restarts"
 
 
-class UnreadableError(MediaError):
-    """The operating system refused to read the file."""
+class NotRegularFileError(MediaError):
+    """A pipe, a socket, a device or a folder: opening it could wait for ever."""
+
+    reason = "not_regular_file"
+
+
+class TransientError(MediaError):
+    """A fault of the moment: the outcome is not cached, and the next `dvc repro` tries again."""
+
+
+class UnreadableError(TransientError):
+    """The operating system or the network refused to give the bytes."""
 
     reason = "unreadable"
+
+
+class DamagedCacheError(TransientError):
+    """A file of the item cache is gone or is not the one that was stored."""
+
+    reason = "damaged_cache"
+
+    def __init__(self, key: str, name: str, what: str) -> None:
+        """Args: cache key and name of the file; `what` is wrong with it."""
+        super().__init__(key, name, what)
+        self.key, self.name, self.what = key, name, what
+
+    def __str__(self) -> str:
+        return f"{self.name} of the cached item {self.key[:12]}: {self.what}"
+
+
+class OutOfMemoryError(TransientError):
+    """The machine had not enough memory for the item, this time."""
+
+    reason = "out_of_memory"
 
 
 class TooManyFailuresError(LipforgeError):

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import file_sha256
+from pipeline.engine import again
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.engine.stage import Reject, Stage
-from pipeline.errors import NotMediaError, UnreadableError
+from pipeline.errors import NotMediaError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
 from pipeline.sources import Source, fingerprint, has_video_suffix, list_sources, local_copy
@@ -47,7 +48,7 @@ class Ingest(Stage[Source, Video]):
     def process(self, item: Source, workdir: Path) -> Sequence[Video | Reject] | Reject:
         """Return one Video, or say why there is none."""
         with local_copy(item.location) as path:
-            video_id = _sha256(path)
+            video_id = file_sha256(path)
             try:
                 found = probe(path)
             except NotMediaError:
@@ -67,14 +68,6 @@ def _decide(video: Video) -> list[Video | Reject]:
     if video.num_frames < 2:
         return [Reject("still_picture", "one frame only", video)]
     return [video]
-
-
-def _sha256(path: Path) -> str:
-    try:
-        return file_sha256(path)
-    except OSError as error:
-        fix = "check its permissions and that the disk is there"
-        raise UnreadableError(f"cannot read the file: {error.strerror}; {fix}") from error
 
 
 def _video(item: Source, video_id: str, size_bytes: int, found: Probe) -> Video:
@@ -98,6 +91,7 @@ def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def main() -> None:
     """`python -m stages.ingest`, called by dvc.yaml."""
+    again.begin()
     params = load_params()
     licence = params.ingest.licence
     items = [

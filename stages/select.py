@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -96,13 +97,34 @@ def _of_judge(judge: str, scores: Sequence[tuple[SyncScore, bool]]) -> list[tupl
     return [(confidence_value(score), kept) for score, kept in scores if score.judge == judge]
 
 
+def split_warnings(judged: Sequence[Candidate], params: SelectParams) -> list[str]:
+    """Return what is wrong with the splits as held-out data: one group only, or an empty split."""
+    groups = {one.group for one in judged if not one.reason}
+    if len(groups) == 1:
+        return [
+            "every selected clip is of one source or speaker: no split is honest, since whatever "
+            "is trained on it has seen the person it is tested on; add another source"
+        ]
+    shares = {"val": params.val_share, "test": params.test_share}
+    filled = {split_of(group, params) for group in groups}
+    missing = [name for name, share in shares.items() if share and groups and name not in filled]
+    return [
+        f"no clip in the split `{name}`: {len(groups)} sources or speakers are too few for a share "
+        f"of {shares[name]:g}; add sources, or raise select.{name}_share"
+        for name in missing
+    ]
+
+
 def select(data: Path, reports: Path, params: SelectParams) -> None:
     """Write data/select/select.parquet, reports/funnel.json and the histograms."""
     tables = RunTables(data)
     judged = decide(candidates(tables), params)
     write_table(table_path(data, "select"), outcomes(judged, params), Selected)
     write_plots(judged, reports)
-    write_json(reports / "funnel.json", funnel(tables, UP_TO_HERE))
+    warnings = split_warnings(judged, params)
+    write_json(reports / "funnel.json", {**funnel(tables, UP_TO_HERE), "warnings": warnings})
+    for warning in warnings:
+        sys.stderr.write(f"warning: select: {warning}\n")
 
 
 def main() -> None:

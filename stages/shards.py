@@ -42,6 +42,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
     name = "shards"
     version = "4"
+    packs_files = True
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""

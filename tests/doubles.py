@@ -1,6 +1,7 @@
 """Stages that Ray workers can import, one for each way an item can end."""
 
 import ctypes
+import errno
 import os
 import signal
 import time
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.command import item_key
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, UnreadableError
 
@@ -82,7 +84,50 @@ class Unreadable(Halve):
 
 
 class NeedsArtifact(Halve):
-    name = "needs_artifact"
+    """Reads the file that `Halve` wrote for the item."""
+
+    name = "quality"
 
     def artifacts(self, item: int) -> Sequence[tuple[str, str]]:
-        return [("ab" * 32, "gone.mp4")]
+        return [(item_key(Halve(), item), "half.txt")]
+
+
+class Packs(Halve):
+    name = "packs"
+    packs_files = True
+
+
+class Interrupted(Halve):
+    """The disk is gone while a decoder reads: it takes the stream for broken."""
+
+    name = "interrupted"
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        try:
+            raise OSError(errno.EIO, "Input/output error")
+        except OSError as error:
+            raise DecodeError("the stream is broken") from error
+
+
+class CrashesInCompany(Halve):
+    """Item 8 dies the first time, as of a memory shortage that others caused."""
+
+    name = "crashes_in_company"
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        assert self.calls
+        if item == 8 and not list(self.calls.glob("8-*")):
+            (self.calls / "8-first").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().process(item, workdir)
+
+
+class Stopped(Halve):
+    """The user stops the run at item 6."""
+
+    name = "stopped"
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        if item == 6:
+            raise KeyboardInterrupt
+        return super().process(item, workdir)

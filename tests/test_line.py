@@ -71,7 +71,7 @@ class Workspace:
     def hashes(self) -> dict[str, str]:
         """The SHA-256 of every table, tar, card and metric."""
         paths = [p for top in ("data", "reports") for p in (self.folder / top).rglob("*")]
-        chosen = [p for p in paths if p.is_file() and "demo" not in p.parts]
+        chosen = [p for p in paths if p.is_file() and not {"demo", "again"} & {*p.parts}]
         return {str(p.relative_to(self.folder)): file_sha256(p) for p in chosen}
 
     def computed(self) -> dict[str, int]:
@@ -155,6 +155,50 @@ def test_a_second_repro_computes_nothing_and_a_new_threshold_decodes_nothing(fir
     assert funnel(RunTables(first_run.folder / "data"))["stages"][5]["kept"] == 0
     first_run.set_params({"min_face_px: 5000": "min_face_px: 64"})
     first_run.run("dvc", "repro", *CURATION)
+    assert first_run.hashes() == tables
+
+
+def cached(run: Workspace, row: dict[str, object], suffix: str) -> Path:
+    key = str(row["artifact"])
+    return run.folder / ".cache/items" / key[:2] / key / f"{row['clip_id']}.{suffix}"
+
+
+def kept(run: Workspace, stage: str) -> list[dict[str, object]]:
+    rows = read_table(table_path(run.folder / "data", stage))
+    return [row for row in rows if row["status"] == "kept"]
+
+
+def flip_a_bit(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_one_flipped_bit_in_the_cache_is_found_said_and_healed(first_run):
+    clip, tables = kept(first_run, "faces")[0], first_run.hashes()
+    files = [cached(first_run, clip, suffix) for suffix in ("mp4", "flac", "npz")]
+    whole = [path.read_bytes() for path in files]
+    for path in files:
+        flip_a_bit(path)
+    first_run.set_params({"vad_threshold: 0.5 ": "vad_threshold: 0.51 "})
+    try:
+        assert str(files[0]) in first_run.run("dvc", "repro", "-s", "quality")
+        rows = read_table(table_path(first_run.folder / "data", "quality"))
+        bad = {row["item_id"]: row["reason"] for row in rows if row["status"] != "kept"}
+        assert bad == {clip["clip_id"]: "damaged_cache"}
+        assert "Running stage 'faces'" in first_run.run("dvc", "repro", "quality")
+        assert len(kept(first_run, "quality")) == len(rows)
+        assert [path.read_bytes() for path in files] == whole
+    finally:
+        first_run.set_params({"vad_threshold: 0.51 ": "vad_threshold: 0.5 "})
+        first_run.run("dvc", "repro", "quality")
+    assert first_run.hashes() == tables
+
+
+def test_a_damaged_sample_is_made_again_before_it_is_packed(first_run):
+    path, tables = cached(first_run, kept(first_run, "shards")[0], "mp4"), first_run.hashes()
+    flip_a_bit(path)
+    assert str(path) in first_run.run("dvc", "repro", "-f", "-s", "shards")
     assert first_run.hashes() == tables
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo.truth import Face, FileTruth
 from pipeline.engine.cache import Cache
+from pipeline.errors import DamagedCacheError
 from pipeline.faces.boxes import iou
 from pipeline.media.clip_reader import read_arrays
 from pipeline.tables.run_tables import Record, RunTables
@@ -58,8 +59,9 @@ def _overlap(clip: Record, face: Face) -> int:
 
 def boxes_of(clip: Record, cache: Cache) -> NDArray[np.float64] | None:
     """Return (T, 4), one box per frame of the clip; None when the cache does not have them."""
-    path = cache.artifact_path(clip["artifact"], f"{clip['clip_id']}.npz")
-    if not path.exists():
+    try:
+        path = cache.artifact_path(clip["artifact"], f"{clip['clip_id']}.npz")
+    except DamagedCacheError:
         return None
     return np.asarray(read_arrays(path, ("boxes",))["boxes"], np.float64)
 

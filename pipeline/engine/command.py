@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import digest
+from pipeline.engine.again import STAGES, ask_for, note_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import STATUSES, Outcome, Work
-from pipeline.engine.progress import Progress
+from pipeline.engine.planned import note_planned
+from pipeline.engine.progress import EVENTS, Progress
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Stage
 from pipeline.errors import (
     DISK_ERRORS,
+    DamagedCacheError,
     LipforgeError,
     ManifestError,
     TooManyFailuresError,
@@ -81,15 +84,24 @@ def run_stage(
     progress: Progress | None = None,
 ) -> list[Outcome]:
     """Return one outcome per item, from the cache or computed, sorted by item_id."""
-    cache = cache or open_cache()
-    work = plan(stage, items)
+    return _run_work(stage, plan(stage, items), cache or open_cache(), runner, progress)
+
+
+def _run_work(
+    stage: Stage[Any, Any],
+    work: Sequence[Work],
+    cache: Cache,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+) -> list[Outcome]:
     progress = progress or Progress(stage.name, len(work))
     with progress:
-        found, missing = _look_up(work, cache)
+        found, missing = _look_up(stage, work, cache)
         for outcome in found:
             progress.add(outcome)
         finished = found + list(_compute(stage, missing, runner, cache, progress))
     assert len(finished) == len(work), f"{stage.name}: {len(work)} items, {len(finished)} endings"
+    _forget_damaged(finished, cache)
     return sorted(finished, key=lambda outcome: outcome.item_id)
 
 
@@ -107,12 +119,17 @@ def execute(
 ) -> list[Outcome]:
     """Run `stage` and write its table.
 
+    Items that a fault of the moment has stopped are tried again by the next `dvc repro`.
+
     Raises:
         TooManyFailuresError: after the table of what happened went to `<table>.failed.parquet`;
             the table itself is not written, so nothing downstream takes the run for done.
     """
     failed_table = table.with_suffix(".failed.parquet")
-    outcomes = finish(run_stage(stage, items))
+    work = plan(stage, items)
+    note_planned(stage.name, [one.key for one in work])
+    outcomes = finish(_run_work(stage, work, open_cache()))
+    _note_unfinished(stage.name, outcomes)
     try:
         check_failures(stage.name, outcomes, params.run.max_failed_fraction)
     except TooManyFailuresError:
@@ -135,6 +152,8 @@ def check_failures(stage: str, outcomes: Sequence[Outcome], max_failed_fraction:
     if bugs or (bad and len(bad) / len(outcomes) > max_failed_fraction):
         first = (bugs or bad)[0]
         message = f"{first.item_id}: {first.reason}: {first.detail}"
+        if bugs:
+            message += f"; its traceback is in {EVENTS}"
         raise TooManyFailuresError(stage, len(bad), len(outcomes), message)
 
 
@@ -144,19 +163,59 @@ def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
     return {status: found[status] for status in STATUSES}
 
 
-def _look_up(work: Sequence[Work], cache: Cache) -> tuple[list[Outcome], list[Work]]:
-    retry = environment().retry_quarantined
+def _look_up(
+    stage: Stage[Any, Any], work: Sequence[Work], cache: Cache
+) -> tuple[list[Outcome], list[Work]]:
+    retry = frozenset(environment().retry)
     found, missing = [], []
     for one in work:
-        stored = cache.lookup(one.key)
-        if stored is not None and retry and stored["status"] == "quarantined":
+        outcome = _cached(stage, one, cache)
+        if outcome is not None and retry & {outcome.status, *(p.reason for p in outcome.parts)}:
             cache.forget(one.key)
-            stored = None
-        if stored is None:
+            outcome = None
+        if outcome is None:
             missing.append(one)
         else:
-            found.append(Outcome.from_json(stored, one.item_id, one.key))
+            found.append(outcome)
     return found, missing
+
+
+def _cached(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome | None:
+    """Return what is stored; None where nothing is, or where a file is damaged that gets packed."""
+    stored = cache.lookup(work.key)
+    if stored is None:
+        return None
+    try:
+        for name in stored["files"] if stage.packs_files else ():
+            cache.artifact_path(work.key, name)
+    except DamagedCacheError as error:
+        _say_damaged(error, cache, "made again")
+        cache.forget(work.key)
+        return None
+    return Outcome.from_json(stored, work.item_id, work.key)
+
+
+def _forget_damaged(outcomes: Sequence[Outcome], cache: Cache) -> None:
+    """Say which entries of other stages are damaged, and make the next `dvc repro` heal them."""
+    for key, name in sorted({one.damaged for one in outcomes if one.damaged}):
+        error = DamagedCacheError(key, name, "gone or altered")
+        _say_damaged(error, cache, "the next `dvc repro` makes its item again")
+        owner = cache.stage_of(key)
+        ask_for([owner] if owner in STAGES else STAGES, [key])
+        cache.forget(key)
+
+
+def _say_damaged(error: DamagedCacheError, cache: Cache, cure: str) -> None:
+    where = cache.place(error.key, error.name)
+    sys.stderr.write(f"warning: {where}: damaged in the item cache ({error.what}); {cure}\n")
+
+
+def _note_unfinished(stage: str, outcomes: Sequence[Outcome]) -> None:
+    unfinished = {one.item_id: one.reason for one in outcomes if one.transient}
+    note_unfinished(stage, unfinished)
+    for reason, count in sorted(Counter(unfinished.values()).items()):
+        items = "item" if count == 1 else "items"
+        sys.stderr.write(f"{stage}: {count} {items} {reason}: `dvc repro` will try again\n")
 
 
 def _compute(

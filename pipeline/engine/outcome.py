@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from pipeline.engine.stage import Reject
-from pipeline.errors import MediaError
+from pipeline.errors import DamagedCacheError, MediaError, TransientError
+from pipeline.faults import without_secrets
 
 Status = Literal["kept", "rejected", "failed", "quarantined"]
 STATUSES: tuple[Status, ...] = ("kept", "rejected", "failed", "quarantined")
@@ -36,6 +37,10 @@ class Outcome:
     """False for a bug of ours."""
     trace: str = ""
     """Where a bug happened: for events.jsonl, never for a table."""
+    transient: bool = False
+    """True for a fault of the moment: not cached, and tried again by the next `dvc repro`."""
+    damaged: tuple[str, str] | None = None
+    """Cache key and name of the damaged file of another item that this one needs."""
 
     @property
     def reason(self) -> str:
@@ -88,19 +93,32 @@ def rejected(work: Work, reject: Reject) -> Outcome:
 
 def failed(work: Work, error: MediaError) -> Outcome:
     """Turn a MediaError into an outcome."""
-    part = Part("failed", error.reason, str(error))
-    return Outcome(work.item_id, "failed", (part,), work.key)
+    part = Part("failed", error.reason, without_secrets(str(error)))
+    damaged = (error.key, error.name) if isinstance(error, DamagedCacheError) else None
+    transient = isinstance(error, TransientError)
+    return Outcome(work.item_id, "failed", (part,), work.key, transient=transient, damaged=damaged)
+
+
+def given_up(work: Work, reason: str, detail: str) -> Outcome:
+    """Record an item whose worker was lost, for a reason that may not be there the next time."""
+    return Outcome(
+        work.item_id, "failed", (Part("failed", reason, detail),), work.key, transient=True
+    )
 
 
 def bug(work: Work, error: BaseException) -> Outcome:
     """Record an unexpected exception as a bug of ours; it is not cached."""
-    part = Part("failed", "bug", f"{type(error).__name__}: {error}")
-    trace = "".join(traceback.format_exception(error))
-    return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace)
+    part = Part("failed", "bug", without_secrets(f"{type(error).__name__}: {error}"))
+    return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace_of(error))
+
+
+def trace_of(error: BaseException) -> str:
+    """Return the traceback of an exception and of its causes, as Python prints it."""
+    return without_secrets("".join(traceback.format_exception(error)))
 
 
 def quarantined(work: Work, reason: str, detail: str) -> Outcome:
-    """Record an item that killed its worker twice."""
+    """Record an item that killed its worker though no other item was processed meanwhile."""
     return Outcome(work.item_id, "quarantined", (Part("quarantined", reason, detail),), work.key)
 
 

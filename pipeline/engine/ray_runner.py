@@ -6,9 +6,9 @@ row (see docs/architecture.md).
 """
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
@@ -30,12 +30,12 @@ from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, LipforgeError
 from pipeline.params.environment import environment
 
-MAX_CRASHES = 2
-"""An item that killed its worker this often is quarantined."""
+MAX_SETUP_CRASHES = 2
+"""So many workers in a row may die before their first item, when no other one works."""
 ITEMS_PER_WORKER = 500
 """A worker is replaced after so many items: decoders leak."""
-MAX_LOST_NODES = 5
-"""An item whose node was lost this often is quarantined."""
+ATTEMPTS = {"node_lost": 5, "deadline": 2}
+"""An item that ended so this often is given up until the next run: neither need be its fault."""
 POLL_S = 1.0
 SETUP_DEADLINE_S = 600.0
 """A worker that has not started by then is given up: no free CPU in the cluster, or it hangs."""
@@ -71,8 +71,10 @@ class _Slot:
 class RayRunner:
     """Fans items out to actors under a bounded window: one item per worker in flight.
 
-    A worker that dies or passes its item's deadline is replaced. Its item gets a second attempt
-    and is quarantined when that fails too; a lost node does not count against the item.
+    A worker that dies or passes its item's deadline is replaced. An item that crashed gets a second
+    attempt when all others are finished, alone: only then is it known who killed the worker. If it
+    crashes alone it is quarantined. A deadline, too little memory and a lost node may be the
+    machine's fault: after some attempts such an item has failed, and the next run tries again.
     """
 
     def __init__(self, workers: int | None = None) -> None:
@@ -91,12 +93,13 @@ class RayRunner:
 
 
 class _Dispatch:
-    """The state of one run: queue, worker slots, worker deaths per item."""
+    """The state of one run: queue, worker slots, items to be tried alone, ends of workers."""
 
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
         self.stage, self.queue = stage, deque(work)
-        self.crashes: dict[str, int] = {}
-        self.lost: dict[str, int] = {}
+        self.suspects: list[Work] = []
+        self.alone = False
+        self.ended: Counter[tuple[str, str]] = Counter()
         self.setup_crashes = 0
         self.ready = False
         need = stage.resources
@@ -108,11 +111,18 @@ class _Dispatch:
     def run(self, workers: int) -> Iterator[Outcome]:
         try:
             self.slots = [self._new_slot() for _ in range(workers)]
-            while self.slots:
-                yield from self._step()
+            yield from self._until_idle()
+            self.queue.extend(self.suspects)
+            self.alone = True
+            self.slots = [self._new_slot()] if self.queue else []
+            yield from self._until_idle()
         finally:
             for slot in self.slots:
                 ray.kill(slot.actor)
+
+    def _until_idle(self) -> Iterator[Outcome]:
+        while self.slots:
+            yield from self._step()
 
     def _new_slot(self) -> _Slot:
         actor = self.remote.remote(self.stage_ref, self.cache_ref)
@@ -137,7 +147,7 @@ class _Dispatch:
         except RayError as error:
             yield from self._handle_death(slot, "worker_crashed", str(error)[:200], error)
             return
-        self.ready = True
+        self.ready, self.setup_crashes = True, 0
         if result is not None:
             yield result
         self._next(slot)
@@ -148,7 +158,7 @@ class _Dispatch:
             raise cause
         if slot.work is None:
             raise error
-        return ending.bug(slot.work, cause)
+        return replace(ending.bug(slot.work, cause), trace=ending.trace_of(error))
 
     def _next(self, slot: _Slot) -> None:
         slot.done += slot.work is not None
@@ -172,26 +182,27 @@ class _Dispatch:
             if self.queue and (not self.ready or not self.slots):
                 self.slots.append(self._new_slot())
             return
-        if self._out_of_attempts(work, reason):
-            yield ending.quarantined(work, reason, detail)
-        else:
-            self.queue.append(work)
+        yield from self._blame(work, reason, detail)
         self._replace(slot)
 
-    def _out_of_attempts(self, work: Work, reason: str) -> bool:
-        """Count a death of the item's worker; lost nodes are counted apart, with a higher limit."""
-        table, limit = (
-            (self.lost, MAX_LOST_NODES) if reason == "node_lost" else (self.crashes, MAX_CRASHES)
-        )
-        table[work.key] = table.get(work.key, 0) + 1
-        return table[work.key] >= limit
+    def _blame(self, work: Work, reason: str, detail: str) -> Iterator[Outcome]:
+        """Put the item of a dead worker back, or end it."""
+        self.ended[work.key, reason] += 1
+        if self.ended[work.key, reason] < ATTEMPTS.get(reason, 0):
+            self.queue.append(work)
+        elif reason not in ATTEMPTS and not self.alone:
+            self.suspects.append(work)
+        elif reason == "worker_crashed":
+            yield ending.quarantined(work, reason, f"{detail}, with no other item in work")
+        else:
+            yield ending.given_up(work, reason, detail)
 
     def _count_setup_crash(self, reason: str, detail: str) -> None:
         """Tolerate workers that never start (no CPU left, say) as long as others process items."""
-        if self.ready or reason == "node_lost":
+        if reason == "node_lost" or (self.ready and len(self.slots) > 1):
             return
         self.setup_crashes += 1
-        if self.setup_crashes > MAX_CRASHES:
+        if self.setup_crashes > MAX_SETUP_CRASHES:
             name = self.stage.name
             raise ClusterError(f"{name}: workers die or hang before their first item: {detail}")
 

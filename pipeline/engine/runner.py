@@ -5,20 +5,17 @@ that kill or hang their worker.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
 from pipeline.engine.stage import Reject, Stage
-from pipeline.errors import (
-    DISK_ERRORS,
-    LipforgeError,
-    MediaError,
-    StorageError,
-    UnreadableError,
-)
+from pipeline.errors import LipforgeError, MediaError, StorageError, TransientError
+from pipeline.faults import Caught, fault_of
 
 
 class Runner(Protocol):
@@ -32,45 +29,45 @@ class Runner(Protocol):
 def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
     """Apply a stage that is set up to one item and commit the result to the cache.
 
-    The only place where MediaError is caught. What the file system or the network refused is not
-    cached: it may go well next time, and says nothing about the content.
+    The only place where exceptions of `process` end. A fault of the moment (`pipeline.faults`) and
+    a bug are not cached: they say nothing about the content. A bug is an outcome, too: its
+    traceback is only known here.
 
     Raises:
-        StorageError: the result cannot be stored, or a file of the item cache is gone.
+        StorageError: the result cannot be stored.
+        LipforgeError: any other that is not about one input; it stops the run.
     """
     with cache.workdir() as workdir:
-        _fetch_artifacts(stage.artifacts(work.item), cache)
-        try:
-            produced = stage.process(work.item, workdir)
-        except UnreadableError as error:
-            return ending.failed(work, error)
-        except MediaError as error:
-            result = ending.failed(work, error)
-        except OSError as error:
-            if error.errno not in DISK_ERRORS:
-                raise
-            raise StorageError(f"{stage.name}: {work.item_id}: {error}") from error
-        else:
-            result = _outcome_of(work, produced)
-        cache.commit(work.key, {"stage": stage.name, **result.to_json()}, workdir)
+        with Caught() as caught:
+            result = _process(stage, work, cache, workdir)
+        if caught.error is not None:
+            result = _ending_of_error(work, caught.error)
+        if result.final and not result.transient:
+            cache.commit(work.key, {"stage": stage.name, **result.to_json()}, workdir)
     return result
 
 
-def _fetch_artifacts(artifacts: Sequence[tuple[str, str]], cache: Cache) -> None:
-    """Fetch what an item needs; a lost cache must never look like a fault of the item."""
-    for key, name in artifacts:
-        try:
-            path = cache.artifact_path(key, name)
-        except OSError as error:
-            raise StorageError(f"{name}: cannot be fetched from the cache: {error}") from error
-        if not path.exists():
-            raise StorageError(f"{path}: gone from the item cache; run `dvc repro -f faces`")
-
-
-def _outcome_of(work: Work, produced: Sequence[Any] | Reject) -> Outcome:
+def _process(stage: Stage[Any, Any], work: Work, cache: Cache, workdir: Path) -> Outcome:
+    for key, name in stage.artifacts(work.item):
+        cache.artifact_path(key, name)
+    produced = stage.process(work.item, workdir)
     if isinstance(produced, Reject):
         return ending.rejected(work, produced)
     return ending.kept(work, produced)
+
+
+def _ending_of_error(work: Work, error: BaseException) -> Outcome:
+    if isinstance(error, LipforgeError) and not isinstance(error, MediaError):
+        raise error
+    fault = fault_of(error)
+    if isinstance(fault, StorageError):
+        raise fault from error
+    if isinstance(fault, TransientError):
+        trace = "" if isinstance(error, MediaError) else ending.trace_of(error)
+        return replace(ending.failed(work, fault), trace=trace)
+    if isinstance(error, MediaError):
+        return ending.failed(work, error)
+    return ending.bug(work, error)
 
 
 class SerialRunner:
@@ -82,15 +79,6 @@ class SerialRunner:
         try:
             with ThreadPoolExecutor(1) as thread:
                 for one in work:
-                    yield _ending_of(thread.submit(perform, stage, one, cache), one)
+                    yield thread.submit(perform, stage, one, cache).result()
         finally:
             stage.close()
-
-
-def _ending_of(future: "Future[Outcome]", work: Work) -> Outcome:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    if isinstance(error, LipforgeError):
-        raise error
-    return ending.bug(work, error)

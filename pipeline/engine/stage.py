@@ -41,14 +41,19 @@ class Stage(ABC, Generic[In, Out]):
       * it returns rows (single parts of an item may be Reject(reason, row=...))  -> kept
       * it returns Reject(reason)                                                 -> rejected
       * it raises MediaError                                                      -> failed
-    Any other exception fails the item too, is recorded as `bug` (its traceback goes to
-    events.jsonl), is never cached, and makes the run exit non-zero.
+    Any other exception fails the item too and is never cached. Where the system or the network is
+    behind it (pipeline/faults.py), or not enough memory, the reason says so, and the next
+    `dvc repro` tries again. Else it is recorded as `bug` (its traceback goes to events.jsonl) and
+    makes the run exit non-zero.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
     """Bump on purpose when the result of `process` changes: it invalidates cached items."""
     resources: ClassVar[Resources] = Resources()
+    packs_files: ClassVar[bool] = False
+    """True where the command itself reads its items' files when all are finished: then the files of
+    cached items are checked when the items are looked up. Else whoever reads a file checks it."""
 
     @abstractmethod
     def item_id(self, item: In) -> str:
@@ -73,7 +78,8 @@ class Stage(ABC, Generic[In, Out]):
     def artifacts(self, item: In) -> Sequence[tuple[str, str]]:
         """Return (cache key, file name) of what `process` will read from the item cache.
 
-        They are fetched on the worker's machine first; `Cache.place` says where they are.
+        They are fetched on the worker's machine and compared with their digests first;
+        `Cache.place` says where they are.
         """
         return ()
 

@@ -21,6 +21,11 @@ from pipeline.weights.files import weights_file_sha256
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
 """The only reason to fall back; details (hosts, paths) go to stderr only."""
+FIXES = (
+    "run `lipforge weights fetch syncnet_v2.model` where the network is, or name a file "
+    "(params.yaml: sync.syncnet_weights; --weights of `lipforge judge`), or choose the landmark "
+    "judge (sync.judge or sync.fallback: landmark; --judge landmark)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +98,12 @@ class Choice:
 def choose(params: SyncParams) -> Choice:
     """Decide which judge scores; SyncNet's weights are fetched here if needed.
 
-    If the download fails the landmark judge scores, with a warning and a reason in every row.
-    Nothing else causes a fallback: a missing path that the user named, or bytes of another digest
-    than the pinned one, stop the run.
+    Only with `fallback: landmark`, and only where the download fails, the landmark judge scores
+    instead, with a warning and a reason in every row.
 
     Raises:
-        WeightsError: `syncnet_weights` names no usable file, the fetched file or the pinned digests
-            are invalid, or the bundled weights are missing.
+        WeightsError: SyncNet's weights cannot be had, `syncnet_weights` names no usable file, the
+            fetched file or the pinned digests are invalid, or the bundled weights are missing.
     """
     if params.judge == "landmark":
         return _landmark()
@@ -108,6 +112,8 @@ def choose(params: SyncParams) -> Choice:
     try:
         file = syncnet_weights.find(params.syncnet_weights)
     except WeightsUnavailableError as error:
+        if params.fallback == "none":
+            raise WeightsUnavailableError(f"{error}; {FIXES}") from error
         sys.stderr.write(
             f"warning: SyncNet's weights cannot be had: {error}\n"
             "warning: the bundled landmark judge scores instead; every row says so (`fallback`)\n"

@@ -2,8 +2,8 @@
 
 1. The other clips of the film say which offsets a clip may have (`pipeline.judge.clock`).
 2. Each clip is cut into stretches (`pipeline.judge.stretches`).
-3. The sub-frame offset of a stretch, and its drift, are those of all stretches of the film that have
-   the same offset within a frame together, the nearer in time the heavier.
+3. The sub-frame offset of a stretch, and its drift, are those of all stretches of the film that
+   have the same offset within a frame together, the nearer in time the heavier.
 
 Shape suffixes: W windows (one per frame), K = 31 offsets from -15 to +15, H = 61 halves of a frame.
 """

@@ -1,6 +1,5 @@
 """Opens media files as local files, whatever their name; the one border for FFmpeg's errors."""
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,20 +16,8 @@ from pipeline.errors import (
     NotMediaError,
     UnreadableError,
 )
+from pipeline.faults import SYSTEM_ERRORS
 
-_SYSTEM_ERRORS = frozenset(
-    {
-        errno.EACCES,
-        errno.EIO,
-        errno.EISDIR,
-        errno.ELOOP,
-        errno.EMFILE,
-        errno.ENAMETOOLONG,
-        errno.ENOENT,
-        errno.ENOTDIR,
-        errno.ESTALE,
-    }
-)
 _NOT_MEDIA = frozenset({"concat", "dash", "hls", "imf", "sdp", "rtsp", "tty"})
 """Demuxers of playlists, which would open other files, and of plain text rendered as an image."""
 _SIGNATURES = (b"\x1aE\xdf\xa3", b"RIFF", b"FLV", b"OggS", b"\x00\x00\x01\xba")
@@ -44,7 +31,7 @@ def as_media_error(error: av.FFmpegError, kind: type[MediaError], doing: str) ->
     The message holds no path: it must be the same wherever the file lies.
     """
     text = f"{doing}: {error.strerror}"
-    return UnreadableError(text) if error.errno in _SYSTEM_ERRORS else kind(text)
+    return UnreadableError(text) if error.errno in SYSTEM_ERRORS else kind(text)
 
 
 def local_url(path: Path) -> str:

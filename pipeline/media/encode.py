@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
@@ -163,21 +163,54 @@ def trim_clip(src: Path, dst: Path, first: int, count: int) -> None:
             output.mux(packet)
 
 
-def read_video(source: Path | bytes) -> NDArray[np.uint8]:
+def whole_frames(clip: Path | bytes, num_frames: int | None = None) -> Iterator[av.VideoFrame]:
+    """Yield the frames of a clip, and refuse what FFmpeg would paint over: the training's reader.
+
+    Args:
+        num_frames: that it must have; None: any number but 0.
+
+    Raises:
+        DecodeError: no video, a damaged frame, or another number of frames.
+        UnreadableError: the operating system refuses to read the file.
+    """
+    with _reading(clip) as video:
+        yield from _checked(video, num_frames)
+
+
+def read_video(source: Path | bytes, num_frames: int | None = None) -> NDArray[np.uint8]:
     """Decode every stored frame of a clip: (T, H, W, 3) uint8 RGB, whatever their times.
 
     Raises:
-        DecodeError: no video, or not all of it decodes.
-        UnreadableError: the operating system refuses to read the file.
+        DecodeError, UnreadableError: as `whole_frames`, which reads them.
     """
-    opened = io.BytesIO(source) if isinstance(source, bytes) else local_url(source)
+    with _reading(source) as video:
+        picture = Picture(video)
+        return np.stack([picture.rgb(frame) for frame in _checked(video, num_frames)])
+
+
+@contextmanager
+def _reading(clip: Path | bytes) -> Iterator[av.VideoStream]:
+    opened = io.BytesIO(clip) if isinstance(clip, bytes) else local_url(clip)
     try:
         with av.open(opened, "r", metadata_errors="replace") as container:
             video = only_video(container)
-            picture = Picture(video)
-            frames = [picture.rgb(frame) for frame in container.decode(video)]
+            video.thread_count = 1  # parallelism is by clips
+            video.codec_context.options = {"err_detect": "explode"}  # else FFmpeg conceals damage
+            yield video
     except av.FFmpegError as error:
         raise as_media_error(error, DecodeError, "clip") from error
-    if not frames:
+
+
+def _checked(video: av.VideoStream, num_frames: int | None) -> Iterator[av.VideoFrame]:
+    count = 0
+    container = cast("InputContainer", video.container)
+    for count, frame in enumerate(container.decode(video), 1):
+        if frame.is_corrupt:
+            raise DecodeError(f"frame {count - 1} is corrupt")
+        if num_frames is not None and count > num_frames:
+            raise DecodeError(f"more frames than the {num_frames} of its JSON")
+        yield frame
+    if not count:
         raise DecodeError("the clip holds no frame")
-    return np.stack(frames)
+    if num_frames is not None and count != num_frames:
+        raise DecodeError(f"{count} frames; its JSON says {num_frames}")

@@ -80,6 +80,9 @@ class SyncParams(_Section):
     """The judge."""
 
     judge: Literal["landmark", "syncnet"] = "landmark"
+    fallback: Literal["none", "landmark"] = "none"
+    """Who scores where SyncNet's weights cannot be fetched: nobody (the run stops), or the bundled
+    judge, with the reason in every row."""
     syncnet_weights: str = ""
     """Path of `syncnet_v2.model`; empty: fetched from its official home at first use."""
     syncnet_mode: Literal["reference", "masked"] = "reference"

@@ -5,6 +5,7 @@ table against this class.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -51,6 +52,14 @@ def _names_of(known: tuple[str, ...]) -> BeforeValidator:
     return BeforeValidator(split)
 
 
+def _reasons(text: object) -> object:
+    names = [name for name in str(text).split(",") if name]
+    if wrong := [name for name in names if not re.fullmatch("[a-z0-9_]+", name)]:
+        fix = "must be reasons as `lipforge status` prints them (no_face, say), with commas"
+        raise ValueError(f": {wrong[0]!r}: {fix}")
+    return names
+
+
 Count = Annotated[int, BeforeValidator(_count)]
 
 
@@ -73,8 +82,8 @@ class Environment(BaseSettings):
     workers: Count | None = None
     """Most workers at a time; None: all CPUs."""
     runner: Annotated[Literal["ray", "serial"], BeforeValidator(_runner)] = "ray"
-    retry_quarantined: Annotated[bool, BeforeValidator(lambda text: text == "1")] = False
-    """`1`: process quarantined items again."""
+    retry: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_reasons)] = ()
+    """Reasons or endings: cached items that ended so are processed again."""
     weights: Path | None = None
     """Folder of the fetched model files; None: `.cache/weights`."""
     gpu: Annotated[str, BeforeValidator(_gpu)] = "0"

@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import cv2
 
+from pipeline.errors import MediaError
 from pipeline.media.clip_reader import spread_frames, stored_frames
 from pipeline.report.reported_clips import ReportedClip
 from pipeline.tables.rows import FPS
@@ -81,8 +82,8 @@ def make_strip(facts: ReportedClip, open_artifact: OpenArtifact) -> Strip:
     try:
         path = open_artifact(facts.clip["artifact"], f"{facts.clip_id}.mp4")
         pictures = _pictures(path, facts.first_frame, int(facts.clip["num_frames"]))
-    except (OSError, av.error.FFmpegError) as error:
-        problem = f"no pictures: {type(error).__name__}; the item cache was emptied"
+    except (OSError, av.error.FFmpegError, MediaError) as error:
+        problem = f"no pictures: {type(error).__name__}; the item cache was emptied or is damaged"
     return Strip(facts, pictures, problem, _curve(facts))
 
 

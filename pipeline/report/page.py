@@ -15,6 +15,7 @@ from pipeline.html.words import number
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params
 from pipeline.quality import speech
+from pipeline.remote import public_url
 from pipeline.report import wording
 from pipeline.report.film_strips import (
     CURVE_HEIGHT,
@@ -242,10 +243,19 @@ def _params(params: Params) -> list[dict[str, Any]]:
     """Return every parameter with its value and whether it is the default."""
     used, default = params.model_dump(), Params().model_dump()
     return [
-        {"key": f"{section}.{key}", "value": str(value), "default": value == default[section][key]}
+        {
+            "key": f"{section}.{key}",
+            "value": _shown(value),
+            "default": value == default[section][key],
+        }
         for section, values in used.items()
         for key, value in values.items()
     ]
+
+
+def _shown(value: object) -> str:
+    """Return a value as text, an address without its signature."""
+    return public_url(str(value)) if "://" in str(value) else str(value)
 
 
 def _weights() -> list[tuple[str, str]]:

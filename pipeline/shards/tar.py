@@ -121,14 +121,15 @@ def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
     """Decode the members of one sample, given as bytes under `mp4`, `flac`, `json`, `npz`.
 
     Raises:
-        DecodeError: a member does not decode.
+        DecodeError: a member does not decode, or the video has not the frames the JSON says.
     """
     arrays = read_arrays(sample["npz"], ("landmarks", "matrices"))
+    facts = read_facts(sample["json"])
     return TrainingSample(
         clip_id=str(sample["__key__"]).rsplit("/", 1)[-1],
-        frames=read_video(sample["mp4"]),
+        frames=read_video(sample["mp4"], facts.get("num_frames")),
         audio=read_audio(sample["flac"]),
-        facts=read_facts(sample["json"]),
+        facts=facts,
         landmarks=arrays["landmarks"],
         matrices=arrays["matrices"],
     )

@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -9,12 +10,21 @@ from typer.testing import CliRunner
 from pipeline.cli import StageName, app
 from pipeline.demo.targets import AT_LEAST, AT_MOST
 from pipeline.engine.cache import open_cache
+from pipeline.engine.command import execute
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.errors import LipforgeError, ManifestError, ParamsError, TruthError, WeightsError
+from pipeline.errors import (
+    LipforgeError,
+    ManifestError,
+    ParamsError,
+    TooManyFailuresError,
+    TruthError,
+    WeightsError,
+)
+from pipeline.params.curation import Params
 from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
-from tests.doubles import Half
+from tests.doubles import Deadly, Half, Stopped
 
 KEY, OTHER = "ab" * 32, "cd" * 32
 
@@ -45,6 +55,24 @@ def test_garbage_collection_keeps_what_a_table_names(workspace):
     write_table(faces, [Outcome("v", "kept", (part,), KEY)], Half)
     assert "removed 1 entries" in call("cache", "gc")
     assert list(open_cache().keys()) == [KEY]
+
+
+def test_garbage_collection_keeps_the_finished_items_of_a_stage_that_failed(workspace, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+    with pytest.raises(TooManyFailuresError):
+        execute(Deadly(), [2, 4, 6], table_path(Path("data"), "faces"), Half, Params())
+    assert "removed 0 entries" in call("cache", "gc")
+    assert len(list(open_cache().keys())) == 2
+
+
+def test_garbage_collection_keeps_the_finished_items_of_a_stage_that_was_stopped(
+    workspace, monkeypatch
+):
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+    with pytest.raises(KeyboardInterrupt):
+        execute(Stopped(), [2, 4, 6], table_path(Path("data"), "faces"), Half, Params())
+    assert "removed 0 entries" in call("cache", "gc")
+    assert len(list(open_cache().keys())) == 2
 
 
 def test_every_weight_is_listed_with_its_terms():

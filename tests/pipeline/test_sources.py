@@ -1,10 +1,11 @@
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import fsspec
 import pytest
 
-from pipeline.errors import SourceError
+from pipeline.errors import DecodeError, SourceError, UnreadableError
 from pipeline.sources import list_sources, local_copy, locations
 
 
@@ -120,7 +121,47 @@ def test_locations_are_absolute_so_that_workers_elsewhere_find_them(tmp_path, mo
     assert Path(list_sources("in")[0].location).is_absolute()
 
 
-def test_a_source_that_is_gone_since_ingest_is_named(tmp_path):
+def test_a_source_that_is_gone_since_ingest_fails_alone(tmp_path):
     touch(tmp_path, "1.mp4")
-    with pytest.raises(SourceError, match="is no longer below"):
-        locations(str(tmp_path), ["1.mp4", "2.mp4"])
+    found = locations(str(tmp_path), ["1.mp4", "2.mp4"])
+    assert Path(found["1.mp4"]).exists()
+    with pytest.raises(UnreadableError, match="no longer below"), local_copy(found["2.mp4"]):
+        pass
+
+
+def read_and_fail(location: Path, meanwhile: Callable[[Path], object]) -> None:
+    with local_copy(str(location)) as path:
+        meanwhile(path)
+        raise DecodeError("it ends early")
+
+
+def test_a_file_that_is_taken_away_while_it_is_read_is_no_broken_file(tmp_path):
+    touch(tmp_path, "1.mp4", "2.mp4", "3.mp4")
+    with pytest.raises(UnreadableError, match="No such file"):
+        read_and_fail(tmp_path / "1.mp4", Path.unlink)
+    with pytest.raises(UnreadableError, match="changed while"):
+        read_and_fail(tmp_path / "2.mp4", lambda path: path.write_text("shorter"))
+    with pytest.raises(DecodeError):
+        read_and_fail(tmp_path / "3.mp4", Path.read_bytes)
+
+
+def test_a_name_with_wildcards_is_a_name_where_such_a_file_exists(tmp_path):
+    touch(tmp_path, "[a].mp4", "a.mp4", "*.mp4")
+    assert uris(tmp_path / "[a].mp4") == ["[a].mp4"]
+    assert uris(tmp_path / "*.mp4") == ["*.mp4"]
+    fsspec.filesystem("memory").pipe("/wild/[a].mp4", b"bytes")
+    assert uris("memory://wild/[a].mp4") == ["[a].mp4"]
+
+
+def test_names_that_look_like_encoded_ones_stay_apart(tmp_path):
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.mp4"))).touch()
+    touch(tmp_path, "bytes:%FF.mp4")
+    assert len(set(uris(tmp_path))) == 2
+
+
+def test_a_pipe_that_a_glob_finds_is_listed_and_a_list_that_is_one_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    os.mkfifo(tmp_path / "s.jsonl")
+    assert uris(tmp_path / "*.mp4") == ["pipe.mp4"]
+    with pytest.raises(SourceError, match="a pipe"):
+        list_sources(str(tmp_path / "s.jsonl"))

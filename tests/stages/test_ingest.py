@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -99,7 +100,60 @@ def test_equal_base_names_in_two_folders_do_not_mix(folder, workspace):
     assert rows[0]["video_id"] != rows[1]["video_id"]
 
 
-HOSTILE = ["a b.mp4", "q'\"`.mp4", "$(touch x).mp4", "n\nl.mp4", "ñ日本.mp4"]
+def test_pipes_sockets_devices_and_folders_are_named_at_once_and_never_opened(folder, workspace):
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "null.mp4").symlink_to("/dev/null")
+    (folder / "loop.mp4").symlink_to(folder / "loop.mp4")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(os.path.relpath(folder / "socket.mp4"))
+        beep_flash(folder / "good.mp4", seconds=2.0)
+        found = ingest(folder, workspace / "cache")
+    assert endings(found) == {
+        "good.mp4": ("kept", ""),
+        "loop.mp4": ("failed", "unreadable"),
+        "null.mp4": ("failed", "not_regular_file"),
+        "pipe.mp4": ("failed", "not_regular_file"),
+        "socket.mp4": ("failed", "not_regular_file"),
+    }
+    assert found["pipe.mp4"].detail == "a pipe"
+
+
+def test_a_name_that_is_not_utf8_is_read_like_any_other(folder, workspace):
+    path = beep_flash(folder / "plain.mp4", seconds=2.0)
+    path.rename(os.fsdecode(os.fsencode(folder) + b"/bad\xff.mp4"))
+    assert endings(ingest(folder, workspace / "cache")) == {"bytes:bad%FF.mp4": ("kept", "")}
+
+
+def test_a_folder_that_cannot_be_listed_fails_and_stops_no_other_film(
+    folder, workspace, monkeypatch
+):
+    beep_flash(folder / "good.mp4", seconds=2.0)
+    (folder / "locked").mkdir()
+    scandir = os.scandir
+
+    def refused(path: object) -> object:
+        if str(path).endswith("locked"):  # root may list everything: chmod proves nothing
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refused)
+    assert endings(ingest(folder, workspace / "cache")) == {
+        "good.mp4": ("kept", ""),
+        "locked": ("failed", "unreadable"),
+    }
+
+
+HOSTILE = [
+    "[a].mp4",
+    "*.mp4",
+    "?.mp4",
+    "%03d.mp4",
+    "a b.mp4",
+    "q'\"`.mp4",
+    "$(touch x).mp4",
+    "n\nl.mp4",
+    "ñ日本.mp4",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

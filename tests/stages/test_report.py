@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.html.words import duration, share
-from pipeline.params.curation import Params
+from pipeline.params.curation import IngestParams, Params
 from pipeline.report.film_strips import choose_clips
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.reported_clips import reported_clips
@@ -240,3 +240,11 @@ def test_durations_and_shares_are_said_as_people_say_them():
     ]
     assert share(1, 3) == "33 %"
     assert share(0, 0) == "\u2013"
+
+
+def test_a_signed_address_among_the_parameters_is_shown_without_its_signature(tmp_path):
+    source = "https://host/list.jsonl?X-Amz-Signature=secret"
+    params = Params(ingest=IngestParams(source=source))
+    text = build_report(tmp_path, tmp_path, params).read_text(encoding="utf-8")
+    assert "host/list.jsonl" in text
+    assert "secret" not in text

@@ -13,7 +13,7 @@ from pipeline.engine.outcome import Outcome, Part
 from pipeline.selection.rules import Candidate
 from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, SyncStretch, Video
 from pipeline.tables.run_tables import table_path
-from stages.select import select
+from stages.select import select, split_warnings
 from tests.pipeline.selection.test_rules import PARAMS, candidate
 
 SPEAKER = candidate("a", track=0, probability=0.97)
@@ -92,3 +92,24 @@ def test_the_syncnet_judge_is_plotted_by_lse_c(tmp_path: Path) -> None:
     select(tmp_path / "data", tmp_path / "reports", PARAMS)
     assert bins(tmp_path / "reports" / "lse_c_histogram.csv") == [(1.0, 0, 1), (5.0, 1, 0)]
     assert bins(tmp_path / "reports" / "probability_histogram.csv") == []
+
+
+@pytest.mark.parametrize(("params", "groups", "said"), [
+    (PARAMS, ["a"], ["of one source or speaker"]),
+    (PARAMS.model_copy(update={"val_share": 0.5, "test_share": 0.5}), list("abcdefgh"), []),
+    (PARAMS.model_copy(update={"val_share": 1e-9, "test_share": 0.0}), list("abc"), ["`val`"]),
+    (PARAMS, [], []),
+], ids=["one", "enough", "an empty split", "none"])  # fmt: skip
+def test_splits_that_prove_nothing_are_said(params, groups, said):
+    judged = [replace(SPEAKER, video=replace(SPEAKER.video, speaker=group)) for group in groups]
+    found = split_warnings([*judged, replace(LISTENER, reason="still")], params)
+    assert len(found) == len(said)
+    assert all(part in warning for part, warning in zip(said, found, strict=True))
+
+
+def test_data_of_one_source_is_said_on_stderr_and_in_the_funnel(tmp_path, capsys):
+    write_tables(tmp_path / "data", [SPEAKER, LISTENER])
+    select(tmp_path / "data", tmp_path / "reports", PARAMS)
+    (warning,) = json.loads((tmp_path / "reports" / "funnel.json").read_text())["warnings"]
+    assert "no split is honest" in warning
+    assert warning in capsys.readouterr().err

@@ -1,12 +1,12 @@
 """Decoding of one clip of a shard.
 
-Video is decoded here and not by `pipeline.media.encode.read_video`, because training needs RGB
-planes, scaling in the same pass, and an error for damaged frames.
+The frames are those of `pipeline.media.encode.whole_frames`, which `shards` checks its samples
+with. They become RGB here and not by `read_video`, because training needs planes, and scaling in
+the same pass.
 
 Shape suffixes: T frames, C colours, H and W pixels.
 """
 
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import read_audio_int16
-from pipeline.media.container import as_media_error, only_video
+from pipeline.media.encode import whole_frames
 from pipeline.media.picture import EXACT, SD_LINES
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
@@ -68,17 +68,10 @@ def decode_clip(
 
 
 def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[np.uint8]:
-    try:
-        with av.open(io.BytesIO(mp4), "r", metadata_errors="replace") as container:
-            video = only_video(container)
-            video.thread_count = 1  # parallelism is by the loader's workers
-            video.codec_context.options = {"err_detect": "explode"}  # else FFmpeg conceals damage
-            planes = _Planes(num_frames, size_px)
-            for frame in container.decode(video):
-                planes.add(frame)
-    except av.FFmpegError as error:
-        raise as_media_error(error, DecodeError, "clip") from error
-    return planes.whole()
+    planes = _Planes(num_frames, size_px)
+    for frame in whole_frames(mp4, num_frames):
+        planes.add(frame)
+    return planes.frames
 
 
 class _Planes:
@@ -87,17 +80,13 @@ class _Planes:
     def __init__(self, num_frames: int, size_px: int | None) -> None:
         self._num_frames, self._size_px = num_frames, size_px
         self._reformatter = VideoReformatter()
-        self._frames = np.empty((0, 3, 0, 0), np.uint8)
+        self.frames = np.empty((0, 3, 0, 0), np.uint8)
         self._filled = 0
 
     def add(self, frame: av.VideoFrame) -> None:
         height, width = self._size_px or frame.height, self._size_px or frame.width
         if not self._filled:
-            self._frames = np.empty((self._num_frames, 3, height, width), np.uint8)
-        if self._filled >= self._num_frames:
-            raise DecodeError(f"more frames than the {self._num_frames} of its JSON")
-        if frame.is_corrupt:
-            raise DecodeError(f"frame {self._filled} is corrupt")
+            self.frames = np.empty((self._num_frames, 3, height, width), np.uint8)
         if frame.colorspace == _UNSPECIFIED:
             frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
         planar = self._reformatter.reformat(
@@ -105,13 +94,8 @@ class _Planes:
         )
         for plane, colour in zip(planar.planes, (1, 2, 0), strict=True):
             rows = _bytes(plane)[: height * plane.line_size]
-            self._frames[self._filled, colour] = rows.reshape(height, plane.line_size)[:, :width]
+            self.frames[self._filled, colour] = rows.reshape(height, plane.line_size)[:, :width]
         self._filled += 1
-
-    def whole(self) -> NDArray[np.uint8]:
-        if self._filled != self._num_frames:
-            raise DecodeError(f"{self._filled} frames; its JSON says {self._num_frames}")
-        return self._frames
 
 
 def _bytes(plane: Any) -> NDArray[np.uint8]:  # Any: PyAV's stub hides the buffer protocol

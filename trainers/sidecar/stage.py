@@ -71,6 +71,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
 
     name: ClassVar[str] = "features"
     version: ClassVar[str] = "1"
+    packs_files: ClassVar[bool] = True
 
     def __init__(self, source: str, identity: WhisperIdentity) -> None:
         self.source, self.encoder = source, identity

@@ -17,7 +17,6 @@ from pipeline.digest import digest, file_sha256
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
-from pipeline.errors import StorageError
 from pipeline.shards.tar import write_tar
 from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.layout import INDEX, ClipFeatures
@@ -52,7 +51,8 @@ def write_feature_tars(
         contents = digest({"clips": [[row.clip_id, row.artifact] for row in members]})
         path = out / shard
         if not _is_current(path, known.get(shard), contents):
-            write_tar(path, [(f"{row.clip_id}.npy", _array(row, cache)) for row in members])
+            names = [(f"{row.clip_id}.npy", row.artifact) for row in members]
+            write_tar(path, [(name, cache.artifact_path(key, name)) for name, key in names])
         entries.append(_entry(path, shard, contents, members, shards_sha256[shard]))
     named = {entry["name"] for entry in entries}
     for old in out.glob("*/*.tar"):
@@ -82,14 +82,6 @@ def _with_offset(outcome: Outcome, offsets: Mapping[str, int]) -> Outcome:
 
 def _in_blocks(size: int) -> int:
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-
-
-def _array(row: ClipFeatures, cache: Cache) -> Path:
-    name = f"{row.clip_id}.npy"
-    path = cache.artifact_path(row.artifact, name)
-    if not path.exists():
-        raise StorageError(f"{path}: gone from the item cache; run `dvc repro -f features`")
-    return path
 
 
 def _known(index: Path) -> dict[str, Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from rich.console import Console
 from pipeline.atomic import write_json
 from pipeline.engine.command import run_stage
 from pipeline.engine.outcome import Outcome
-from pipeline.errors import ParamsError, SourceError, WeightsError
+from pipeline.errors import ParamsError, SourceError
 from pipeline.judge.choice import choose
 from pipeline.judge.command.output import (
     as_json,
@@ -24,6 +24,7 @@ from pipeline.judge.command.output import (
 )
 from pipeline.judge.command.stage import NamedVideo, VideoJudge
 from pipeline.params.curation import SyncParams
+from pipeline.remote import public_url
 from pipeline.sources import Source, list_sources
 
 LOG_WIDTH = 160
@@ -78,8 +79,6 @@ def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
     if options.cropped and options.sync.judge != "syncnet":
         raise ParamsError("--cropped is for SyncNet's crops: use it with --judge syncnet")
     videos, choice = list_videos(arguments), choose(options.sync)
-    if options.cropped and choice.fallback:
-        raise WeightsError("--cropped needs SyncNet, and its weights are not available")
     stage = VideoJudge(choice, options.min_seconds, options.cropped)
     outcomes = run_stage(stage, videos)
     _write_results(outcomes, options)
@@ -139,7 +138,7 @@ def _listed(argument: str) -> list[Source]:
 
 def _name(argument: str, source: Source) -> str:
     if "://" in source.location:
-        return source.location
+        return public_url(source.location)
     if argument.endswith((".jsonl", ".csv")):
         return str(PurePath(argument).parent / source.uri)
     plain = argument if Path(argument).exists() else argument[: _first_wildcard(argument)]

@@ -4,6 +4,7 @@ import pytest
 
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache, LocalCache, RemoteCache, collect_garbage
+from pipeline.errors import DamagedCacheError
 
 KEY = "ab" + "0" * 62
 
@@ -51,6 +52,52 @@ def test_an_entry_with_a_lost_or_cut_file_is_taken_as_absent_and_replaced(tmp_pa
     assert cache.lookup(KEY) is None
     commit(cache)
     assert cache.artifact_path(KEY, "clip.bin").read_text() == "pixels"
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("how", ["flipped", "cut", "gone"])
+def test_a_damaged_file_is_not_given_out(tmp_path, how):
+    cache = LocalCache(tmp_path)
+    commit(cache)
+    path = cache.artifact_path(KEY, "clip.bin")
+    {"flipped": flip, "cut": lambda p: p.write_text("pix"), "gone": Path.unlink}[how](path)
+    with pytest.raises(DamagedCacheError) as raised:
+        cache.artifact_path(KEY, "clip.bin")
+    assert (raised.value.key, raised.value.name) == (KEY, "clip.bin")
+    assert cache.stage_of(KEY) == "faces"
+
+
+def test_rows_that_were_altered_are_a_miss_and_said(tmp_path, capsys):
+    cache = LocalCache(tmp_path)
+    commit(cache)
+    meta = cache.place(KEY, "meta.json")
+    meta.write_text(meta.read_text().replace("kept", "kepz"))
+    assert cache.lookup(KEY) is None
+    assert f"{meta}: damaged in the item cache" in capsys.readouterr().err
+
+
+def test_a_damaged_local_copy_of_a_remote_file_is_fetched_again(tmp_path):
+    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+    commit(cache)
+    flip(cache.artifact_path(KEY, "clip.bin"))
+    assert cache.artifact_path(KEY, "clip.bin").read_text() == "pixels"
+
+
+def test_a_remote_object_that_is_gone_is_damage_and_its_entry_can_be_made_again(tmp_path):
+    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+    commit(cache)
+    cache.fs.rm_file(f"{cache.root}/ab/{KEY}/clip.bin")
+    with pytest.raises(DamagedCacheError):
+        cache.artifact_path(KEY, "clip.bin")
+    cache.forget(KEY)
+    assert cache.lookup(KEY) is None
+    commit(cache, text="healed")
+    assert cache.artifact_path(KEY, "clip.bin").read_text() == "healed"
 
 
 def test_garbage_collection_removes_only_what_no_table_names(cache):

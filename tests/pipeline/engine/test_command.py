@@ -14,11 +14,21 @@ from pipeline.engine.manifest import write_table
 from pipeline.engine.ray_connection import connect
 from pipeline.engine.ray_runner import RayRunner
 from pipeline.engine.runner import SerialRunner
-from pipeline.errors import ManifestError, ParamsError, StorageError, TooManyFailuresError
+from pipeline.errors import ManifestError, ParamsError, TooManyFailuresError
 from pipeline.params.curation import Params
 from pipeline.params.environment import environment
 from tests.conftest import ROOT
-from tests.doubles import BadWeights, Deadly, Half, Halve, NeedsArtifact, Unreadable
+from tests.doubles import (
+    BadWeights,
+    CrashesInCompany,
+    Deadly,
+    Half,
+    Halve,
+    Interrupted,
+    NeedsArtifact,
+    Packs,
+    Unreadable,
+)
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
 
@@ -56,26 +66,39 @@ def test_an_item_that_raises_segfaults_hangs_or_is_killed_costs_only_itself(cach
     assert bad == {
         "0006": ("failed", "bug"),
         "0008": ("quarantined", "worker_crashed"),
-        "0010": ("quarantined", "deadline"),
+        "0010": ("failed", "deadline"),
         "0012": ("quarantined", "worker_crashed"),
         "0013": ("failed", "decode_error"),
     }
     assert len(found) == 16
-    again = run_stage(Deadly(), [8, 10, 12], RayRunner(1), cache)
+    assert "process\n" in found["0006"].trace
+    assert found["0010"].transient
+    again = run_stage(Deadly(), [8, 12], RayRunner(1), cache)
     assert all(o.cached and o.status == "quarantined" for o in again)
 
 
-def test_quarantined_items_are_retried_on_request(cache, ray_cluster, monkeypatch):
-    run_stage(Deadly(), [8], RayRunner(1), cache)
-    monkeypatch.setenv("LIPFORGE_RETRY_QUARANTINED", "1")
-    (again,) = run_stage(Deadly(), [8], RayRunner(1), cache)
-    assert not again.cached
+def test_an_item_that_died_among_others_and_lives_alone_is_not_quarantined(cache, ray_cluster):
+    (calls := cache.root.parent / "calls").mkdir()
+    found = run_stage(CrashesInCompany(calls), range(0, 12, 2), RayRunner(2), cache)
+    assert {one.status for one in found} == {"kept"}
+
+
+@pytest.mark.parametrize("reason", ["decode_error", "failed"])
+def test_what_ended_with_a_reason_is_done_again_on_request_and_nothing_else(
+    cache, monkeypatch, reason
+):
+    run_stage(Halve(), [1, 2, 13], SerialRunner(), cache)
+    monkeypatch.setenv("LIPFORGE_RETRY", f"no_such_reason,{reason}")
+    again = run_stage(Halve(), [1, 2, 13], SerialRunner(), cache)
+    assert [one.cached for one in again] == [True, True, False]
 
 
 def test_a_bug_is_not_cached_and_fails_the_run(cache):
     outcomes = run_stage(Deadly(), [2, 4, 6], SerialRunner(), cache)
     assert cache.lookup(outcomes[2].key) is None
-    with pytest.raises(TooManyFailuresError, match="ZeroDivisionError"):
+    events = Path(".cache/events.jsonl").read_text()
+    assert 'raise ZeroDivisionError(\\"a bug\\")' in events
+    with pytest.raises(TooManyFailuresError, match=r"ZeroDivisionError.* in \.cache/events\.jsonl"):
         check_failures("deadly", outcomes, max_failed_fraction=1.0)
 
 
@@ -136,10 +159,45 @@ def test_what_the_file_system_refused_is_tried_again(cache):
     assert not again.cached
 
 
-def test_a_file_that_is_gone_from_the_cache_stops_the_run_and_blames_no_item(cache):
-    with pytest.raises(StorageError, match="dvc repro -f faces"):
-        run_stage(NeedsArtifact(), [2], SerialRunner(), cache)
-    assert list(cache.keys()) == []
+def test_a_lost_disk_that_a_decoder_takes_for_a_broken_stream_is_tried_again(cache):
+    (first,) = run_stage(Interrupted(), [2], SerialRunner(), cache)
+    assert (first.status, first.reason) == ("failed", "unreadable")
+    assert cache.lookup(first.key) is None
+
+
+def damage(cache: LocalCache, item: int) -> Path:
+    path = cache.place(item_key(Halve(), item), "half.txt")
+    path.write_text(chr(ord(path.read_text()[0]) ^ 1))
+    return path
+
+
+def test_a_damaged_file_fails_who_needs_it_for_now_and_the_owner_makes_it_again(
+    cache, monkeypatch, capsys
+):
+    monkeypatch.setattr(Halve, "name", "faces")
+    run_stage(Halve(), [2, 4], SerialRunner(), cache)
+    path = damage(cache, 2)
+    bad, good = run_stage(NeedsArtifact(), [2, 4], SerialRunner(), cache)
+    assert (bad.status, bad.reason, bad.transient) == ("failed", "damaged_cache", True)
+    assert good.status == "kept"
+    assert cache.lookup(bad.key) is None
+    assert str(path) in capsys.readouterr().err
+    assert [p.name for p in Path("data/again").iterdir()] == ["faces.json"]
+
+    healed = run_stage(Halve(), [2, 4], SerialRunner(), cache)
+    assert [one.cached for one in healed] == [False, True]
+    (again,) = run_stage(NeedsArtifact(), [2], SerialRunner(), cache)
+    assert again.status == "kept"
+
+
+def test_a_stage_that_packs_its_own_files_makes_a_damaged_one_again(cache, capsys):
+    (first,) = run_stage(Packs(), [2], SerialRunner(), cache)
+    path = cache.place(first.key, "half.txt")
+    path.write_text("7")
+    (again,) = run_stage(Packs(), [2], SerialRunner(), cache)
+    assert not again.cached
+    assert path.read_text() == "1"
+    assert str(path) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", ["0", "two", "-1"])

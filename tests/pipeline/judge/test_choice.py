@@ -57,11 +57,21 @@ def test_syncnet_with_weights_is_identified_by_their_digest_and_its_settings(
     }  # fmt: skip
 
 
-def test_without_weights_the_landmark_judge_scores_and_says_so(
+def test_the_judge_that_scores_is_the_one_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights_module(monkeypatch, WeightsUnavailableError("syncnet_v2.model: no network"))
+    with pytest.raises(WeightsUnavailableError) as stopped:
+        choose(ASKED)
+    for part in ("syncnet_v2.model: no network", "params.yaml", "sync.fallback", "weights fetch"):
+        assert part in str(stopped.value)
+
+
+def test_without_weights_the_landmark_judge_scores_if_asked_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights_module(monkeypatch, WeightsUnavailableError("https://a.host/x: no network"))
-    choice = choose(ASKED)
+    choice = choose(ASKED.model_copy(update={"fallback": "landmark"}))
     assert (choice.judge, choice.mode, choice.fallback) == ("landmark", "masked", NOT_FETCHED)
     said = capsys.readouterr().err
     assert "https://a.host/x: no network" in said
@@ -93,7 +103,9 @@ def test_a_home_that_cannot_be_reached_lets_the_landmark_judge_score(
     monkeypatch.setattr(weights, "LOCK", tmp_path / "lock.json")
     monkeypatch.setattr(first_use, "PINNED", tmp_path / "trusted.lock.json")
     monkeypatch.setenv("LIPFORGE_WEIGHTS", str(tmp_path / "weights"))
-    assert choose(ASKED).fallback == NOT_FETCHED
+    with pytest.raises(WeightsUnavailableError, match=r"sync\.fallback"):
+        choose(ASKED)
+    assert choose(ASKED.model_copy(update={"fallback": "landmark"})).fallback == NOT_FETCHED
 
 
 def test_a_path_that_the_user_named_is_never_replaced_by_another_judge(

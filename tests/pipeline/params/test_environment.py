@@ -32,7 +32,7 @@ def test_nothing_set_is_one_machine_with_ray_and_the_folders_of_the_project():
     found = environment()
     assert (found.runner, found.ray_address, found.cache, found.gpu) == ("ray", "", "", "0")
     assert (found.workers, found.weights, found.training) == (None, None, None)
-    assert found.retry_quarantined is False
+    assert found.retry == ()
 
 
 def test_values_are_read_when_asked_and_empty_counts_as_not_set(monkeypatch):
@@ -43,10 +43,9 @@ def test_values_are_read_when_asked_and_empty_counts_as_not_set(monkeypatch):
     assert environment().workers is None
 
 
-@pytest.mark.parametrize(("text", "wanted"), [("1", True), ("0", False), ("yes", False)])
-def test_only_1_retries_what_is_quarantined(monkeypatch, text, wanted):
-    monkeypatch.setenv("LIPFORGE_RETRY_QUARANTINED", text)
-    assert environment().retry_quarantined is wanted
+def test_reasons_to_try_again_are_a_list(monkeypatch):
+    monkeypatch.setenv("LIPFORGE_RETRY", "no_face,quarantined")
+    assert environment().retry == ("no_face", "quarantined")
 
 
 @pytest.mark.parametrize(
@@ -56,6 +55,7 @@ def test_only_1_retries_what_is_quarantined(monkeypatch, text, wanted):
         ("TRAIN_PROCESSES", "1.5", "LIPFORGE_TRAIN_PROCESSES=1.5: must be a whole number"),
         ("LOADER_WORKERS", "٣x", "LIPFORGE_LOADER_WORKERS=٣x: must be a whole number"),
         ("RUNNER", "slurm", "LIPFORGE_RUNNER=slurm: must be `ray` or `serial`"),
+        ("RETRY", "No face", "LIPFORGE_RETRY: 'No face': must be reasons as `lipforge status`"),
         ("TRAIN_LOGS", "wandb", "LIPFORGE_TRAIN_LOGS: 'wandb': must be of tensorboard, dvclive"),
     ],
 )

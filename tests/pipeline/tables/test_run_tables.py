@@ -61,7 +61,9 @@ def test_a_table_is_read_once_however_often_it_is_used(data: Path, reads: list[P
     measured_clips(tables)
     measured_clips(tables)
     tables.kept("faces"), tables.records("sync"), tables.rows("ingest", Video)
-    expected = {table_path(data, stage) for stage in ("ingest", "faces", "sync", "stretches", "quality")}
+    expected = {
+        table_path(data, stage) for stage in ("ingest", "faces", "sync", "stretches", "quality")
+    }
     assert len(reads) == len(expected)
     assert set(reads) == expected
 

@@ -1,11 +1,15 @@
 """Decoding a whole clip: the pixels curation saw, the samples that were stored, or an error."""
 
+import io
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
 from pipeline.media.encode import read_video, write_clip
 from pipeline.media.flac import flac_bytes
+from pipeline.shards.tar import decode_sample
 from tests.golden_rules import rule_frames, rule_sound
 from trainers.data.clip import decode_clip
 
@@ -55,3 +59,26 @@ def test_damage_in_the_pictures_is_nearly_always_an_error_not_a_smear(members):
         except DecodeError:
             caught += 1
     assert caught >= 36  # H.264 has no checksum: some damage is another valid picture
+
+
+def accepted(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except DecodeError:
+        return False
+    return True
+
+
+def test_one_flipped_bit_that_training_refuses_is_refused_before_packing_and_none_else(members):
+    landmarks = io.BytesIO()
+    np.savez(landmarks, landmarks=np.zeros((FRAMES, 4, 3)), matrices=np.zeros((FRAMES, 2, 3)))
+    facts = {"npz": landmarks.getvalue(), "json": f'{{"num_frames": {FRAMES}}}'.encode()}
+    refused = 0
+    for seed in range(30):
+        damaged = bytearray(members["mp4"])
+        damaged[np.random.default_rng(seed).integers(len(damaged))] ^= 1
+        sample = {**members, **facts, "mp4": bytes(damaged)}
+        trained = accepted(lambda m=sample: decode_clip("c", "s.tar", m, FRAMES, None))
+        assert accepted(lambda m=sample: decode_sample({"__key__": "c", **m})) == trained, seed
+        refused += not trained
+    assert refused >= 20  # H.264 has no checksum: some bits make another valid picture

@@ -155,15 +155,19 @@ def test_equal_names_of_two_lists_are_two_files_with_two_names(workspace: Path) 
     ]
 
 
-def test_names_that_only_look_equal_are_numbered(workspace: Path) -> None:
+def test_a_name_in_another_spelling_is_no_other_file(workspace: Path) -> None:
     """A name that is no UTF-8 is shown in another spelling, which another file may really have."""
     odd = os.fsdecode(b"\xff.mp4")
     Path(odd).touch()
     (only,) = list_videos([odd])
     Path(only.name).touch()
     found = list_videos(["."])
-    assert sorted(one.name for one in found) == [only.name, f"{only.name} (2)"]
-    assert len({one.location for one in found}) == 2
+    assert len({one.name for one in found}) == len({one.location for one in found}) == 2
+
+
+def test_links_of_equal_names_are_numbered_and_show_no_signature(workspace: Path) -> None:
+    found = list_videos([f"https://host/a.mp4?sig={secret}" for secret in "xy"])
+    assert [one.name for one in found] == ["https://host/a.mp4", "https://host/a.mp4 (2)"]
 
 
 @pytest.mark.parametrize(
