@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
+from scipy.ndimage import median_filter
 
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
@@ -30,6 +31,8 @@ WEIGHTS = WEIGHTS_PATH.name
 INPUT_SCALE = 1 / 64
 STEP = 4
 """Every fourth frame is looked at (0.16 s), the others only where something changes."""
+MEDIAN = 5
+"""The network's error in one frame says little of the next; a cover of 3 frames and more stays."""
 _QUIET = 0.1
 """Below this in two looks, and no more apart, the frames between are interpolated."""
 _BLOCK = 64
@@ -105,7 +108,8 @@ def cover(small_TCSS: Planes, lips_TP2: Floats, detector: CoverDetector) -> Floa
         small_TCSS: luma (0 to 255) and colour differences of every frame's crop.
         lips_TP2: points on the edge of the lips, as shares of the crop's side.
     """
-    return np.maximum(_covered(small_TCSS, lips_TP2, detector), outside(small_TCSS, lips_TP2))
+    covered_T = median_filter(_covered(small_TCSS, lips_TP2, detector), MEDIAN, mode="mirror")
+    return np.asarray(np.maximum(covered_T, outside(small_TCSS, lips_TP2)))
 
 
 def lips_in_crop(

@@ -1,0 +1,1 @@
+"""Tests of trainers.systems.mouth_cover."""
