@@ -50,6 +50,8 @@ class _Grid:
     file: str
     input_px: int
     layers: tuple[tuple[int, int], ...]
+    padding: float = 1.0
+    """Side of the square that is looked at, in longer sides of the image."""
 
     def anchors(self) -> NDArray[np.float32]:
         """Return (N, 2) cell centres in pixels of the input, in the order of the outputs."""
@@ -62,6 +64,9 @@ class _Grid:
 
 
 DETECTOR = _Grid("face_detection_full_range_sparse.tflite", 192, ((4, 1),))
+CLOSE_DETECTOR = _Grid(
+    "face_detection_short_range.tflite", 128, ((8, 2), (16, 6)), padding=1.5
+)
 MESH = "face_landmark.tflite"
 
 
@@ -86,11 +91,11 @@ class _BlazeFace:
 
     def __init__(self, grid: _Grid) -> None:
         self._network = _Network(grid.file)
-        self._px = grid.input_px
+        self._px, self._padding = grid.input_px, grid.padding
         self._anchors = grid.anchors()
 
     def __call__(self, image: Frame) -> list[Detection]:
-        small, scale, shift = _letterbox(image, self._px)
+        small, scale, shift = _letterbox(image, self._px, self._padding)
         values, logits = self._network(small.astype(np.float32) / 127.5 - 1.0)
         keep = logits[:, 0] >= _logit(MIN_DETECTION_SCORE)
         values, anchors = values[keep].astype(np.float64), self._anchors[keep]
@@ -111,6 +116,7 @@ class LiteRTBackend:
 
     def __init__(self) -> None:
         self._face = _BlazeFace(DETECTOR)
+        self._close = _BlazeFace(CLOSE_DETECTOR)
         self._mesh = _Network(MESH)
 
     def detect(self, frame: Frame) -> list[Detection]:
@@ -119,7 +125,7 @@ class LiteRTBackend:
         On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
         without and 16 of 16 with them.
         """
-        return boxes.merge([*self._face(frame), *self._tiles(frame)])
+        return boxes.merge([*self._face(frame), *self._tiles(frame), *self._close(frame)])
 
     def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
         """Place 468 points.
@@ -182,17 +188,17 @@ class LiteRTBackend:
         return MESH468.template_anchors(points)
 
     def weights(self) -> Mapping[str, str]:
-        """Return file name -> SHA-256 of both networks."""
+        """Return file name -> SHA-256 of the three networks."""
         return installed_weights()
 
 
 def installed_weights() -> dict[str, str]:
-    """Return file name -> SHA-256 of both networks, checked on disk.
+    """Return file name -> SHA-256 of the three networks, checked on disk.
 
     Raises:
         WeightsError: one of them is absent or altered.
     """
-    files = (DETECTOR.file, MESH)
+    files = (DETECTOR.file, CLOSE_DETECTOR.file, MESH)
     for file in files:
         weights.path_of(file)  # reads the file and compares it with the lock
     return {file: weights.sha256_of(file) for file in files}
@@ -211,10 +217,12 @@ def _tile_starts(length: int, side: int) -> list[int]:
     return [round(i * (length - side) / steps) for i in range(steps + 1)]
 
 
-def _letterbox(image: Frame, px: int) -> tuple[Frame, float, NDArray[np.float64]]:
-    """Fit the image into a px square, centred on black: (square, scale, shift x y)."""
+def _letterbox(
+    image: Frame, px: int, padding: float = 1.0
+) -> tuple[Frame, float, NDArray[np.float64]]:
+    """Fit the padded image into a px square, centred on black: (square, scale, shift x y)."""
     height, width = image.shape[:2]
-    scale = px / max(height, width)
+    scale = px / (padding * max(height, width))
     w, h = max(1, round(width * scale)), max(1, round(height * scale))
     x, y = (px - w) // 2, (px - h) // 2
     square: Frame = np.zeros((px, px, 3), np.uint8)
