@@ -31,7 +31,7 @@ FACELESS = ("datajuicer_video11", "datajuicer_video2", "v2d_slides_voiceover", "
 """Films without a human face; two of them show cats and a dog."""
 FILLS = (0.6, 0.75, 0.9, 1.1, 1.3)
 """Longer side of the face, in shorter sides of the picture."""
-ROLLS_DEG = (0, 15, 30, 45, 90)
+ROLLS_DEG = (0, 15, 30, 45, 90, 180)
 SHAPES = ((360, 360), (640, 360), (360, 640))
 """Width and height of a cropped picture, in pixels."""
 MIN_FACE_PX = 96
@@ -113,8 +113,8 @@ def films(folder: Path, every: int, labels: Labels) -> Iterator[list[Picture]]:
             yield [labels(path.stem, frame) for frame in frames]
 
 
-def close_ups(pictures: list[Picture], count: int = 2) -> Iterator[Picture]:
-    """Yield the film's first sure faces so that they fill the picture, turned and shifted."""
+def close_ups(pictures: list[Picture], count: int = 1) -> Iterator[Picture]:
+    """Yield sure faces of the film so that they fill the picture, turned and shifted."""
     fit = [
         (picture, face)
         for picture in pictures

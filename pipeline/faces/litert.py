@@ -31,6 +31,12 @@ from pipeline.weights import files as weights
 MIN_DETECTION_SCORE = 0.5
 CONFIDENT_SCORE = 0.9
 """From this score on the detector need not confirm the mesh."""
+UPRIGHT_SCORE = 1 - 1e-5
+"""Below it a detection is also looked at on its other three sides, and turned if one reaches it.
+
+On a face the right way up the logit of the mesh is 17 or more in nine of ten frames of 62 real
+faces; on one that stands on its head it is 9 or less, which still is a score near 1. This is 11.5.
+"""
 CONFIRM_SCALE = 3.0
 """Side of the square on which the detector confirms a face, in longer sides of the face."""
 TILES_FROM_PX = 640
@@ -40,6 +46,7 @@ TILE_SHARE = 0.6
 TILE_OVERLAP = 1 / 3
 """Overlap of neighbouring tiles, in sides: the largest face that always lies within one tile."""
 REGION_SCALE = 1.5
+QUARTER_TURNS = (math.pi, math.pi / 2, -math.pi / 2)
 MESH_PX = 192
 
 
@@ -142,7 +149,8 @@ class LiteRTBackend:
         """Run the mesh on the region, and on a detection twice: its box is not the mesh's own.
 
         The detector's eye line is wrong for profiles: a result of low score is repeated upright.
-        While tracking it is repeated from its own points.
+        The short range network finds faces on their side or head and takes them for upright ones.
+        While tracking a result of low score is repeated from its own points.
         """
         first = self._run_mesh(frame, previous)
         if not isinstance(previous, Detection):
@@ -152,8 +160,19 @@ class LiteRTBackend:
         if first.score < CONFIDENT_SCORE:
             upright = self._run_mesh(frame, replace(previous, roll_rad=0.0))
             first = max(first, upright, key=lambda one: one.score)
+        first = self._right_way_up(frame, previous, first)
         second = self._run_mesh(frame, first.points)
         return replace(second, score=min(first.score, second.score))
+
+    def _right_way_up(
+        self, frame: Frame, detection: Detection, found: FaceLandmarks
+    ) -> FaceLandmarks:
+        """Return the look from the side that is surely upright, else `found`."""
+        if found.score >= UPRIGHT_SCORE:
+            return found
+        turned = [replace(detection, roll_rad=detection.roll_rad + turn) for turn in QUARTER_TURNS]
+        best = max((self._run_mesh(frame, one) for one in turned), key=lambda one: one.score)
+        return best if best.score >= UPRIGHT_SCORE else found
 
     def _confirmed(self, frame: Frame, points: NDArray[np.float32]) -> bool:
         box = box_of(points)
