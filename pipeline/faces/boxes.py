@@ -84,7 +84,7 @@ def shifted(box: Box, x: float, y: float) -> Box:
 
 
 def merge(detections: Sequence[Detection]) -> list[Detection]:
-    """Merge detections of one face into their score-weighted mean; best first."""
+    """Merge detections of one face into their score-weighted mean, angles on the circle; best first."""
     left = sorted(detections, key=lambda d: (-d.score, d.box))
     merged = []
     while left:
@@ -98,5 +98,6 @@ def merge(detections: Sequence[Detection]) -> list[Detection]:
 def _mean(detections: Sequence[Detection]) -> Detection:
     total = sum(d.score for d in detections)
     x0, y0, x1, y1 = (sum(d.score * d.box[i] for d in detections) / total for i in range(4))
-    roll = sum(d.score * d.roll_rad for d in detections) / total
-    return Detection((x0, y0, x1, y1), detections[0].score, roll)
+    up = sum(d.score * math.sin(d.roll_rad) for d in detections)
+    along = sum(d.score * math.cos(d.roll_rad) for d in detections)
+    return Detection((x0, y0, x1, y1), detections[0].score, math.atan2(up, along))
