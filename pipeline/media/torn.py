@@ -63,9 +63,9 @@ def _luma(frame: av.VideoFrame) -> NDArray[np.uint8] | None:
     """Return a copy of the brightness, (H, W) in 8 bits; None for rarer formats."""
     plane, name = frame.planes[0], frame.format.name
     if name in _EIGHT_BITS:
-        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
         return rows[:, : plane.width].copy()
     if name in _TEN_BITS:
-        wide = np.frombuffer(plane, "<u2").reshape(plane.height, plane.line_size // 2)
+        wide = np.frombuffer(memoryview(plane), "<u2").reshape(plane.height, plane.line_size // 2)
         return np.asarray(wide[:, : plane.width] >> 2, np.uint8)
     return None
