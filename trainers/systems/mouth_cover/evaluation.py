@@ -14,7 +14,7 @@ from pipeline.media.clip_reader import read_arrays
 from pipeline.quality.cover import CoverDetector, cover, lips_in_crop
 from pipeline.quality.picture import read_pictures
 from pipeline.tables.clip_files import ClipFiles
-from trainers.systems.mouth_cover.items import PLAIN, Sample
+from trainers.systems.mouth_cover.items import PLAIN, CoverSample
 
 Floats = NDArray[np.float64]
 KIND_GROUPS: Sequence[Sequence[str]] = (
@@ -41,7 +41,7 @@ class KindResult:
     """Share of samples above 0.5 in which the thing lies beside the mouth."""
 
 
-def kind_results(samples: Sequence[Sample], probability_S: Floats) -> list[KindResult]:
+def kind_results(samples: Sequence[CoverSample], probability_S: Floats) -> list[KindResult]:
     """Return a row per kind, `plain` (no cover at all) first."""
     above = probability_S > SURE
     kind, covered = np.array([s.kind for s in samples]), np.array([s.covered for s in samples])
@@ -57,7 +57,7 @@ def kind_results(samples: Sequence[Sample], probability_S: Floats) -> list[KindR
     ]
 
 
-def area_under_curve(samples: Sequence[Sample], probability_S: Floats) -> float:
+def area_under_curve(samples: Sequence[CoverSample], probability_S: Floats) -> float:
     """Return the area under the ROC curve, by ranks."""
     covered = np.array([s.covered for s in samples])
     ranks = np.empty(len(covered))

@@ -28,7 +28,7 @@ _OVER_PER_FACE, _BESIDE_PER_FACE = 5, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class CoverSample:
     """One input of the classifier and what it is."""
 
     planes: NDArray[np.uint8]
@@ -41,7 +41,7 @@ class Sample:
     frame: int
 
 
-def samples_of(faces: Iterable[FaceCrop], seed: int) -> Iterator[Sample]:
+def samples_of(faces: Iterable[FaceCrop], seed: int) -> Iterator[CoverSample]:
     """Yield the samples of every face."""
     for face in faces:
         random = np.random.default_rng([seed, zlib.crc32(face.clip_id.encode()), face.frame])
@@ -50,7 +50,7 @@ def samples_of(faces: Iterable[FaceCrop], seed: int) -> Iterator[Sample]:
         yield from _covered(random, face, list(random.permutation(list(KINDS))))
 
 
-def _covered(random: Random, face: FaceCrop, kinds: Sequence[str]) -> Iterator[Sample]:
+def _covered(random: Random, face: FaceCrop, kinds: Sequence[str]) -> Iterator[CoverSample]:
     places = [OVER] * _OVER_PER_FACE + [BESIDE] * _BESIDE_PER_FACE
     for kind, where in zip(kinds, places, strict=False):
         place = _over(random, face) if where == OVER else _beside(random)
@@ -90,9 +90,9 @@ def degraded(random: Random, picture: Picture) -> Picture:
     return shown
 
 
-def _sample(face: FaceCrop, shown: Picture, covered: bool, kind: str) -> Sample:
+def _sample(face: FaceCrop, shown: Picture, covered: bool, kind: str) -> CoverSample:
     planes = input_planes(shown, face.lips)
-    return Sample(planes, covered, kind, face.source, face.clip_id, face.frame)
+    return CoverSample(planes, covered, kind, face.source, face.clip_id, face.frame)
 
 
 def input_planes(picture: Picture, lips: Floats) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from trainers.systems.mouth_cover.network import CoverNetwork
 
 
 @dataclass(frozen=True, slots=True)
-class FitConfig:
+class CoverFitConfig:
     """All that decides the weights, besides the samples."""
 
     epochs: int = 6
@@ -24,7 +24,7 @@ class FitConfig:
 
 
 def fit(
-    planes_SCPP: NDArray[np.uint8], covered_S: NDArray[np.bool_], config: FitConfig, seed: int
+    planes_SCPP: NDArray[np.uint8], covered_S: NDArray[np.bool_], config: CoverFitConfig, seed: int
 ) -> CoverNetwork:
     """Train one network. Same samples, config, seed and machine: same weights, bit for bit.
 

@@ -35,17 +35,17 @@ from trainers.systems.mouth_cover.evaluation import (
 )
 from trainers.systems.mouth_cover.faces import faces_of
 from trainers.systems.mouth_cover.files import save
-from trainers.systems.mouth_cover.items import PLAIN, Sample, samples_of
+from trainers.systems.mouth_cover.items import PLAIN, CoverSample, samples_of
 from trainers.systems.mouth_cover.network import CoverNetwork
-from trainers.systems.mouth_cover.task import FitConfig, fit
+from trainers.systems.mouth_cover.task import CoverFitConfig, fit
 
-Judged = tuple[Sample, float]
+Judged = tuple[CoverSample, float]
 """A sample, and the probability that its mouth is covered."""
 
 logger = logging.getLogger(__name__)
 
 
-def fit_on(samples: Sequence[Sample], config: FitConfig, seed: int) -> CoverNetwork:
+def fit_on(samples: Sequence[CoverSample], config: CoverFitConfig, seed: int) -> CoverNetwork:
     """Train one network on samples."""
     planes = np.stack([sample.planes for sample in samples])
     return fit(planes, np.array([sample.covered for sample in samples]), config, seed)
@@ -57,7 +57,7 @@ def fold_of(source: str) -> int:
 
 
 def cross_validate(
-    samples: Sequence[Sample], config: FitConfig, seed: int, folder: Path
+    samples: Sequence[CoverSample], config: CoverFitConfig, seed: int, folder: Path
 ) -> list[CoverDetector]:
     """Hold out a fifth of the sources and a group of kinds at a time; return every fold's detector.
 
@@ -82,7 +82,7 @@ def _detector(network: CoverNetwork, path: Path) -> CoverDetector:
     return CoverDetector(path)
 
 
-def _probabilities(detector: CoverDetector, samples: Sequence[Sample]) -> Floats:
+def _probabilities(detector: CoverDetector, samples: Sequence[CoverSample]) -> Floats:
     return detector.probabilities(np.stack([sample.planes for sample in samples]))
 
 
@@ -129,7 +129,7 @@ def main(
     names = {video.video_id: video.uri for video in videos}
     items = [ClipFiles.of(clip, cache) for clip in read_rows(clips, Clip)]
     usable = [item for item in items if not _names(item.clip, names) & set(leave_out or ())]
-    samples, config = list(samples_of(faces_of(usable), seed)), FitConfig()
+    samples, config = list(samples_of(faces_of(usable), seed)), CoverFitConfig()
     save(out, fit_on(samples, config, seed))
     with TemporaryDirectory() as folder:
         detectors = cross_validate(samples, config, seed, Path(folder))

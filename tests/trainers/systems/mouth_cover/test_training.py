@@ -10,9 +10,9 @@ from trainers.systems.mouth_cover.covers import KINDS, Place, covered_share, lai
 from trainers.systems.mouth_cover.evaluation import KIND_GROUPS, area_under_curve, kind_results
 from trainers.systems.mouth_cover.faces import FaceCrop
 from trainers.systems.mouth_cover.files import save
-from trainers.systems.mouth_cover.items import COVERED, FREE, PLAIN, Sample, samples_of
+from trainers.systems.mouth_cover.items import COVERED, FREE, PLAIN, CoverSample, samples_of
 from trainers.systems.mouth_cover.network import CoverNetwork
-from trainers.systems.mouth_cover.task import FitConfig, fit
+from trainers.systems.mouth_cover.task import CoverFitConfig, fit
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_the_file_gives_what_the_network_gives(tmp_path):
 def test_training_tells_covered_from_free_and_repeats_to_the_bit(faces):
     samples = [s for s in samples_of(faces, seed=0) if s.kind in (PLAIN, "box")] * 16
     planes, covered = (np.stack([getattr(s, n) for s in samples]) for n in ("planes", "covered"))
-    config = FitConfig(epochs=20, batch=32, shift_px=1)
+    config = CoverFitConfig(epochs=20, batch=32, shift_px=1)
     networks = [fit(planes, covered, config, seed=3) for _ in range(2)]
     with torch.no_grad():
         odds = networks[0](torch.from_numpy(planes).float()).numpy()
@@ -85,7 +85,7 @@ def test_training_tells_covered_from_free_and_repeats_to_the_bit(faces):
 def test_results_by_kind_count_hits_and_false_alarms():
     planes = np.zeros((3, 48, 48), np.uint8)
     rows = [("box", True), ("box", True), ("box", False), (PLAIN, False), (PLAIN, False)]
-    samples = [Sample(planes, covered, kind, "s", "c", 0) for kind, covered in rows]
+    samples = [CoverSample(planes, covered, kind, "s", "c", 0) for kind, covered in rows]
     said = np.array([0.9, 0.2, 0.7, 0.6, 0.1])
     plain, box = kind_results(samples, said)
     assert (plain.kind, plain.covered, plain.free, plain.false_share) == (PLAIN, 0, 2, 0.5)
