@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
 from pipeline.media.shots import find_shots
+from pipeline.media.versions import media_versions
 from pipeline.params.curation import ScenesParams, load_params
 from pipeline.sources import local_copy, locations
 from pipeline.tables.rows import Scene, Video
@@ -42,27 +44,33 @@ class Scenes(Stage[VideoFile, Scene]):
         return {"video_id": item.video.video_id}
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the section as it is: all of it changes the result."""
-        return self.params.model_dump()
+        """Return the section as it is, and the versions of what decodes and finds cuts."""
+        finders = {name: version(name) for name in ("decord", "scenedetect")}
+        return {**self.params.model_dump(), "versions": {**media_versions(), **finders}}
 
     def deadline_s(self, item: VideoFile) -> float:
         """Return a minute plus four times the duration."""
         return 60 + 4 * item.video.duration_s
 
     def process(self, item: VideoFile, workdir: Path) -> Sequence[Scene | Reject] | Reject:
-        """Return one Scene per shot."""
+        """Return one Scene per shot, and a rejected one per dissolve or fade between them."""
         with local_copy(item.location) as path:
             shots, decoder = find_shots(path, item.video, self.params)
+        ends = [0, *(end for _, end in shots)]
+        starts = [*(start for start, _ in shots), max(item.video.num_frames, ends[-1])]
+        numbered = [(number, *shot) for number, shot in enumerate(shots)]
+        between = [(-1, end, start) for end, start in zip(ends, starts, strict=True) if end < start]
         return [
-            Scene(
-                video_id=item.video.video_id,
-                scene=index,
-                start_frame=start,
-                end_frame=end,
-                decoder=decoder,
-            )
-            for index, (start, end) in enumerate(shots)
+            _row(item.video.video_id, *place, decoder)
+            for place in sorted([*numbered, *between], key=lambda place: place[1])
         ]
+
+
+def _row(video_id: str, scene: int, start: int, end: int, decoder: str) -> Scene | Reject:
+    row = Scene(video_id=video_id, scene=scene, start_frame=start, end_frame=end, decoder=decoder)
+    if scene >= 0:
+        return row
+    return Reject("transition", f"a dissolve or a fade of {end - start} frames", row)
 
 
 def main() -> None:

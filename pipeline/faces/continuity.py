@@ -36,7 +36,7 @@ PAST, LOOK = 12, 5
 """Frames before and after a change to which it is compared."""
 JUMPS = ((0.15, 4.0, 0.02), (0.07, 6.0, 0.01))
 """Least change of the place, how often as large as its neighbours, and their least value."""
-OTHER_FACE, OTHER_FACE_RATIO = 0.3, 2.0
+OTHER_FACE, OTHER_FACE_RATIO = 0.3, 3.0
 """The same for the smaller of both changes."""
 
 Descriptor = NDArray[np.float32]

@@ -263,15 +263,14 @@ class Tracker:
         A network that looks at an upright face sees a lying one tilted: its points are turned by a
         part of the way only, and each look from these points goes on from there.
         """
-        now, roll = first, self._roll_deg(first)
+        now = first
         for _ in range(MAX_LOOKS):
-            if now.score < MIN_SCORE:
-                break
             again = self._backend.landmarks(image, now.points)
-            last, roll = roll, self._roll_deg(again)
-            turned = abs((roll - last + 180) % 360 - 180)
-            now = replace(again, score=min(first.score, again.score))
-            if turned < SETTLED_DEG:
+            if min(now.score, again.score) < MIN_SCORE:
+                break
+            turned = (self._roll_deg(again) - self._roll_deg(now) + 180) % 360 - 180
+            now = again
+            if abs(turned) < SETTLED_DEG:
                 break
         return now
 

@@ -66,10 +66,14 @@ class Video:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """One shot: frames [start_frame, end_frame). Written by `scenes`."""
+    """One shot: frames [start_frame, end_frame). Written by `scenes`.
+
+    A dissolve or a fade between two shots is a rejected row.
+    """
 
     video_id: str
     scene: int
+    """Number of the shot in its video; -1 for a dissolve or a fade."""
     start_frame: int
     end_frame: int
     decoder: str

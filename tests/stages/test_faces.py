@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -11,9 +13,11 @@ import soundfile
 
 from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, WeightsError
+from pipeline.faces import clip_writer
 from pipeline.faces.backend import Frame
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import read_video
+from pipeline.media.frames import GridFrame, grid_frames
 from pipeline.media.probe import probe
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import Clip, Video
@@ -62,6 +66,8 @@ def talk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frames = [portrait_at(120 + 0.5 * k, 120 + 6 * np.sin(k / 9)) for k in range(100)]
     frames += [np.full((240, 320, 3), 60, np.uint8)] * 25
     frames += [portrait_at(200, 110) for _ in range(100)]
+    for k, frame in enumerate(frames):  # or the steady pictures would be one that stands still
+        frame[224:, 3 * k % 300 :][:, :16] = 200
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, (1, 9 * 16_000)).astype(np.float32)
     path = tmp_path_factory.mktemp("talk") / "it's a $talk.mp4"
     write_video(path, frames, frame_times(25, 9), Sound(noise))
@@ -206,19 +212,32 @@ def test_identity_and_params_name_the_result_and_nothing_else(talk: Path, tmp_pa
     assert stage.cache_params() != Faces(FacesParams(crf=20)).cache_params()
 
 
-def test_a_file_that_stops_decoding_fails_the_item(
-    stage: Faces, talk: Path, tmp_path: Path
+def test_clips_before_a_picture_that_breaks_off_are_kept_and_the_rest_is_a_row(
+    stage: Faces, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    item = shots_of(talk, *SHOTS)
-    broken = tmp_path / "broken.mp4"
-    content = bytearray(talk.read_bytes())
-    content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
-    broken.write_bytes(content)
-    workdir = tmp_path / "work"
-    workdir.mkdir()
-    with pytest.raises(DecodeError):
-        stage.process(dataclasses.replace(item, location=str(broken)), workdir)
-    assert list(workdir.iterdir()) == []
+    def broken(path: Path) -> Iterator[GridFrame]:
+        yield from islice(grid_frames(path), stops)
+        raise DecodeError("the last 3.00 s of the picture do not decode")
+
+    monkeypatch.setattr(clip_writer, "grid_frames", broken)
+    stops = 150
+    *rows, rest = stage.process(shots_of(talk, *SHOTS), tmp_path)
+    assert [(row.start_frame, row.end_frame) for row in rows if isinstance(row, Clip)] == [(0, 100)]
+    assert [row.reason for row in rows if isinstance(row, Reject)] == ["track_too_short"]
+    assert (rest.reason, rest.row.start_frame, rest.row.end_frame) == ("decode_error", 150, 225)
+    assert "6.00 s" in rest.detail
+    stops = 60
+    with pytest.raises(DecodeError, match="do not decode"):
+        stage.process(shots_of(talk, *SHOTS), tmp_path)
+
+
+def test_identity_holds_the_start_of_the_picture_and_the_versions(talk: Path) -> None:
+    stage, here = Faces(FacesParams()), shots_of(talk, *SHOTS)
+    later = dataclasses.replace(here.video, video_start_s=here.video.video_start_s + 0.5)
+    assert stage.identity(here) != stage.identity(dataclasses.replace(here, video=later))
+    versions = stage.cache_params()["versions"]
+    assert {"pyav", "libavcodec", "libswscale", "opencv", "ai-edge-litert"} <= set(versions)
+    assert versions["x264"].startswith("x264 - core ")
 
 
 def test_crops_of_512_pixels_come_from_the_same_faces(talk: Path, tmp_path: Path) -> None:
