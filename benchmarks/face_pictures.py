@@ -142,7 +142,11 @@ def _close_up(
         target = _at_the_border(target, fill * min(width, height), random)
     matrix[:, 2] += target - [(x0 + x1) / 2, (y0 + y1) / 2]
     image = cv2.warpAffine(
-        picture.image, matrix, (width, height), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
+        picture.image,
+        matrix,
+        (width, height),
+        flags=cv2.INTER_AREA,
+        borderMode=cv2.BORDER_REPLICATE,
     )
     points = face.points.copy()
     points[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]

@@ -71,9 +71,7 @@ class _Grid:
 
 
 DETECTOR = _Grid("face_detection_full_range_sparse.tflite", 192, ((4, 1),))
-CLOSE_DETECTOR = _Grid(
-    "face_detection_short_range.tflite", 128, ((8, 2), (16, 6)), padding=1.5
-)
+CLOSE_DETECTOR = _Grid("face_detection_short_range.tflite", 128, ((8, 2), (16, 6)), padding=1.5)
 MESH = "face_landmark.tflite"
 
 

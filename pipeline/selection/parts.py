@@ -82,7 +82,7 @@ def _sync_faults(
 def _wrong(one: SyncStretch, params: SelectParams) -> tuple[str, str]:
     """Return why a whole stretch is not taken; two empty texts if it is."""
     if one.kind == "foreign":
-        return "foreign_sound", f"probability {one.probability:.2g} of any offset"
+        return "foreign_sound", "no offset fits well enough"
     if one.probability < params.min_probability:
         return "low_confidence", f"{one.probability:.4g} (min {params.min_probability:g})"
     if abs(one.drift_frames) > params.max_drift_frames and not params.correct_drift:
