@@ -282,8 +282,9 @@ def _rates(name: str, hits: int, found: int, true: int) -> dict[str, Any]:
 
 
 def _by_clip(tables: RunTables, stage: str) -> dict[str, Record]:
-    """Return the rows of a stage that name a clip, kept or not, by clip_id."""
-    return {row["clip_id"]: row for row in tables.records(stage) if row["clip_id"]}
+    """Return a row of a stage for every clip of `faces` that it names, kept or not, by clip_id."""
+    named = (row for row in tables.records(stage) if row["clip_id"])
+    return {row.get("source_clip_id") or row["clip_id"]: row for row in named}
 
 
 def _share(part: int, whole: int) -> float:

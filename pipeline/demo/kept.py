@@ -20,57 +20,32 @@ class Kept:
     clip_id: str
     start_frame: int
     end_frame: int
-    offset_frames: int
+    offset_frames: float
     """What was corrected; the frames that the correction cut off are not in the interval."""
     clip: Record | None
-    """The clip of `faces` that the sample was made of, if there is exactly one."""
+    """The clip of `faces` that the sample was made of; None if `faces` was run again since."""
 
     def __len__(self) -> int:
         return self.end_frame - self.start_frame
 
 
 def kept_intervals(tables: RunTables, known: Mapping[str, str]) -> dict[str, list[Kept]]:
-    """Return what every film of `known` (video_id -> uri) has in the shards, by uri.
-
-    A sample that names its frames (`start_frame`, `end_frame`) may be a part of a clip; one that
-    does not is the whole clip of its clip_id.
-    """
+    """Return what every film of `known` (video_id -> uri) has in the shards, by uri."""
     kept: dict[str, list[Kept]] = {uri: [] for uri in known.values()}
-    clips = [row for row in tables.kept("faces") if row["video_id"] in known]
+    clips = {row["clip_id"]: row for row in tables.kept("faces")}
     for row in tables.kept("shards"):
-        clip = _clip_of(row, clips)
-        uri = known.get((clip or row)["video_id"])
+        uri = known.get(row["video_id"])
         if uri is not None:
-            kept[uri].append(_kept(row, clip))
+            kept[uri].append(_kept(row, clips.get(row["source_clip_id"])))
     return kept
 
 
-def _clip_of(row: Record, clips: Sequence[Record]) -> Record | None:
-    """Return the clip of the same id, else the only one of the film that holds the interval."""
-    named = [clip for clip in clips if clip["clip_id"] == row["clip_id"]]
-    holding = [clip for clip in clips if _holds(clip, row)]
-    found = named or holding
-    return found[0] if len(found) == 1 else None
-
-
-def _holds(clip: Record, row: Record) -> bool:
-    return bool(
-        row.get("start_frame") is not None
-        and clip["video_id"] == row["video_id"]
-        and clip["start_frame"] <= row["start_frame"]
-        and row["end_frame"] <= clip["end_frame"]
-    )
-
-
 def _kept(row: Record, clip: Record | None) -> Kept:
-    span = row if row.get("start_frame") is not None else clip
-    assert span is not None, f"sample {row['clip_id']} names no frames and no clip of `faces`"
-    offset = row["offset_applied_frames"]
     return Kept(
         clip_id=row["clip_id"],
-        start_frame=span["start_frame"] + max(offset, 0),
-        end_frame=span["end_frame"] + min(offset, 0),
-        offset_frames=offset,
+        start_frame=row["start_frame"],
+        end_frame=row["end_frame"],
+        offset_frames=row["offset_applied_frames"],
         clip=clip,
     )
 
