@@ -135,10 +135,14 @@ class Run:
         return [_kept(v, *(row for row in rows if row.video_id == v)) for v in videos]
 
     def _write_boxes(self) -> None:
-        for one in self.clips:
-            path = self.cache.artifact_path(one.artifact, f"{one.clip_id}.npz")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, boxes=np.array([self.boxes[one.clip_id]] * one.num_frames))
+        for key in {one.artifact for one in self.clips}:
+            self.cache.forget(key)
+            with self.cache.workdir() as folder:
+                for one in self.clips:
+                    if one.artifact == key:
+                        boxes = np.array([self.boxes[one.clip_id]] * one.num_frames)
+                        np.savez(folder / f"{one.clip_id}.npz", boxes=boxes)
+                self.cache.commit(key, {"stage": "faces", "status": "kept", "parts": []}, folder)
 
     def _score(self, clip_id: str) -> SyncScore:
         offset = self.offsets[clip_id]
