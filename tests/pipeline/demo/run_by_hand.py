@@ -13,7 +13,7 @@ from pipeline.demo.truth import Face, FileTruth, Stretch, write_truth
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.tables.rows import FPS, Clip, Scene, Selected, SyncScore, Video
+from pipeline.tables.rows import FPS, Clip, Sample, Scene, Selected, SyncScore, Video
 from pipeline.tables.run_tables import table_path
 
 KEPT = {"status": "kept", "reasons": []}
@@ -88,21 +88,6 @@ def clip(clip_id: str, video: str, start: int, end: int, track: int = 0) -> Clip
     )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sample:
-    """What of a row of `shards` is read: it need not name its frames."""
-
-    clip_id: str
-    video_id: str = ""
-    offset_applied_frames: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _PartSample(_Sample):
-    start_frame: int
-    end_frame: int
-
-
 class Run:
     """The tables of a run, written below a folder; perfect unless changed."""
 
@@ -127,7 +112,9 @@ class Run:
         self.applied: dict[str, int] = {}
         """Corrected offsets that are not those of `offsets`."""
         self.spans: dict[str, tuple[str, int, int]] = {}
-        """Samples that name their frames: clip_id -> video_id, first frame, end."""
+        """Samples that are parts of clips: clip_id -> video_id, first frame, end."""
+        self.sources: dict[str, str] = {}
+        """Sample -> the clip of `faces` it is a part of, where it has another name."""
 
     def metrics(self) -> dict[str, Any]:
         write_truth(self.folder / "truth.json", 0, self.truth)
@@ -167,10 +154,14 @@ class Run:
         return [_kept(v, *(row for row in rows if row.video_id == v)) for v in videos]
 
     def _write_boxes(self) -> None:
-        for one in self.clips:
-            path = self.cache.artifact_path(one.artifact, f"{one.clip_id}.npz")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, boxes=np.array([self.boxes[one.clip_id]] * one.num_frames))
+        for key in {one.artifact for one in self.clips}:
+            self.cache.forget(key)
+            with self.cache.workdir() as folder:
+                for one in self.clips:
+                    if one.artifact == key:
+                        boxes = np.array([self.boxes[one.clip_id]] * one.num_frames)
+                        np.savez(folder / f"{one.clip_id}.npz", boxes=boxes)
+                self.cache.commit(key, {"stage": "faces", "status": "kept", "parts": []}, folder)
 
     def _score(self, clip_id: str) -> SyncScore:
         offset = self.offsets[clip_id]
@@ -181,7 +172,16 @@ class Run:
 
     def _selected(self, one: Clip) -> Outcome:
         row = Selected(
-            clip_id=one.clip_id, video_id=one.video_id, split="train", group="", offset_frames=0
+            clip_id=one.clip_id,
+            source_clip_id=one.clip_id,
+            video_id=one.video_id,
+            split="train",
+            group="",
+            start_frame=one.start_frame,
+            end_frame=one.end_frame,
+            offset_frames=0.0,
+            drift_frames=0.0,
+            probability=0.95,
         )
         if one.clip_id in self.kept:
             return _kept(one.clip_id, row)
@@ -189,23 +189,33 @@ class Run:
         return Outcome(one.clip_id, "rejected", (part,))
 
     def _write_samples(self) -> None:
-        applied = self.offsets | self.applied
-        samples: list[Any] = [
-            _Sample(clip_id=one, offset_applied_frames=applied.get(one, 0)) for one in self.kept
-        ]
-        if self.spans:
-            samples = [
-                _PartSample(
-                    clip_id=one,
-                    video_id=video,
-                    start_frame=start,
-                    end_frame=end,
-                    offset_applied_frames=applied.get(one, 0),
-                )
-                for one, (video, start, end) in self.spans.items()
-            ]
-        row_type = _PartSample if self.spans else _Sample
-        self._write("shards", row_type, [_kept(one.clip_id, one) for one in samples])
+        clips = {one.clip_id: one for one in self.clips}
+        spans = self.spans or {one: self._trimmed(clips[one]) for one in self.kept}
+        rows = [self._sample(one, *span) for one, span in spans.items()]
+        self._write("shards", Sample, [_kept(one.clip_id, one) for one in rows])
+
+    def _trimmed(self, one: Clip) -> tuple[str, int, int]:
+        """Return a whole clip without the frames that have no sound after the correction."""
+        offset = self._applied(one.clip_id)
+        return one.video_id, one.start_frame + max(0, offset), one.end_frame + min(0, offset)
+
+    def _applied(self, clip_id: str) -> int:
+        return (self.offsets | self.applied).get(clip_id, 0)
+
+    def _sample(self, clip_id: str, video_id: str, start: int, end: int) -> Sample:
+        return Sample(
+            clip_id=clip_id,
+            source_clip_id=self.sources.get(clip_id, clip_id),
+            video_id=video_id,
+            start_frame=start,
+            end_frame=end,
+            split="train",
+            shard="",
+            num_frames=end - start,
+            offset_applied_frames=float(self._applied(clip_id)),
+            rescored_offset_frames=0.0,
+            rescored_confidence=0.3,
+        )
 
     def _write(self, stage: str, row_type: type[Any], outcomes: list[Outcome]) -> None:
         write_table(table_path(self.folder / "data", stage), outcomes, row_type)
