@@ -46,8 +46,9 @@ MIN_STEP = 0.08
 """By how much the share of the new picture grows from quarter to quarter of a window."""
 PURE = 0.04
 """A frame with less than this share of the other picture belongs to its shot."""
-MARGIN = 1
-"""Frames added at both ends of a dissolve."""
+MARGIN, MARGIN_SHARE = 1, 6
+"""Frames added at both ends of a dissolve, and one more per MARGIN_SHARE frames of its half: people
+move meanwhile, so that the ends of the best window may lie a little inside of the dissolve."""
 BLOCK = 4096
 """Frames examined at once: bounds the memory."""
 
@@ -68,8 +69,8 @@ FLASH_CORRELATION = 0.6
 ONE_SIDED = 0.9
 """A flash only brightens or only darkens: this share of the change has one sign."""
 
-WHITE, BLACK, MOSTLY = 240, 12, 0.7
-"""Most of a flash is white or black, or the old picture is seen where it is neither."""
+WHITE, BLACK, MOSTLY = 240, 12, 0.5
+"""Half of a flash is white or black, or the old picture is seen where it is neither."""
 
 
 def small_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -211,7 +212,8 @@ def _extent(small: Small, window: _Window) -> Span:
         begin -= 1
     while end < len(shares) and shares[end] < 1 - PURE:
         end += 1
-    return max(0, low + begin - MARGIN), min(len(small), low + end + MARGIN)
+    margin = MARGIN + window.half // MARGIN_SHARE
+    return max(0, low + begin - margin), min(len(small), low + end + margin)
 
 
 def _fades(small: Small) -> Iterator[Span]:
@@ -252,8 +254,9 @@ def _is_flash(small: Small, first: int, after: int) -> bool:
         return False
     if first == 0 or after >= len(small):
         return first == 0 and begins_in_flash(small, after)
+    margin = MARGIN + MAX_FLASH // MARGIN_SHARE
     starts = range(max(1, after - MAX_FLASH), first + 1)
-    return any((flash_end(small, one) or 0) >= after - MARGIN for one in starts)
+    return any((flash_end(small, one) or 0) >= after - margin for one in starts)
 
 
 def without(spans: list[Span], begin: int, end: int) -> list[Span]:
