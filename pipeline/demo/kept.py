@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.demo.matching import MIN_IOU, boxes_of, mean_iou
-from pipeline.demo.truth import Face, FileTruth, Stretch
+from pipeline.demo.truth import Face, FileTruth, TrueStretch
 from pipeline.engine.cache import Cache
 from pipeline.tables.run_tables import Record, RunTables
 
@@ -87,7 +87,7 @@ def judge(kept: Kept, film: FileTruth, cache: Cache) -> Verdict:
     return Verdict(kept=kept, face=of, right=frozenset(right), wrong=wrong)
 
 
-def _in_sync(kept: Kept, stretch: Stretch) -> bool:
+def _in_sync(kept: Kept, stretch: TrueStretch) -> bool:
     return abs(kept.offset_frames - stretch.offset_frames) <= OFFSET_TOLERANCE_FRAMES
 
 

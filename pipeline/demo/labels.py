@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from pipeline.demo.film_rendering import PreparedFilm
 from pipeline.demo.scenario import Fault, Film
-from pipeline.demo.truth import Stretch
+from pipeline.demo.truth import TrueStretch
 from pipeline.tables.rows import FPS
 
 _WHOLE = frozenset({"clock_restarts", "second_picture", "second_sound"})
@@ -56,7 +56,7 @@ def transitions(film: Film, num_frames: int) -> tuple[Span, ...]:
 
 def stretches(
     film: Film, piece: Piece, matches: bool
-) -> tuple[tuple[Stretch, ...], tuple[Stretch, ...]]:
+) -> tuple[tuple[TrueStretch, ...], tuple[TrueStretch, ...]]:
     """Return the good and the bad stretches of a face in a piece of its film.
 
     Args:
@@ -79,7 +79,7 @@ def stretches(
 
 def _good(
     span: Span, offset_frames: int, at_start: bool = True, at_end: bool = True
-) -> tuple[Stretch, ...]:
+) -> tuple[TrueStretch, ...]:
     """Return the frames of a span whose sound lies in it too, if there are any.
 
     The sound of a frame lies `offset_frames` before it. Args `at_start`, `at_end`: whether the
@@ -89,11 +89,11 @@ def _good(
     end = span[1] + (min(offset_frames, 0) if at_end else 0)
     if end <= start:
         return ()
-    return (Stretch(start_s=start / FPS, end_s=end / FPS, offset_frames=offset_frames),)
+    return (TrueStretch(start_s=start / FPS, end_s=end / FPS, offset_frames=offset_frames),)
 
 
-def _bad(span: Span, kind: str) -> Stretch:
-    return Stretch(start_s=span[0] / FPS, end_s=span[1] / FPS, kind=kind)
+def _bad(span: Span, kind: str) -> TrueStretch:
+    return TrueStretch(start_s=span[0] / FPS, end_s=span[1] / FPS, kind=kind)
 
 
 def _common(one: Span, two: Span) -> Span:

@@ -37,7 +37,7 @@ BOX_EVERY = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
+class TrueStretch:
     """[start_s, end_s) of a film, in seconds from its first frame, on the 25 fps grid."""
 
     start_s: float
@@ -76,9 +76,9 @@ class Face:
     speech_matches: bool
     """Whether the sound is this face's speech."""
     should_be_kept: bool
-    good: tuple[Stretch, ...] = ()
+    good: tuple[TrueStretch, ...] = ()
     """Picture and sound are genuine, of one person, in sync at one known offset."""
-    bad: tuple[Stretch, ...] = ()
+    bad: tuple[TrueStretch, ...] = ()
     """No frame of these may be in a kept clip. What is in neither list may be kept or not: the
     frames at an end whose sound lies beyond it."""
 
@@ -139,5 +139,5 @@ def _file(record: dict[str, Any]) -> FileTruth:
 
 def _face(record: dict[str, Any]) -> Face:
     boxes: tuple[Any, ...] = tuple(tuple(box) for box in record.pop("boxes"))
-    good, bad = (tuple(Stretch(**one) for one in record.pop(name)) for name in ("good", "bad"))
+    good, bad = (tuple(TrueStretch(**one) for one in record.pop(name)) for name in ("good", "bad"))
     return Face(frames=tuple(record.pop("frames")), boxes=boxes, good=good, bad=bad, **record)

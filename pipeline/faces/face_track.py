@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.continuity import ContinuityWatch
-from pipeline.faces.stretches import Stretches, TrackFrame
+from pipeline.faces.stretches import TrackStretches, TrackFrame
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut, TrackBuffer
 
 Extracted = FaceClip | LeftOut
@@ -29,7 +29,7 @@ class FaceTrack:
         self._rules, self._scratch = rules, scratch
         self._track = new_number()
         self._watch = ContinuityWatch(backend)
-        self._stretches = Stretches(rules.limits)
+        self._stretches = TrackStretches(rules.limits)
         self._buffer: TrackBuffer | None = None
         self._left_out: LeftOut | None = None
 
@@ -69,7 +69,7 @@ class FaceTrack:
     ) -> Iterator[Extracted]:
         if begins:
             yield from self._end_person(images)
-            self._track, self._stretches = self._new_number(), Stretches(self._rules.limits)
+            self._track, self._stretches = self._new_number(), TrackStretches(self._rules.limits)
         for reason, part in self._stretches.add(frame):
             yield from self._take(reason, part, images)
 

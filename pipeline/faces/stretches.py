@@ -62,7 +62,7 @@ Part = tuple[str, list[TrackFrame]]
 """Consecutive frames and why they are left out; an empty reason where they may be in a clip."""
 
 
-class Stretches:
+class TrackStretches:
     """Divides the frames of one track, in order, into usable parts and parts to leave out.
 
     Frames of a run that is not yet longer than its limit are held back, at most as many as the

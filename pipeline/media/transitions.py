@@ -44,6 +44,12 @@ SHORT_WINDOW, SHORT_RESIDUAL = 8, 0.10
 frames (residual from 0.16 on); of dissolves of 5 to 8 frames 99 % stay below."""
 MIN_STEP = 0.08
 """By how much the share of the new picture grows from quarter to quarter of a window."""
+MOVEMENT = 0.22
+"""A window of which shift and light leave less than this share of the change (in squares) shows one
+picture: a still that slides leaves up to 0.2; of dissolves between two of the 73 clips 3 % leave
+less than 0.22."""
+SHIFTS, EDGE = tuple(np.arange(-2.0, 2.01, 0.25).tolist()), 1
+"""Tried in both directions, in small pixels; the outermost pixels are not compared."""
 PURE = 0.04
 """A frame with less than this share of the other picture belongs to its shot."""
 MARGIN, MARGIN_SHARE = 1, 6
@@ -166,7 +172,8 @@ def _mixed_windows(small: Small) -> Iterator[_Window]:
             block -= block.mean(axis=(1, 2), keepdims=True)
             mixed, change = _is_mix(block, half)
             for at in np.flatnonzero(mixed).tolist():
-                yield _Window(begin + at + half, half, float(change[at]))
+                if not _is_movement(block[at], block[at + 2 * half]):
+                    yield _Window(begin + at + half, half, float(change[at]))
 
 
 def _is_mix(block: NDArray[np.float32], half: int) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
@@ -189,6 +196,28 @@ def _is_mix(block: NDArray[np.float32], half: int) -> tuple[NDArray[np.bool_], N
     limit = np.minimum(limit, MAX_RESIDUAL if half >= SHORT_WINDOW else SHORT_RESIDUAL)
     fits = (residual < limit) & (alike < MAX_CORRELATION) & (contrast > MIN_CONTRAST)
     return np.asarray(fits & grows & (change > MIN_CHANGE)), change
+
+
+def _is_movement(first: NDArray[np.float32], last: NDArray[np.float32]) -> bool:
+    """Return whether the last picture is the first one moved, and lighter or darker.
+
+    A movement of less than one of the small pixels is a mix of its ends, too.
+    """
+    change = float(((last - first) ** 2)[EDGE:-EDGE, EDGE:-EDGE].sum())
+    return min(_unexplained(first, last, y, x) for y in SHIFTS for x in SHIFTS) < MOVEMENT * change
+
+
+def _unexplained(
+    first: NDArray[np.float32], last: NDArray[np.float32], y: float, x: float
+) -> float:
+    """Return what a shift and a change of light leave of the difference, in squares."""
+    matrix = np.array([[1, 0, x], [0, 1, y]], np.float32)
+    moved = cv2.warpAffine(
+        first, matrix, first.shape[::-1], flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    moved, wanted = (one[EDGE:-EDGE, EDGE:-EDGE] for one in (moved, last))
+    light = float((moved * wanted).sum() / max(float((moved * moved).sum()), 1e-3))
+    return float(((wanted - light * moved) ** 2).sum())
 
 
 def _likeness(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.demo.compare import compare
-from pipeline.demo.truth import Face, FileTruth, Stretch, write_truth
+from pipeline.demo.truth import Face, FileTruth, TrueStretch, write_truth
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
@@ -33,7 +33,7 @@ def face(shot: int, start: int, end: int, **more: Any) -> Face:
         should_be_kept=True,
     )
     changed = replace(plain, **more)
-    whole = Stretch(start_s=start / FPS, end_s=end / FPS, offset_frames=changed.offset_frames)
+    whole = TrueStretch(start_s=start / FPS, end_s=end / FPS, offset_frames=changed.offset_frames)
     if changed.good or changed.bad:
         return changed
     if changed.should_be_kept:

@@ -8,10 +8,10 @@ import pytest
 
 from pipeline.demo import targets
 from pipeline.demo.targets import missed
-from pipeline.demo.truth import FileTruth, Stretch
+from pipeline.demo.truth import FileTruth, TrueStretch
 from tests.pipeline.demo.run_by_hand import KEPT, LEFT, RIGHT, TRUTH, Run, clip, face
 
-FOREIGN = (Stretch(start_s=4.0, end_s=8.0, kind="foreign_sound"),)
+FOREIGN = (TrueStretch(start_s=4.0, end_s=8.0, kind="foreign_sound"),)
 
 
 def film(uri: str, *faces: Any, kind: str = "foreign_sound", **more: Any) -> FileTruth:
@@ -21,8 +21,8 @@ def film(uri: str, *faces: Any, kind: str = "foreign_sound", **more: Any) -> Fil
     )
 
 
-def good(start_s: float, end_s: float, offset: int = 0) -> Stretch:
-    return Stretch(start_s=start_s, end_s=end_s, offset_frames=offset)
+def good(start_s: float, end_s: float, offset: int = 0) -> TrueStretch:
+    return TrueStretch(start_s=start_s, end_s=end_s, offset_frames=offset)
 
 
 HALF_GOOD = film("half.mp4", face(0, 0, 200, good=(good(0.0, 4.0),), bad=FOREIGN))
@@ -70,7 +70,7 @@ def test_the_edge_is_five_frames(run: Run, end: int, wrong_s: float) -> None:
 
 
 def test_of_a_stretch_under_a_second_the_middle_half_counts(run: Run) -> None:
-    short = (Stretch(start_s=4.0, end_s=4.48, kind="other_person"),)
+    short = (TrueStretch(start_s=4.0, end_s=4.48, kind="other_person"),)
     run.truth[0] = film("half.mp4", face(0, 0, 200, good=(good(0.0, 4.0),), bad=short))
     assert seconds(run)[2] == pytest.approx(6 / 25)
 

@@ -179,3 +179,16 @@ def test_a_turned_picture_is_cut_at_the_same_frames(tmp_path):
     frames = [*textured_shot(60, 1), *textured_shot(60, 8)]
     path = write_video(tmp_path / "x.mov", frames, frame_times(25, 4.8), rotation_deg=90)
     assert found(path)[0] == [(0, 60), (60, 120)]
+
+
+def test_a_picture_that_slides_slowly_is_no_dissolve(tmp_path):
+    """Less than a pixel of the small pictures: every frame is a mix of its neighbours."""
+    data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
+    face = data.astronaut()[:256, 100:356]
+    frames = []
+    for k in range(75):
+        frame = np.full((320, 420, 3), 60, np.uint8)
+        frame[32:288, 60 + k // 2 :][:, :256] = face
+        frames.append(frame)
+    path = write_video(tmp_path / "x.mp4", frames, frame_times(25, 3))
+    assert found(path)[0] == [(0, 75)]
