@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.continuity import ContinuityWatch
-from pipeline.faces.stretches import TrackStretches, TrackFrame
+from pipeline.faces.stretches import TrackFrame, TrackStretches
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut, TrackBuffer
 
 Extracted = FaceClip | LeftOut

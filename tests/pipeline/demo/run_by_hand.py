@@ -1,7 +1,7 @@
 """Tables of a run and a truth, written by hand: perfect unless a test changes something."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
