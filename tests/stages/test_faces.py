@@ -206,13 +206,14 @@ def test_identity_and_params_name_the_result_and_nothing_else(talk: Path, tmp_pa
     assert stage.cache_params() != Faces(FacesParams(crf=20)).cache_params()
 
 
-def test_a_file_that_stops_decoding_fails_the_item(
+def test_a_file_that_is_nothing_but_damage_fails_the_item(
     stage: Faces, talk: Path, tmp_path: Path
 ) -> None:
     item = shots_of(talk, *SHOTS)
     broken = tmp_path / "broken.mp4"
     content = bytearray(talk.read_bytes())
-    content[len(content) // 4 : len(content) // 2] = bytes(len(content) // 2 - len(content) // 4)
+    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    content[begin:end] = bytes(end - begin)
     broken.write_bytes(content)
     workdir = tmp_path / "work"
     workdir.mkdir()
