@@ -11,6 +11,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.media.h264 import FrameNumbers
+from pipeline.media.nal_units import holds_zeros, length_size
 from pipeline.media.sizes import size_mark
 
 NONE = -(2**63)
@@ -110,10 +111,14 @@ class _Reader:
             if mark not in self._marks:
                 self._marks.add(mark)
                 found.size_changes.append(number)
-        if packet.is_corrupt:
+        if packet.is_corrupt or self._is_zeroed(packet):
             found.suspect.append(number)
         elif self._numbers is not None and self._numbers.misses_reference(memoryview(packet)):
             found.suspect.append(max(0, number - key))  # a key frame itself needs no reference
+
+    def _is_zeroed(self, packet: "av.Packet[Any]") -> bool:
+        lengths = length_size("hevc", self._extradata) if self._codec == "hevc" else 0
+        return lengths > 0 and holds_zeros(memoryview(packet), lengths)
 
 
 def read_packets(container: InputContainer) -> Mapping[int, TrackPackets]:

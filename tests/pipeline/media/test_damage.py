@@ -104,6 +104,15 @@ def test_lost_packets_mark_every_picture_that_refers_to_them(tmp_path, films, co
     assert not marked[81:].any()
 
 
+def test_pictures_that_hevc_leaves_out_for_lack_of_references_are_damaged(tmp_path, films):
+    film = remux(films["libx265"], tmp_path / "lost.mp4", "noise=drop='between(n,50,60)'")
+    damage = Damage()
+    shown = list(grid_frames(film, damage=damage))
+    assert damage.bad_packets > 5
+    assert all(frame.damaged for frame in shown[68:79])
+    assert not any(frame.damaged for frame in [*shown[:46], *shown[81:]])
+
+
 @pytest.mark.parametrize("codec", ["libvpx-vp9", "mpeg4"])
 def test_lost_packets_of_other_codecs_are_known_by_their_times(tmp_path, films, codec):
     film = remux(films[codec], tmp_path / "lost.mp4", "noise=drop='between(n,50,65)'")
@@ -146,9 +155,23 @@ def test_a_bad_packet_of_sound_is_silence_at_its_place_and_is_counted(tmp_path, 
     loud = np.abs(heard).reshape(-1, 160).max(axis=1) > 3000
     silent = np.flatnonzero(~loud[5:-15]) * 0.01 + 0.05
     assert 0.02 <= np.ptp(silent) <= 0.35
-    begin, end = (int(16_000 * t) for t in (silent.min() - 0.1, silent.max() + 0.1))
-    assert np.abs(heard - whole)[2000:begin].max() < 40
-    assert np.corrcoef(heard[end:-2000], whole[end:-2000])[0, 1] > 0.999
+    right = (np.abs(heard - whole) < 400) | (np.abs(heard) < 50)
+    assert (~right)[2000:-2000].sum() < 16
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_quarter_of_a_file_that_is_lost_on_the_disk_costs_that_quarter(tmp_path, films, codec):
+    film, content = tmp_path / "zeros.mp4", bytearray(films[codec].read_bytes())
+    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    first, last = begin + (end - begin) // 3, begin + (end - begin) * 7 // 12
+    content[first:last] = bytes(last - first)
+    film.write_bytes(content)
+    damage = Damage()
+    list(grid_frames(film, damage=damage))
+    torn, marked = differs(film, films[codec])
+    assert damage.bad_packets > 10
+    assert not (torn & ~marked).any()
+    assert 25 < marked.sum() < 90
 
 
 def test_a_film_that_is_nothing_but_damage_fails(tmp_path, films):
