@@ -27,7 +27,7 @@ class Ingest(Stage[Source, Video]):
     """Hashes and probes one file. Source files are only read."""
 
     name = "ingest"
-    version = "1"
+    version = "2"
 
     def item_id(self, item: Source) -> str:
         """Return the uri: two files of equal name in two folders differ in it."""

@@ -17,9 +17,9 @@ from pipeline.faces.schemas import SCHEMAS
 from pipeline.judge.choice import Choice, choose
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.syncnet.crops import detector_boxes, render_crops
-from pipeline.media.audio import as_int16
 from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.media.excerpt import frames_between
+from pipeline.media.samples import as_int16
 from pipeline.params.curation import load_params
 from pipeline.sources import local_copy, locations
 from pipeline.tables.clip_files import ClipFiles

@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import OutputContainer
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ BEEP_S = 0.08
 FLASH_S = 0.08
 TICKS = 90_000
 """Time base of all synthetic video: fine enough for any frame rate."""
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 RGB = NDArray[np.uint8]
 
@@ -141,6 +142,33 @@ def _encode_sound(container: OutputContainer, stream: av.AudioStream, sound: Sou
         frame.pts = round(sound.start_s * sound.rate_hz) + begin
         container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
+
+
+def remux(source: Path, out: Path, video: str = "", audio: str = "", shift_s: float = 0.0) -> Path:
+    """Copy the packets of a file through bitstream filters (FFmpeg's `noise`, say).
+
+    Args:
+        shift_s: added to all times; what is before 0 then lies in front of an edit list of an mp4.
+    """
+    with av.open(f"file:{source}") as container, av.open(f"file:{out}", "w") as output:
+        filters, targets = {}, {}
+        for stream in [*container.streams.video, *container.streams.audio]:
+            target = targets[stream.index] = output.add_stream_from_template(stream)
+            name = video if stream.type == "video" else audio
+            if name:
+                filters[stream.index] = BitStreamFilterContext(name, stream, target)
+        for packet in container.demux():
+            if packet.size == 0 or packet.pts is None:
+                continue
+            if ticks := round(shift_s / packet.time_base):
+                packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+            if packet.stream.type == "audio" and packet.pts < 0:
+                continue
+            index = packet.stream_index
+            for filtered in filters[index].filter(packet) if index in filters else [packet]:
+                filtered.stream = targets[index]
+                output.mux(filtered)
+    return out
 
 
 def flash_times(seconds: float) -> list[float]:

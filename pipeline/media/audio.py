@@ -6,6 +6,7 @@ decoded frame is placed by its own presentation time, and gaps are silence.
 """
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.errors import StorageError
 from pipeline.media.container import open_media
 from pipeline.media.decoding import Damage, decode_sound
-from pipeline.media.layout import read_layout
+from pipeline.media.layout import Layout, read_layout
 from pipeline.media.mix import Weights, as_mono, measure_mix
 from pipeline.media.samples import as_int16
 from pipeline.tables.rows import SAMPLE_RATE_HZ
@@ -38,7 +39,7 @@ def decode_audio(
 
     A mono or stereo track is averaged as a rule, so that speech in one channel only is kept at
     half its amplitude. Samples beyond full scale, which lossy codecs produce, are clipped. A
-    packet that does not decode is silence at its place.
+    packet that does not decode is silence at its place, and so is the frame behind it.
 
     Args:
         start_s: time of sample 0 in the file's own time: `Probe.video_start_s`.
@@ -56,21 +57,32 @@ def decode_audio(
     """
     layout = read_layout(path)
     samples = np.zeros(num_samples, np.int16) if out is None else _on_disk(out, num_samples)
-    with open_media(path) as container:
-        weights = measure_mix(frame for frame, _ in decode_sound(container, layout))
+    weights = _weights(path, layout)
     with open_media(path) as container:
         run: _ContinuousRun | None = None
         for frame, broken in decode_sound(container, layout, damage):
-            if run is None or broken or run.ends_before(frame):
-                if run:
-                    run.flush()
-                run = _ContinuousRun(samples, start_s, frame, weights)
+            if run and (broken or run.ends_before(frame)):
+                run.flush()
+                run = None
+            if broken:  # lossy codecs overlap: half of this frame is the lost one's
+                continue
+            run = run or _ContinuousRun(samples, start_s, frame, weights)
             run.add(frame)
             if run.cursor >= num_samples:
                 break
         if run:
             run.flush()
     return samples
+
+
+def _weights(path: Path, layout: Layout) -> Weights:
+    """Decode the sound once to measure its channels; a mono track has none to measure."""
+    with open_media(path) as container:
+        frames = decode_sound(container, layout)
+        first, _ = next(frames)
+        if len(first.layout.channels) == 1:
+            return {}
+        return measure_mix(chain([first], (frame for frame, _ in frames)))
 
 
 def _on_disk(path: Path, num_samples: int) -> NDArray[np.int16]:

@@ -4,15 +4,16 @@ A picture is damaged where its packet does not decode, where the decoder had to 
 where a picture it refers to is missing, and from there on up to the next whole key frame.
 
 What can be known depends on the codec. H.264 and MPEG-4 notice almost every altered byte, and lost
-references of H.264 are counted (`media.h264`). HEVC notices lost references, but altered bytes only
-where the encoder stored checksums. VP8, VP9 and AV1 notice neither: a gap in otherwise regular
-timestamps is a loss there, and altered bytes that still decode cannot be known.
+references of H.264 are counted (`media.h264`). HEVC notices lost references, VP8, VP9 and AV1 none:
+a gap in otherwise regular timestamps is a loss there (`media.losses`). Altered bytes that still
+decode are seen in the pictures of HEVC and VP8 (`media.torn`); in VP9 and AV1 they are not known.
 """
 
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 
 import av
 from av.container import InputContainer
@@ -21,11 +22,12 @@ from pipeline.errors import DecodeError
 from pipeline.media.layout import Layout
 from pipeline.media.packets import NONE, TrackPackets
 from pipeline.media.restarts import Shifts
+from pipeline.media.torn import TornPictures
 
 REORDERED = 16
 """Most frames that a decoder holds back to put them in order (H.264 and HEVC)."""
-_OPTIONS = {"hevc": {"err_detect": "crccheck+explode"}}
-"""HEVC leaves out pictures without reference silently, unless it is asked to say so."""
+_LEAVES_OUT = frozenset({"hevc"})
+"""Codecs whose decoder silently leaves out a picture without its references."""
 
 
 @dataclass(slots=True)
@@ -53,12 +55,15 @@ class Taint:
 
     def __init__(self, packets: TrackPackets, shifts: Shifts) -> None:
         self._packets, self._shifts = packets, shifts
-        self._bad: list[int] = sorted(packets.suspect)
+        self._bad: list[int] = []
         self._lost: list[int] = []
+        for number in packets.suspect:
+            self.add(number, lost=False)
 
     def add(self, number: int, lost: bool) -> None:
         """Note a packet whose picture is damaged; `lost` if the decoder gives none for it."""
-        insort(self._bad, number)
+        at, leads = self._key_of(number)
+        insort(self._bad, self._packets.keys[at] - 1 if leads else number)
         if lost and number < len(self._packets):
             pts, dts = self._packets.pts[number], self._packets.dts[number]
             insort(self._lost, (dts if pts == NONE else pts) + self._shifts.of(number))
@@ -67,13 +72,22 @@ class Taint:
         """Return whether a packet, or one that it may refer to, is damaged."""
         if not self._bad:
             return False
+        at, leads = self._key_of(number)
         keys = self._packets.keys
-        at = bisect_right(keys, number) - 1
-        key = keys[at] if at >= 0 else 0
-        if self._any_bad(key, number):
+        if leads and self._any_bad(keys[at - 1], keys[at] - 1):
             return True
-        leading = at > 0 and self._packets.pts[number] < self._packets.pts[key]
-        return leading and self._any_bad(keys[at - 1], key - 1)
+        return self._any_bad(keys[at] if at >= 0 else 0, number)
+
+    def _key_of(self, number: int) -> tuple[int, bool]:
+        """Return which key frame a packet follows, -1 for none, and whether it leads.
+
+        A leading picture is shown before the key frame that it follows in the file: it refers to
+        pictures on both sides, and nothing behind the key frame refers to it.
+        """
+        keys, pts = self._packets.keys, self._packets.pts
+        at = bisect_right(keys, number) - 1
+        known = at > 0 and number < len(pts)
+        return at, known and pts[number] < pts[keys[at]]
 
     def _any_bad(self, first: int, last: int) -> bool:
         at = bisect_left(self._bad, first)
@@ -109,6 +123,12 @@ class PictureDecoder:
         self._first_open = 0
         """Every packet before this one is delivered, lost or never shown."""
         self._started = False
+        self._torn = TornPictures(packets.codec)
+        self._due: list[tuple[int, int]] = []
+        """Heap of (pts, number) of packets whose picture is still to come."""
+        self._counted = packets.codec in _LEAVES_OUT
+        self._whole = True
+        """The picture delivered last is not damaged."""
         self.lost_frames = 0
         """Packets behind the first picture that gave none."""
         _prepare(self.video)
@@ -117,6 +137,8 @@ class PictureDecoder:
         for number, packet in self._layout.shifted(self._container, self.video):
             if packet.size:
                 packet.opaque = number
+                if self._counted and packet.pts is not None and number not in self._discarded:
+                    heappush(self._due, (packet.pts, number))
             try:
                 frames = packet.decode()
             except av.FFmpegError:
@@ -138,11 +160,22 @@ class PictureDecoder:
 
     def _note_frame(self, frame: av.VideoFrame, last: int) -> None:
         number = frame.opaque if isinstance(frame.opaque, int) else last
+        self._note_left_out(frame)
         self._started = True
         self._done.add(number)
         self._waiting.append((frame, number))
         if frame.is_corrupt:
             self.taint.add(number, lost=False)
+
+    def _note_left_out(self, frame: av.VideoFrame) -> None:
+        """Note the packets of pictures that were to be shown before this one and did not come."""
+        while self._due and frame.pts is not None and self._due[0][0] <= frame.pts:
+            pts, number = heappop(self._due)
+            if pts < frame.pts and not self._came(number):
+                self._note_failure(number)
+
+    def _came(self, number: int) -> bool:
+        return number < self._first_open or number in self._done
 
     def _released(self, everything: bool) -> Iterator[Decoded]:
         while self._first_open in self._done:
@@ -154,7 +187,10 @@ class PictureDecoder:
             if not (ready or everything):
                 return
             frame, _ = self._waiting.popleft()
+            if self._torn.is_torn(frame, self._whole and not frame.key_frame):
+                self.taint.add(number, lost=False)
             damaged = number in self.taint
+            self._whole = not damaged
             self._damage.damaged_frames += damaged
             yield Decoded(frame, number, damaged)
 
@@ -164,7 +200,6 @@ def _prepare(video: av.VideoStream) -> None:
     if context is None:
         raise DecodeError("no decoder for the video stream")
     context.copy_opaque = True
-    context.options = _OPTIONS.get(context.codec.canonical_name, {})
 
 
 def decode_sound(

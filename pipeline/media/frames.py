@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import av
@@ -130,19 +129,26 @@ def _on_grid(
     frames: Iterator[tuple[int, Decoded]], clock: VideoClock, decoder: PictureDecoder
 ) -> Iterator[_Shown]:
     """Yield each source frame that the grid shows."""
-    first, previous = 0, None
-    for following in chain(frames, [None]):
-        if previous is not None:
-            time, decoded = previous
-            next_time = clock.end if following is None else following[0]
-            end = clock.num_frames
-            if following is not None:
-                end = min(clock.first_grid_frame(time, next_time), end)
-            if end > first:
-                lost = decoder.taint.lost_between(time, next_time)
-                damaged_from = first if decoded.damaged else end
-                if lost is not None and not decoded.damaged:
-                    damaged_from = max(first, clock.first_grid_frame(time, lost))
-                yield _Shown(decoded.frame, first, end, damaged_from)
-                first = end
+    first, previous = 0, next(frames, None)
+    while previous is not None:
+        following = next(frames, None)
+        end, until = clock.num_frames, clock.end
+        if following is not None:
+            until = following[0]
+            end = min(clock.first_grid_frame(previous[0], until), end)
+        if end > first:
+            damaged_from = _damaged_from(previous, until, clock, decoder)
+            yield _Shown(previous[1].frame, first, end, max(first, min(damaged_from, end)))
+            first = end
         previous = following
+
+
+def _damaged_from(
+    shown: tuple[int, Decoded], until: int, clock: VideoClock, decoder: PictureDecoder
+) -> int:
+    """Return the first grid frame in which a damaged picture is shown, or belongs."""
+    time, decoded = shown
+    if decoded.damaged:
+        return 0
+    lost = decoder.taint.lost_between(time, until)
+    return clock.num_frames if lost is None else clock.first_grid_frame(time, lost)

@@ -20,11 +20,12 @@ from pipeline.errors import DecodeError
 from pipeline.media.clock import VideoClock, make_clock
 from pipeline.media.container import check_readable, open_media
 from pipeline.media.edit_list import first_picture_shift
+from pipeline.media.losses import losses_by_time
 from pipeline.media.packets import TrackPackets, read_packets
 from pipeline.media.restarts import Restart, Shifts, TimedTrack, find_restarts
 from pipeline.media.silence import is_audible
 from pipeline.media.sizes import largest_size
-from pipeline.media.tracks import Choice, Track, choose_audio, choose_video
+from pipeline.media.tracks import ChosenTrack, Track, choose_audio, choose_video
 from pipeline.tables.rows import FPS
 
 KEPT_LAYOUTS = 4
@@ -36,8 +37,8 @@ class Layout:
     """The tracks of a file that are used, and their time."""
 
     container: str
-    video: Choice | None
-    audio: Choice | None
+    video: ChosenTrack | None
+    audio: ChosenTrack | None
     clock: VideoClock | None = None
     """Of the picture, in the joined time; None without one."""
     size: tuple[int, int] = (0, 0)
@@ -46,6 +47,8 @@ class Layout:
     """The stored pictures may differ in size."""
     pictures: int = 0
     """Streams of pictures, cover art included."""
+    sounds: int = 0
+    """Streams of sound, empty ones included."""
     packets: Mapping[int, TrackPackets]
     shifts: Mapping[int, Shifts]
     """What joins the timestamps of the used tracks to one time, by index of the stream."""
@@ -74,11 +77,6 @@ class Layout:
         stream = container.streams[self.audio.track.index]
         assert isinstance(stream, av.AudioStream)
         return stream
-
-    @property
-    def has_sound_track(self) -> bool:
-        """Whether there is a track of sound, with or without packets."""
-        return len(self.packets) > self.pictures
 
     def used(self, container: InputContainer) -> list[av.VideoStream | av.AudioStream]:
         """Return the streams in an opened file that are read."""
@@ -156,6 +154,10 @@ def _with_picture(path: Path, layout: Layout, index: int) -> Layout:
         with open_media(path) as container:
             largest = largest_size(container, layout.picture(container), found.size_changes)
         size = max(size[0], largest[0]), max(size[1], largest[1])
+    joints = layout.shifts[index].starts[1:]
+    losses = [] if by_order else losses_by_time(found, layout.shifts[index])
+    suspect = {*found.suspect, *(n for n in (*joints, *losses) if n not in set(found.keys))}
+    found.suspect[:] = sorted(suspect)
     changes = len(found.size_changes) > 1
     return replace(layout, clock=clock, size=size, size_changes=changes)
 
@@ -177,7 +179,8 @@ def _chosen(path: Path, container: InputContainer, packets: Mapping[int, TrackPa
         video=video,
         audio=audio,
         pictures=len(pictures),
-        packets=packets,
+        sounds=len(sounds),
+        packets={index: packets[index] for index in used},
         shifts=shifts,
         restarts=restarts,
         end_s=max((track.end_s for track in tracks.values()), default=0.0),

@@ -3,7 +3,8 @@
 * A centre channel that is not much quieter than the loudest one is taken alone: films put speech
   there, and music and effects elsewhere.
 * Else front channels weigh 1, side and rear ones 0.71, the low-frequency channel 0 (ITU-R BS.775);
-  channels without names weigh the same. The weights sum to 1: the mix cannot clip.
+  channels without names weigh the same, but six of them are 5.1 (Matroska names none of its PCM).
+  The weights sum to 1: the mix cannot clip.
 * Where that mix is cancelled (one channel is the other's negative) in a tenth of the seconds that
   hold sound, the loudest channel is taken alone.
 """
@@ -29,6 +30,7 @@ _WEIGHTS = {
     **dict.fromkeys(("BL", "BR", "BC", "SL", "SR", "WL", "WR"), _REAR),
     **dict.fromkeys(("LFE", "LFE2"), 0.0),
 }
+_SIX = ("FL", "FR", "FC", "LFE", "BL", "BR")
 
 Weights = Mapping[str, NDArray[np.float64]]
 """By layout: (C,) weight of each channel; a layout that is not named is averaged."""
@@ -68,6 +70,8 @@ def channel_weights(names: Sequence[str], products_SCC: NDArray[np.float64]) -> 
         names: of the channels, as FFmpeg abbreviates them.
         products_SCC: mean product of each two channels, for each second.
     """
+    if len(names) == len(_SIX) and not set(names) <= set(_WEIGHTS):
+        names = _SIX
     energy_C = np.diagonal(products_SCC.mean(axis=0))
     loud_S = np.diagonal(products_SCC, axis1=1, axis2=2).max(axis=1) > SILENCE**2 / 2
     if "FC" in names and len(names) > 1:

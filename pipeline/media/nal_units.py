@@ -8,6 +8,11 @@ from collections.abc import Iterator
 _LENGTH_AT = {"h264": 4, "hevc": 21}
 """Byte of the decoder configuration whose last two bits hold the size of a length, minus one."""
 
+_HEVC_PARAMETERS = 32
+"""First type of unit that is no slice."""
+PADDING = 64
+"""Zeros that may end a unit: some multiplexers fill up with a few."""
+
 
 def length_size(codec: str, extradata: bytes | memoryview | None) -> int:
     """Return how many bytes state the length of each unit; 0 where start codes divide them."""
@@ -39,6 +44,21 @@ def _between_start_codes(data: memoryview) -> Iterator[memoryview]:
         if len(unit):
             yield unit
         at = end
+
+
+def holds_zeros(packet: memoryview, length_bytes: int) -> bool:
+    """Return whether a slice of HEVC holds a run of zeros, as where a disk lost a part of the file.
+
+    No unit holds three zeros in a row: a byte that prevents start codes is put between them. The
+    decoder reads over it without notice.
+    """
+    for unit in units(packet, length_bytes):
+        if unit[0] >> 1 & 63 < _HEVC_PARAMETERS:
+            data = bytes(unit)
+            whole = data.rstrip(b"\0")
+            if len(data) - len(whole) > PADDING or b"\0\0\0" in whole:
+                return True
+    return False
 
 
 class Bits:

@@ -11,6 +11,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from pipeline.media.h264 import FrameNumbers
+from pipeline.media.nal_units import holds_zeros, length_size
 from pipeline.media.sizes import size_mark
 
 NONE = -(2**63)
@@ -38,6 +39,9 @@ class TrackPackets:
     """Packets that the container marks as damaged, or before which a reference is missing."""
     size_changes: list[int] = field(default_factory=list)
     """Key frames whose header was not seen before; the first one included."""
+
+    codec: str = ""
+    """FFmpeg's name of the format of a picture; empty for sound."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -82,6 +86,7 @@ class _Reader:
         pictures = context is not None and stream.type == "video"
         self._codec = context.codec.canonical_name if pictures else ""
         self._extradata = context.extradata if pictures else None
+        self.found.codec = self._codec
         self._marks: set[bytes] = set()
         self._numbers = FrameNumbers(self._extradata) if self._codec == "h264" else None
 
@@ -106,10 +111,14 @@ class _Reader:
             if mark not in self._marks:
                 self._marks.add(mark)
                 found.size_changes.append(number)
-        if packet.is_corrupt:
+        if packet.is_corrupt or self._is_zeroed(packet):
             found.suspect.append(number)
         elif self._numbers is not None and self._numbers.misses_reference(memoryview(packet)):
             found.suspect.append(max(0, number - key))  # a key frame itself needs no reference
+
+    def _is_zeroed(self, packet: "av.Packet[Any]") -> bool:
+        lengths = length_size("hevc", self._extradata) if self._codec == "hevc" else 0
+        return lengths > 0 and holds_zeros(memoryview(packet), lengths)
 
 
 def read_packets(container: InputContainer) -> Mapping[int, TrackPackets]:
@@ -118,7 +127,7 @@ def read_packets(container: InputContainer) -> Mapping[int, TrackPackets]:
     streams = [*container.streams.video, *container.streams.audio]
     readers = {stream.index: _Reader(stream) for stream in streams}
     place = 0
-    for packet in container.demux(streams):
+    for packet in container.demux(streams) if streams else ():  # no stream asked for is all
         if packet.size:
             readers[packet.stream_index].add(packet, place)
             place += 1

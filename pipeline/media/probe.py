@@ -71,7 +71,7 @@ def probe(path: Path) -> Probe:
         ClockRestartsError: picture and sound lie on clocks that cannot be joined.
     """
     layout = read_layout(path)
-    if not layout.packets or (layout.video is None and not layout.has_sound_track):
+    if layout.video is None and not layout.sounds:
         raise NotMediaError("the container holds neither picture nor sound")
     _refuse_cut_off(path, layout)
     return Probe(

@@ -76,11 +76,14 @@ class TimedTrack:
         shown = np.array(packets.pts, np.int64)
         self.base, self.places = time_base, np.array(packets.places, np.int64)
         self._shown = np.where(shown == NONE, ordered, shown)
-        self._ends = self._shown + np.array(packets.durations, np.int64)
+        stored = self._shown + np.array(packets.durations, np.int64)
         known = self._shown != NONE
-        self.end_s = float(self._ends[known].max() * time_base) if known.any() else 0.0
+        self.end_s = float(stored[known].max() * time_base) if known.any() else 0.0
         steps = np.diff(ordered)
-        self._usual_s = float(np.median(steps) * time_base) if len(steps) else 0.0
+        usual = int(np.median(steps)) if len(steps) else 0  # an mp4's durations span its jumps
+        lasts = np.array(packets.durations, np.int64)
+        self._ends = self._shown + np.where(lasts > 2 * usual, usual, lasts)
+        self._usual_s = float(usual * time_base)
         back = float(Fraction(BACK_S if exact else BACK_REORDERED_S) / time_base)
         hole = float(MAX_HOLE_S / time_base)
         self.jumps = [

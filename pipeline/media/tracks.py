@@ -50,7 +50,7 @@ class Track:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ChosenTrack:
     """A track that was chosen, and why."""
 
     track: Track
@@ -66,7 +66,7 @@ class Choice:
         return f"{self.of} {kind} tracks, number {self.number} is used: {self.why}"
 
 
-def choose_video(tracks: Sequence[Track]) -> Choice | None:
+def choose_video(tracks: Sequence[Track]) -> ChosenTrack | None:
     """Return the track that is the film, or None where there is none but cover art."""
     moving = [track for track in tracks if not track.still]
     films = _best(moving, lambda one: one.decodable and one.packets > 1, lambda one: one.packets)
@@ -79,10 +79,10 @@ def choose_video(tracks: Sequence[Track]) -> Choice | None:
         why = why or "it has the most frames"
     used = max(equal, key=lambda track: (track.pixels, -track.index))
     reason = why or ("its picture is the largest" if len(films) > 1 else "the other is a still")
-    return Choice(used, moving.index(used) + 1, len(moving), reason)
+    return ChosenTrack(used, moving.index(used) + 1, len(moving), reason)
 
 
-def choose_audio(tracks: Sequence[Track], audible: Callable[[Track], bool]) -> Choice | None:
+def choose_audio(tracks: Sequence[Track], audible: Callable[[Track], bool]) -> ChosenTrack | None:
     """Return the track that is the sound, or None where no track holds a packet.
 
     Args:
@@ -99,8 +99,10 @@ def choose_audio(tracks: Sequence[Track], audible: Callable[[Track], bool]) -> C
                 why = "the default one is silent"
             elif used is not group[0] or not why:
                 why = why if len(flagged) == 1 else "it is the first that is not silent"
-            return Choice(used, tracks.index(used) + 1, len(tracks), why)
-    return Choice(flagged[0], tracks.index(flagged[0]) + 1, len(tracks), why or "all are silent")
+            return ChosenTrack(used, tracks.index(used) + 1, len(tracks), why)
+    return ChosenTrack(
+        flagged[0], tracks.index(flagged[0]) + 1, len(tracks), why or "all are silent"
+    )
 
 
 def _best(tracks: Sequence[Track], *wishes: Callable[[Track], object]) -> list[Track]:

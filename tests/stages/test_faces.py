@@ -240,6 +240,22 @@ def test_identity_holds_the_start_of_the_picture_and_the_versions(talk: Path) ->
     assert versions["x264"].startswith("x264 - core ")
 
 
+def test_a_file_that_is_nothing_but_damage_fails_the_item(
+    stage: Faces, talk: Path, tmp_path: Path
+) -> None:
+    item = shots_of(talk, *SHOTS)
+    broken = tmp_path / "broken.mp4"
+    content = bytearray(talk.read_bytes())
+    begin, end = content.index(b"mdat") + 4, content.index(b"moov") - 4
+    content[begin:end] = bytes(end - begin)
+    broken.write_bytes(content)
+    workdir = tmp_path / "work"
+    workdir.mkdir()
+    with pytest.raises(DecodeError):
+        stage.process(dataclasses.replace(item, location=str(broken)), workdir)
+    assert list(workdir.iterdir()) == []
+
+
 def test_crops_of_512_pixels_come_from_the_same_faces(talk: Path, tmp_path: Path) -> None:
     stage = Faces(FacesParams(crop_px=512))
     stage.setup()

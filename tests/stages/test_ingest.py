@@ -10,9 +10,11 @@ import pytest
 from pipeline.digest import file_sha256
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.command import run_stage
+from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome
 from pipeline.engine.runner import SerialRunner
 from pipeline.sources import list_sources
+from pipeline.tables.rows import Video
 from stages.ingest import Ingest, finish
 from tests.media import Sound, beep_flash, write_video
 
@@ -130,3 +132,48 @@ def test_a_replaced_file_of_the_same_name_is_read_again(folder, workspace):
 def test_the_cache_key_with_this_machines_file_times_is_not_in_the_table(folder, workspace):
     beep_flash(folder / "v.mp4", seconds=2.0)
     assert ingest(folder, workspace / "cache")["v.mp4"].key == ""
+
+
+def test_the_row_says_which_tracks_are_used_and_what_else_is_there(folder, workspace):
+    part = beep_flash(workspace / "part.ts", seconds=2.0)
+    (folder / "joined.ts").write_bytes(2 * part.read_bytes())
+    good = beep_flash(folder / "good.mp4", seconds=2.0)
+    (folder / "two.mp4").write_bytes(2 * good.read_bytes())
+    found = ingest(folder, workspace / "cache")
+    rows = {name: one.parts[0].row for name, one in found.items()}
+    assert (rows["good.mp4"]["video_track"], rows["good.mp4"]["video_tracks"]) == (1, 1)
+    assert (rows["good.mp4"]["remarks"], rows["good.mp4"]["clock_restarts_s"]) == ([], [])
+    assert rows["two.mp4"]["remarks"][0].startswith("a second mp4 begins at byte")
+    assert rows["joined.ts"]["clock_restarts_s"] == pytest.approx([2.0], abs=0.2)
+    assert rows["joined.ts"]["num_frames"] == pytest.approx(100, abs=4)
+    assert "another recording is joined there" in rows["joined.ts"]["remarks"][0]
+
+
+def test_remarks_and_restarts_are_columns_of_the_table(folder, workspace):
+    part = beep_flash(workspace / "part.ts", seconds=2.0)
+    (folder / "joined.ts").write_bytes(2 * part.read_bytes())
+    outcomes = ingest(folder, workspace / "cache").values()
+    path = workspace / "videos.parquet"
+    write_table(path, outcomes, Video)
+    (row,) = read_table(path)
+    assert (len(row["remarks"]), len(row["clock_restarts_s"])) == (1, 1)
+
+
+def test_picture_and_sound_on_different_clocks_are_a_named_failure(folder, workspace):
+    """The picture starts again from 0 while the sound goes on."""
+    parts = [beep_flash(workspace / f"{s}.ts", seconds=4.0, start_s=s) for s in (0.0, 4.0)]
+    first, second = (path.read_bytes() for path in parts)
+    picture_again, sound_on = _stream_packets(first, 0x100), _stream_packets(second, 0x101)
+    share = len(picture_again) // len(sound_on) + 1
+    mixed = [first]
+    for number, packet in enumerate(sound_on):
+        mixed += [*picture_again[number * share : (number + 1) * share], packet]
+    (folder / "x.ts").write_bytes(b"".join(mixed))
+    (outcome,) = ingest(folder, workspace / "cache").values()
+    assert (outcome.status, outcome.reason) == ("failed", "clock_restarts")
+    assert "jumps from" in outcome.parts[0].detail
+
+
+def _stream_packets(stream: bytes, pid: int) -> list[bytes]:
+    packets = [stream[at : at + 188] for at in range(0, len(stream), 188)]
+    return [one for one in packets if int.from_bytes(one[1:3], "big") & 0x1FFF == pid]

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.media.audio import as_int16, decode_audio
+from pipeline.media.audio import decode_audio
 from pipeline.media.flac import read_flac, write_flac
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
+from pipeline.media.samples import as_int16
 from tests.media import (
     Sound,
     beep_flash,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
+from pipeline.media.decoding import Damage
 from pipeline.media.frames import frames_at_25fps, grid_frames, read_video_clock
 from pipeline.media.picture import square_size
 from pipeline.media.probe import probe
@@ -196,22 +197,67 @@ def test_memory_stays_flat_however_many_frames_are_read_even_without_garbage_col
     assert grown < 30e6, "3000 stored frames are 86 MB, 3000 shown ones 173 MB"
 
 
-def test_a_frame_that_does_not_decode_is_an_error_with_its_time(tmp_path):
+def test_a_frame_of_an_avi_that_does_not_decode_shifts_none_behind_it(tmp_path):
     path = tmp_path / "x.avi"
     frames, frame = textured_shot(100, 3), Fraction(1, 25)
     write_video(path, frames, frame_times(25, 4), codec="mpeg4", options={}, time_base=frame)
+    whole = list(frames_at_25fps(path))
     data = bytearray(path.read_bytes())
     middle = data.index(b"00dc", len(data) // 2) + 8
     data[middle : middle + 8] = b"\xff" * 8
     path.write_bytes(data)
-    with pytest.raises(DecodeError, match=r"video after [01]\.\d\d s"):
-        list(frames_at_25fps(path))
+    shown, damage = [], Damage()
+    for frame in grid_frames(path, damage=damage):
+        shown.append(frame)
+    assert len(shown) == 100
+    assert damage.bad_packets + damage.damaged_frames > 0
+    assert any(frame.damaged for frame in shown)
+    assert not any(frame.damaged for frame in [*shown[:15], *shown[60:]])
+    assert np.array_equal(shown[-1].image, whole[-1])
 
 
-def test_timestamps_that_jump_by_hours_are_an_error_not_a_million_frames(tmp_path):
-    path = write_video(tmp_path / "x.mp4", textured_shot(3, 1), [0.0, 0.04, 2000.0])
-    with pytest.raises(DecodeError, match="timestamps jump"):
-        list(frames_at_25fps(path))
+def test_a_hole_of_minutes_is_held_and_costs_no_decoding(tmp_path):
+    path = write_video(
+        tmp_path / "x.mp4", numbered(4), [0.0, 0.04, 2000.0, 2000.04], options={"bf": "0"}
+    )
+    shown = [(id(frame.image), frame.held) for frame in grid_frames(path)]
+    assert len(shown) == 25 * 2000 + 2
+    assert [held for _, held in shown[:5]] == [0, 0, 0, 1, 2]
+    assert len({image for image, _ in shown}) <= 4
+
+
+def test_a_jump_forward_by_more_than_an_hour_is_another_clock(tmp_path):
+    times = [0.0, 0.04, 0.08, *(8000 + n / 25 for n in range(20))]
+    path = write_video(tmp_path / "x.mp4", numbered(23), times, options={"bf": "0"})
+    assert [number_of(frame) for frame in frames_at_25fps(path)] == list(range(23))
+    (remark,) = probe(path).remarks
+    assert "the clock jumps by 7999.88 s at 0.12 s" in remark
+
+
+@pytest.mark.parametrize(
+    "sizes", [((64, 48), (128, 96)), ((128, 96), (64, 48)), ((96, 96), (128, 64))]
+)
+def test_a_film_whose_size_changes_has_one_size_that_shrinks_no_frame(tmp_path, sizes):
+    path = tmp_path / "x.h264"
+    parts = []
+    for size in sizes:
+        white = [np.full((size[1], size[0], 3), 235, np.uint8)] * 10
+        part = write_video(
+            tmp_path / "part.h264", white, frame_times(25, 0.4), time_base=Fraction(1, 25)
+        )
+        parts.append(part.read_bytes())
+    path.write_bytes(b"".join(parts))
+    shown = list(frames_at_25fps(path))
+    width, height = (max(size[axis] for size in sizes) for axis in (0, 1))
+    assert {frame.shape for frame in shown} == {(height, width, 3)}
+    assert (probe(path).width, probe(path).height) == (width, height)
+    for frame, size in ((shown[2], sizes[0]), (shown[15], sizes[1])):
+        across, along = (
+            (frame.mean(axis=2) > 128).any(axis=0).sum(),
+            (frame.mean(axis=2) > 128).any(axis=1).sum(),
+        )
+        scale = min(width / size[0], height / size[1])
+        assert (across, along) == (round(scale * size[0]), round(scale * size[1]))
 
 
 def test_a_file_without_picture_has_no_frames(tmp_path):
