@@ -5,10 +5,11 @@ taken out, so that light does not count: the place of the face in the picture (i
 something jumps), and the aligned face (it changes little while a person moves, turns or talks). A
 cut is a change that stands out of those of the PAST frames before and the LOOK frames after it.
 
-Measured on 77 clips of 1 to 60 s (18,551 steps of 92 tracks): these limits end a track at 6 steps,
-of which 4 are cuts within a film. Of 2,434 changes to another person's face of the same size at the
-same place they find 97 %; of 248 jumps of a person to another moment before the same background
-60 %, the others being jumps to nearly the same picture.
+Measured on 77 clips of 1 to 60 s (18,551 steps of 92 tracks): tracks end at real jumps within three
+films, and at 2 steps of a dance with dropped frames; no person who talks, turns or is lit otherwise
+is divided. Of 2,434 changes to another person's face of the same size at the same place 96 % are
+found; of 248 jumps of a person to another moment before the same background 60 %, the others being
+jumps to nearly the same picture.
 """
 
 import math

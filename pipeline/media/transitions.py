@@ -5,7 +5,9 @@ growing from 0 to 1. Movement is not: a frame between two others shows the edges
 So for windows of several lengths around every frame the residual of that mix is measured, as a
 share of the change from the window's first to its last frame. On 73 clips of talking people (20,000
 frames) no window whose ends correlate by r has a residual below 0.10 + 0.26 * (0.85 - r), but for
-true fades; of 840 dissolves of 5 to 50 frames between two of these clips 97 % have one.
+true fades. Of 1,050 dissolves between two of these clips 95 to 99 % are found with 5 to 35 frames,
+85 % with 50. One that changes a small part of the picture only (two faces before the same
+background) is not.
 
 A fade is a loss of contrast down to an even picture. A flash is either, or a picture that is only
 brighter or darker, after which the old picture is back within about a second.
