@@ -170,13 +170,21 @@ def _decode(path: Path) -> Iterator[av.VideoFrame]:
 def _luma(frame: av.VideoFrame) -> Luma:
     """Return the Y plane, limited range (16-235) stretched to 0-255 unless marked as full."""
     luma_HW = _plane(frame, 0)
-    return luma_HW.copy() if _full_range(frame) else _LUMA_STRETCH[luma_HW]
+    return (
+        luma_HW.copy()
+        if _full_range(frame)
+        else np.asarray(cv2.LUT(luma_HW, _LUMA_STRETCH), np.uint8)
+    )
 
 
 def _colour(frame: av.VideoFrame) -> list[Luma]:
     """Return the U and V planes at 64 x 64, limited range (16-240) stretched to 0-255."""
     small = [reduced(_plane(frame, index)) for index in (1, 2)]
-    return small if _full_range(frame) else [_COLOUR_STRETCH[plane] for plane in small]
+    return (
+        small
+        if _full_range(frame)
+        else [np.asarray(cv2.LUT(plane, _COLOUR_STRETCH), np.uint8) for plane in small]
+    )
 
 
 def _plane(frame: av.VideoFrame, index: int) -> Luma:
