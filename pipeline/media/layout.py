@@ -173,7 +173,9 @@ def _chosen(path: Path, container: InputContainer, packets: Mapping[int, TrackPa
         for index in used
         if len(packets[index])
     }
-    restarts, shifts = find_restarts(tracks) if tracks else ([], {})
+    restarts, shifts = (
+        find_restarts(tracks, video.track.index if video else None) if tracks else ([], {})
+    )
     return Layout(
         container=container.format.name,
         video=video,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ClockRestartsError
 from pipeline.media.packets import NONE, TrackPackets
+from pipeline.tables.rows import FPS
 
 MAX_HOLE_S = 3600
 """A longer jump forward of picture and sound is another clock, not a pause."""
@@ -92,6 +93,12 @@ class TimedTrack:
             if _lasts(ordered, n, back, hole)
         ]
 
+    @property
+    def first_s(self) -> Fraction:
+        """When the first packet in presentation order of the first recording is shown."""
+        end = self.jumps[0].number if self.jumps else len(self._shown)
+        return int(self._shown[:end].min()) * self.base
+
     def number_at(self, place: int) -> int:
         """Return the number of the first packet that lies at or behind a place in the file."""
         return int(np.searchsorted(self.places, place))
@@ -116,11 +123,15 @@ def _lasts(ordered: NDArray[np.int64], number: int, back: float, hole: float) ->
     return bool((ahead < -back).all() or (ahead > hole).all())
 
 
-def find_restarts(tracks: Mapping[int, TimedTrack]) -> tuple[list[Restart], dict[int, Shifts]]:
+def find_restarts(
+    tracks: Mapping[int, TimedTrack], picture: int | None = None
+) -> tuple[list[Restart], dict[int, Shifts]]:
     """Find the restarts of a file, and what joins its recordings to one time.
 
     Args:
         tracks: by index of the stream, those that are used: the picture, the sound or both.
+        picture: index of the picture, whose recordings all begin on the 25 fps grid: else what
+            follows would be shown up to half a grid frame early or late.
 
     Raises:
         ClockRestartsError: picture and sound do not jump together.
@@ -136,6 +147,7 @@ def find_restarts(tracks: Mapping[int, TimedTrack]) -> tuple[list[Restart], dict
         if shifts:
             jump_s = float(min(begins) + shift - until)
             shift = until - min(begins)
+            shift += _to_grid(tracks, picture, first, end, shift)
             restarts.append(Restart(float(until), jump_s))
         shifts.append(shift)
         until = max(stops) + shift
@@ -145,6 +157,22 @@ def find_restarts(tracks: Mapping[int, TimedTrack]) -> tuple[list[Restart], dict
         )
         for index, track in tracks.items()
     }
+
+
+def _to_grid(
+    tracks: Mapping[int, TimedTrack],
+    picture: int | None,
+    first: Mapping[int, int],
+    end: Mapping[int, int],
+    shift: Fraction,
+) -> Fraction:
+    """Return the seconds from a recording's first picture to the next point of the grid, >= 0."""
+    if picture is None or picture not in tracks:
+        return Fraction(0)
+    here = tracks[picture].span(first[picture], end[picture])
+    if here is None:
+        return Fraction(0)
+    return -(here[0] + shift - tracks[picture].first_s) % Fraction(1, FPS)
 
 
 def _borders(tracks: Mapping[int, TimedTrack]) -> list[dict[int, int]]:

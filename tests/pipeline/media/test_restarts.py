@@ -91,6 +91,13 @@ def test_a_hole_is_held_and_both_sides_of_it_are_in_sync(tmp_path, hole_s):
     assert np.count_nonzero(held) == pytest.approx(25 * hole_s, abs=4)
 
 
+def test_every_recording_begins_on_the_grid():
+    """Else its pictures would be shown up to half a frame from where its sound is."""
+    sound = track((0, 4.013), (0, 4), step=0.01, places=range(1, 1604, 2))
+    shifts = find_restarts({0: track((0, 4), (0, 4), places=range(0, 1600, 8)), 1: sound}, 0)[1]
+    assert shifts[0].ticks[1] == shifts[1].ticks[1] == 4040
+
+
 def test_irregular_times_are_no_restart(tmp_path):
     times = variable_times(4.0)
     film = write_video(tmp_path / "x.ts", textured_shot(len(times), 1), times)
