@@ -212,10 +212,6 @@ def test_identity_and_params_name_the_result_and_nothing_else(talk: Path, tmp_pa
     assert stage.cache_params() != Faces(FacesParams(crf=20)).cache_params()
 
 
-<<<<<<< HEAD
-<<<<<<< HEAD
-=======
->>>>>>> w-persons
 def test_clips_before_a_picture_that_breaks_off_are_kept_and_the_rest_is_a_row(
     stage: Faces, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,12 +238,8 @@ def test_identity_holds_the_start_of_the_picture_and_the_versions(talk: Path) ->
     versions = stage.cache_params()["versions"]
     assert {"pyav", "libavcodec", "libswscale", "opencv", "ai-edge-litert"} <= set(versions)
     assert versions["x264"].startswith("x264 - core ")
-<<<<<<< HEAD
-=======
-=======
 
 
->>>>>>> w-persons
 def test_a_file_that_is_nothing_but_damage_fails_the_item(
     stage: Faces, talk: Path, tmp_path: Path
 ) -> None:
@@ -262,10 +254,6 @@ def test_a_file_that_is_nothing_but_damage_fails_the_item(
     with pytest.raises(DecodeError):
         stage.process(dataclasses.replace(item, location=str(broken)), workdir)
     assert list(workdir.iterdir()) == []
-<<<<<<< HEAD
->>>>>>> w-media
-=======
->>>>>>> w-persons
 
 
 def test_crops_of_512_pixels_come_from_the_same_faces(talk: Path, tmp_path: Path) -> None:
