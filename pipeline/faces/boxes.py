@@ -84,7 +84,7 @@ def shifted(box: Box, x: float, y: float) -> Box:
 
 
 def merge(detections: Sequence[Detection]) -> list[Detection]:
-    """Merge detections of one face into their score-weighted mean, angles on the circle; best first."""
+    """Merge detections of one face into their score-weighted mean; best first."""
     left = sorted(detections, key=lambda d: (-d.score, d.box))
     merged = []
     while left:
@@ -96,6 +96,7 @@ def merge(detections: Sequence[Detection]) -> list[Detection]:
 
 
 def _mean(detections: Sequence[Detection]) -> Detection:
+    """Return the weighted mean; of the roll the mean direction, since +179 and -179 are one."""
     total = sum(d.score for d in detections)
     x0, y0, x1, y1 = (sum(d.score * d.box[i] for d in detections) / total for i in range(4))
     up = sum(d.score * math.sin(d.roll_rad) for d in detections)
