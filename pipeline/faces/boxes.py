@@ -11,6 +11,8 @@ from pipeline.faces.backend import Box, Detection
 
 MERGE_IOU = 0.3
 """Detections that overlap more are one face."""
+SAME_BOX_IOU = 0.6
+"""Above it a second detector's box adds nothing to the first one's."""
 SAME_FACE_COVER = 0.5
 """Two boxes of one frame that share more of the smaller one are one face."""
 
@@ -93,6 +95,15 @@ def merge(detections: Sequence[Detection]) -> list[Detection]:
         merged.append(_mean(same))
         left = [d for d in left if not any(d is s for s in same)]
     return merged
+
+
+def joined(found: Sequence[Detection], more: Sequence[Detection]) -> list[Detection]:
+    """Add those of `more` whose box is new to `found`, best first; `found` stays as it is.
+
+    No mean of the two: on a profile the boxes differ, and the landmarks fit only one of them.
+    """
+    new = [one for one in more if all(iou(one.box, old.box) <= SAME_BOX_IOU for old in found)]
+    return sorted([*found, *new], key=lambda d: (-d.score, d.box))
 
 
 def _mean(detections: Sequence[Detection]) -> Detection:
