@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.backend import MIN_SCORE, Box, Frame
-from pipeline.faces.boxes import box_of, intersection, longer_side
+from pipeline.faces.boxes import box_of, centre, intersection, longer_side
 from pipeline.faces.insightface import InsightFaceBackend
 from pipeline.faces.litert import LiteRTBackend
 from pipeline.faces.schemas import MESH468, MESH_FACE_OVAL
@@ -63,7 +63,7 @@ class Face:
 
     def share(self, image: Frame) -> float:
         """Return the longer side, in shorter sides of the picture."""
-        return longer_side(self.box) / min(image.shape[:2])
+        return longer_side(self.box) / float(min(image.shape[:2]))
 
     def is_cut(self, image: Frame) -> bool:
         """Return whether a tenth of the face lies outside the picture."""
@@ -98,7 +98,7 @@ class Labels:
         for one in self._reference.detect(image):
             found = self._mesh._refined(image, one)
             if found.score >= MIN_SCORE:
-                yaw = float(head_pose(found.points[None], MESH468)[0, 0])
+                yaw = float(head_pose(found.points[None].astype(np.float64), MESH468)[0, 0])
                 faces.append(Face(found.points, found.score, yaw))
             else:
                 unsure.append(one.box)
@@ -133,21 +133,16 @@ def _close_up(
 ) -> Picture:
     """Turn the face by `roll` degrees, scale it and place it; half of them over the border."""
     width, height = SHAPES[random.integers(len(SHAPES))]
-    side = longer_side(face.box)
-    scale = fill * min(width, height) / side
-    x0, y0, x1, y1 = face.box
-    matrix = cv2.getRotationMatrix2D(((x0 + x1) / 2, (y0 + y1) / 2), roll, scale)
+    side = fill * min(width, height)
+    scale = side / longer_side(face.box)
     target = np.array([width, height]) / 2
     if random.random() < 0.5:
-        target = _at_the_border(target, fill * min(width, height), random)
-    matrix[:, 2] += target - [(x0 + x1) / 2, (y0 + y1) / 2]
-    image = cv2.warpAffine(
-        picture.image,
-        matrix,
-        (width, height),
-        flags=cv2.INTER_AREA,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
+        target = _at_the_border(target, side, random)
+    middle = centre(face.box)
+    matrix = np.asarray(cv2.getRotationMatrix2D(middle, roll, scale), np.float64)
+    matrix[:, 2] += target - np.array(middle)
+    edge, area = cv2.BORDER_REPLICATE, cv2.INTER_AREA
+    image = cv2.warpAffine(picture.image, matrix, (width, height), flags=area, borderMode=edge)
     points = face.points.copy()
     points[:, :2] = points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
     points[:, 2] *= scale
@@ -183,7 +178,7 @@ def without_faces(pictures: list[Picture]) -> Iterator[Picture]:
 
 def _parts(image: Frame, boxes: list[Box]) -> list[Frame]:
     """Return what lies left, right and below of all faces, a quarter of a face away."""
-    x0, y0 = (min(box[i] for box in boxes) for i in (0, 1))
+    x0 = min(box[0] for box in boxes)
     x1, y1 = (max(box[i] for box in boxes) for i in (2, 3))
     far = max(longer_side(box) for box in boxes) / 4
     left, right = max(0, int(x0 - far)), int(x1 + far)
@@ -197,13 +192,19 @@ def _covered(picture: Picture) -> Picture:
     height, width = picture.image.shape[:2]
     above = picture.image[max(0, y0 - (y1 - y0) // 2) : max(8, y0), max(0, x0) : min(width, x1)]
     patch = cv2.resize(above, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-    mask = np.zeros((height, width), np.uint8)
-    oval = np.round(face.points[list(MESH_FACE_OVAL), :2]).astype(np.int32)
-    cv2.fillConvexPoly(mask, cv2.convexHull(oval), 255)
-    soft = max(3, (x1 - x0) // 8)
-    mask = cv2.dilate(mask, np.ones((soft, soft), np.uint8))
-    blend = cv2.GaussianBlur(mask, (0, 0), soft / 3).astype(np.float32)[..., None] / 255
-    shift = np.float64([[1, 0, x0], [0, 1, y0]])
+    shift = np.array([[1.0, 0.0, x0], [0.0, 1.0, y0]])
     cover = cv2.warpAffine(patch, shift, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    blend = _soft_oval(face, (height, width))
     image = np.round(picture.image * (1 - blend) + cover * blend).astype(np.uint8)
     return Picture(picture.film, image, ())
+
+
+def _soft_oval(face: Face, size: tuple[int, int]) -> NDArray[np.float32]:
+    """Return (height, width, 1): 1 on the face and an eighth of it around, 0 far away."""
+    mask: Frame = np.zeros(size, np.uint8)
+    oval = np.round(face.points[list(MESH_FACE_OVAL), :2]).astype(np.int32)
+    cv2.fillConvexPoly(mask, cv2.convexHull(oval), 255)
+    soft = max(3, int(face.box[2] - face.box[0]) // 8)
+    wide = cv2.dilate(mask, np.ones((soft, soft), np.uint8))
+    blurred = cv2.GaussianBlur(wide, (0, 0), soft / 3)
+    return np.asarray(blurred[..., None] / 255, np.float32)

@@ -3,9 +3,9 @@
 python -m benchmarks.face_recall CLIPS_FOLDER --pack buffalo_l --root ~/.insightface [--every N]
 
 A face is found where a detection's landmarks are accepted and lie on the known ones
-(benchmarks/face_pictures.py says what is known): upright landmarks on a face that stands on its head
-are a miss. A false alarm is an accepted face where none is known. CPU milliseconds are those of one `detect` and of the landmarks on
-everything that it returns.
+(benchmarks/face_pictures.py says what is known): upright landmarks on a face that stands on its
+head are a miss. A false alarm is an accepted face where none is known. CPU milliseconds are those
+of one `detect` and of the landmarks on everything that it returns.
 """
 
 import argparse

@@ -16,6 +16,8 @@ from pipeline.engine.cache import Cache, open_cache
 from pipeline.tables.rows import FPS, Video
 from pipeline.tables.run_tables import Record, RunTables
 
+TRANSITION_TOLERANCE_FRAMES = 6
+"""A shot may begin this long before or after a transition: `scenes` leaves out a margin."""
 CUT_TOLERANCE_FRAMES = 1
 MIN_OFFSET_SHARE = 0.8
 """A clip has a true offset when so much of it lies in one good stretch."""
@@ -74,7 +76,7 @@ def _cuts(
 
 
 def _in_transition(cut: int, film: FileTruth) -> bool:
-    near = CUT_TOLERANCE_FRAMES
+    near = TRANSITION_TOLERANCE_FRAMES
     return any(start - near <= cut <= end + near for start, end in film.transitions)
 
 

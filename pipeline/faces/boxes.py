@@ -11,6 +11,8 @@ from pipeline.faces.backend import Box, Detection
 
 MERGE_IOU = 0.3
 """Detections that overlap more are one face."""
+SAME_BOX_IOU = 0.6
+"""Above it a second detector's box adds nothing to the first one's."""
 SAME_FACE_COVER = 0.5
 """Two boxes of one frame that share more of the smaller one are one face."""
 
@@ -84,7 +86,7 @@ def shifted(box: Box, x: float, y: float) -> Box:
 
 
 def merge(detections: Sequence[Detection]) -> list[Detection]:
-    """Merge detections of one face into their score-weighted mean, angles on the circle; best first."""
+    """Merge detections of one face into their score-weighted mean; best first."""
     left = sorted(detections, key=lambda d: (-d.score, d.box))
     merged = []
     while left:
@@ -95,7 +97,17 @@ def merge(detections: Sequence[Detection]) -> list[Detection]:
     return merged
 
 
+def joined(found: Sequence[Detection], more: Sequence[Detection]) -> list[Detection]:
+    """Add those of `more` whose box is new to `found`, best first; `found` stays as it is.
+
+    No mean of the two: on a profile the boxes differ, and the landmarks fit only one of them.
+    """
+    new = [one for one in more if all(iou(one.box, old.box) <= SAME_BOX_IOU for old in found)]
+    return sorted([*found, *new], key=lambda d: (-d.score, d.box))
+
+
 def _mean(detections: Sequence[Detection]) -> Detection:
+    """Return the weighted mean; of the roll the mean direction, since +179 and -179 are one."""
     total = sum(d.score for d in detections)
     x0, y0, x1, y1 = (sum(d.score * d.box[i] for d in detections) / total for i in range(4))
     up = sum(d.score * math.sin(d.roll_rad) for d in detections)

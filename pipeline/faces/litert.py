@@ -32,7 +32,7 @@ MIN_DETECTION_SCORE = 0.5
 CONFIDENT_SCORE = 0.9
 """From this score on the detector need not confirm the mesh."""
 UPRIGHT_SCORE = 1 - 1e-5
-"""Below it a detection is also looked at on its other three sides, and turned if one reaches it.
+"""An accepted look below it is repeated on the other three sides, and turned if one reaches it.
 
 On a face the right way up the logit of the mesh is 17 or more in nine of ten frames of 62 real
 faces; on one that stands on its head it is 9 or less, which still is a score near 1. This is 11.5.
@@ -130,7 +130,8 @@ class LiteRTBackend:
         On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
         without and 16 of 16 with them.
         """
-        return boxes.merge([*self._face(frame), *self._tiles(frame), *self._close(frame)])
+        found = boxes.merge([*self._face(frame), *self._tiles(frame)])
+        return boxes.joined(found, boxes.merge(self._close(frame)))
 
     def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
         """Place 468 points.
@@ -166,7 +167,7 @@ class LiteRTBackend:
         self, frame: Frame, detection: Detection, found: FaceLandmarks
     ) -> FaceLandmarks:
         """Return the look from the side that is surely upright, else `found`."""
-        if found.score >= UPRIGHT_SCORE:
+        if not MIN_SCORE <= found.score < UPRIGHT_SCORE:
             return found
         turned = [replace(detection, roll_rad=detection.roll_rad + turn) for turn in QUARTER_TURNS]
         best = max((self._run_mesh(frame, one) for one in turned), key=lambda one: one.score)

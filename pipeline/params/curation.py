@@ -120,14 +120,19 @@ class SelectParams(_Section):
     """Within one stretch."""
     correct_drift: bool = False
     """Take a drift out by resampling the sound, in place of rejecting the stretch."""
-    min_change: Annotated[float, Field(ge=0)] = 0.25
+    still_change: Annotated[float, Field(ge=0)] = 0.1
     """Levels of luma from one frame to the next; less is the same picture."""
-    max_standing_frames: Annotated[int, Field(ge=1)] = 5
-    max_cover: Share = 0.5
+    max_standing_frames: Annotated[int, Field(ge=1)] = 4
+    """A longer run of the same picture is cut out, as far as it changes less than `min_change`."""
+    min_change: Annotated[float, Field(ge=0)] = 0.25
+    """Levels of luma; above `still_change` for a picture that is encoded again."""
+    max_frozen_share: Share = 0.5
+    """Frames of a part that change less than `min_change`."""
+    max_cover: Share = 0.7
     """Certainty that the mouth is not visible."""
-    max_covered_frames: Annotated[int, Field(ge=0)] = 5
-    max_roll_deg: Annotated[float, Field(ge=0, le=180)] = 45.0
-    max_rolled_frames: Annotated[int, Field(ge=0)] = 5
+    max_covered_frames: Annotated[int, Field(ge=0)] = 4
+    max_roll_deg: Annotated[float, Field(ge=0, le=180)] = 40.0
+    max_rolled_frames: Annotated[int, Field(ge=0)] = 0
     not_speaking_overlap: Share = 0.5
     """Faces that share more than this share of a clip's time compete for its sound."""
     min_face_px: Positive = 64

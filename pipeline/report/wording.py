@@ -33,6 +33,7 @@ REASONS = {
     "offset_step": "frames beside a jump of the offset: sound was lost or inserted",
     "offset_too_large": "offset beyond select.max_offset_frames",
     "standing_picture": "the picture stands for longer than select.max_standing_frames",
+    "frozen_picture": "repeated frames over select.max_frozen_share",
     "mouth_covered": "the mouth is not visible for longer than select.max_covered_frames",
     "rolled": "head tilted beyond select.max_roll_deg for longer than select.max_rolled_frames",
     "rest_too_short": "nothing is wrong with it, but it is shorter than select.min_seconds",

@@ -100,12 +100,29 @@ def _change(before: SyncStretch, after: SyncStretch) -> tuple[str, str]:
 
 def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
     p = params
-    standing = np.asarray(quality.change_by_frame) < p.min_change
+    standing = _standing(np.asarray(quality.change_by_frame), p)
     covered = np.asarray(quality.cover_by_frame) > p.max_cover
     lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
     yield from _runs(standing, p.max_standing_frames, "standing_picture")
     yield from _runs(covered, p.max_covered_frames, "mouth_covered")
     yield from _runs(lying, p.max_rolled_frames, "rolled")
+
+
+def _standing(change_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]:
+    """Return whether the picture stands: below `still_change` for a while, and as long as it stays
+    below `min_change` on both sides of that, single frames (key frames of an encoder) apart.
+
+    A head that does not move in silence stays below `min_change` for seconds, but not below
+    `still_change`.
+    """
+    quiet_T = change_T < p.min_change
+    quiet_T[1:-1] |= quiet_T[:-2] & quiet_T[2:]
+    still = list(_runs(change_T < p.still_change, p.max_standing_frames, ""))
+    standing_T = np.zeros(len(change_T), np.bool_)
+    for run in _runs(quiet_T, 0, ""):
+        if any(run.start <= one.start and one.end <= run.end for one in still):
+            standing_T[run.start : run.end] = True
+    return standing_T
 
 
 def _runs(flags_T: NDArray[np.bool_], longest: int, reason: str) -> Iterable[_Fault]:
@@ -151,15 +168,29 @@ def _joined(pieces: Sequence[ClipPart]) -> list[ClipPart]:
 
 
 def _checked(part: ClipPart, quality: Quality, params: SelectParams) -> ClipPart:
-    """Reject what is right but short or without speech."""
+    """Reject what is right but short, without speech, or of too few pictures."""
     if part.reason:
         return part
     frames, least = part.end - part.start, round(params.min_seconds * FPS)
     if frames < least:
         detail = f"{frames} frames remain, the minimum is {least}"
         return ClipPart(part.start, part.end, "rest_too_short", detail)
+    return _without_speech(part, quality, params) or _frozen(part, quality, params) or part
+
+
+def _frozen(part: ClipPart, quality: Quality, params: SelectParams) -> ClipPart | None:
+    """Reject a picture that repeats too often: a source of very few frames per second."""
+    change = np.asarray(quality.change_by_frame[part.start + 1 : part.end])
+    share = float((change < params.min_change).mean())
+    if share <= params.max_frozen_share:
+        return None
+    detail = f"{share:.4g} (max {params.max_frozen_share:g})"
+    return ClipPart(part.start, part.end, "frozen_picture", detail)
+
+
+def _without_speech(part: ClipPart, quality: Quality, params: SelectParams) -> ClipPart | None:
     speech = float(np.mean(quality.speech_by_frame[part.start : part.end]))
     if speech < params.min_speech_share:
         detail = f"{speech:.4g} (min {params.min_speech_share:g})"
         return ClipPart(part.start, part.end, "no_speech", detail)
-    return part
+    return None

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.faces import boxes
+from pipeline.faces.backend import Detection
 
 
 def test_the_box_of_landmarks_is_their_extent() -> None:
@@ -28,3 +29,18 @@ def test_boxes_show_one_face_when_they_share_more_than_half_of_the_smaller() -> 
 def test_the_size_of_a_tracked_face_is_the_median_longer_side() -> None:
     track = np.array([[0, 0, 10, 4], [0, 0, 5, 30], [2, 2, 4, 22]], np.float32)
     assert boxes.face_px(track) == 20.0
+
+
+def test_a_second_detectors_box_is_added_only_where_it_is_new() -> None:
+    known = Detection((0.0, 0.0, 10.0, 10.0), 0.6)
+    again, large = (
+        Detection((1.0, 0.0, 11.0, 10.0), 0.9),
+        Detection((0.0, 0.0, 20.0, 20.0), 0.8),
+    )
+    assert boxes.joined([known], [again, large]) == [large, known]
+
+
+def test_merged_faces_on_their_head_stay_on_their_head() -> None:
+    box = (0.0, 0.0, 10.0, 10.0)
+    (one,) = boxes.merge([Detection(box, 0.8, 3.1), Detection(box, 0.8, -3.1)])
+    assert abs(one.roll_rad) == pytest.approx(np.pi)

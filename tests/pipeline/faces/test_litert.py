@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.demo.portrait import Framing, framed
 from pipeline.errors import WeightsError
-from pipeline.faces.backend import Frame
+from pipeline.faces.backend import MIN_SCORE, Frame
 from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.litert import LiteRTBackend
 from pipeline.faces.open import weights_of
@@ -110,6 +111,59 @@ def test_a_small_face_in_a_large_picture_is_found(backend: LiteRTBackend, portra
         image[y : y + 320, x : x + 320] = small
         scores = [backend.landmarks(image, found).score for found in backend.detect(image)]
         assert max(scores) > 0.9
+
+
+def placed(
+    fill: float, middle: tuple[float, float], degrees: float = 0.0
+) -> tuple[Frame, np.ndarray]:
+    """Return a 400 x 300 picture whose height the face fills to `fill`, and its landmarks (L, 2).
+
+    Turned about the middle by `degrees`; what lies outside the portrait repeats its edge.
+    """
+    unit = longer_side(box_of(framed("hopper", Framing(400, 300, 100.0)).points)) / 100
+    face = framed("hopper", Framing(400, 300, fill * 300 / unit, middle))
+    matrix = cv2.getRotationMatrix2D((200, 150), degrees, 1.0)
+    edge = cv2.BORDER_REPLICATE
+    image = np.asarray(cv2.warpAffine(face.image, matrix, (400, 300), borderMode=edge), np.uint8)
+    return image, face.points[:, :2] @ matrix[:, :2].T + matrix[:, 2]
+
+
+@pytest.mark.parametrize(
+    ("fill", "middle", "degrees"),
+    [
+        (1.25, (0.5, 0.55), 0),
+        (1.4, (0.5, 0.55), 0),
+        (1.0, (0.2, 0.55), 0),  # 1.0 and less: cut by one border
+        (1.0, (0.5, 0.25), 0),
+        (1.25, (0.85, 0.5), 0),
+        (1.0, (0.5, 0.55), 45),
+        (0.75, (0.5, 0.55), 90),
+        (0.75, (0.5, 0.55), -90),
+        (1.0, (0.5, 0.55), -90),
+        (0.5, (0.85, 0.5), 180),
+        (0.75, (0.2, 0.55), 180),
+    ],
+)
+def test_a_face_that_fills_the_picture_or_is_cut_or_turned_is_found(
+    backend: LiteRTBackend, fill: float, middle: tuple[float, float], degrees: float
+) -> None:
+    image, expected = placed(fill, middle, degrees)
+    looked = [backend.landmarks(image, found) for found in backend.detect(image)]
+    best = max(looked, key=lambda one: one.score)
+    apart = np.linalg.norm(best.points[:, :2] - expected, axis=1).mean()
+    assert best.score > 0.99
+    assert apart < 0.05 * longer_side(box_of(expected))
+
+
+@pytest.mark.parametrize("name", ["brick", "grass", "gravel", "coffee", "rocket", "text", "moon"])
+def test_textures_and_things_are_no_faces(backend: LiteRTBackend, name: str) -> None:
+    picture = getattr(data, name)()
+    image = np.stack([picture] * 3, axis=-1) if picture.ndim == 2 else picture[..., :3]
+    for side in (1.0, 0.5):
+        size = (round(image.shape[1] * side), round(image.shape[0] * side))
+        part = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+        scores = [backend.landmarks(part, found).score for found in backend.detect(part)]
+        assert max(scores, default=0.0) < MIN_SCORE
 
 
 def test_an_empty_picture_has_no_face(backend: LiteRTBackend) -> None:

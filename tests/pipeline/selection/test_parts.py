@@ -122,7 +122,7 @@ def test_every_reason_of_a_part_has_words_on_the_report_and_on_its_page() -> Non
     page = (ROOT / "docs" / "select.md").read_text(encoding="utf-8")
     for reason in (
         *("foreign_sound", "low_confidence", "drift", "offset_too_large", "offset_step"),
-        *("standing_picture", "mouth_covered", "rolled", "rest_too_short"),
+        *("standing_picture", "mouth_covered", "rolled", "rest_too_short", "frozen_picture"),
     ):
         assert reason in REASONS
         assert f"`{reason}`" in page
@@ -146,3 +146,20 @@ def test_two_parts_of_one_clip_are_no_duplicates_and_a_copy_of_the_clip_is_one()
         ("b", "offset_step"),
         ("b", "near_duplicate"),
     ] or [found.reason for found in judged].count("near_duplicate") == 2
+
+
+def test_a_standing_picture_that_is_encoded_again_is_cut_out_as_a_whole() -> None:
+    """Key frames repaint it: now and then it changes a little more."""
+    change = [2.0] * 100 + [0.02] * 9 + [0.2] + [0.02] * 9 + [0.3] + [0.05] * 30 + [2.0] * 100
+    parts = cut(change_by_frame=change)
+    assert spans(parts) == [(0, 100, ""), (100, 150, "standing_picture"), (150, 250, "")]
+
+
+def test_a_head_that_does_not_move_in_silence_is_no_standing_picture() -> None:
+    change = [2.0] * 100 + [0.15] * 30 + [2.0] * 120
+    assert spans(cut(change_by_frame=change)) == [(0, FRAMES, "")]
+
+
+def test_a_source_of_four_frames_a_second_is_frozen() -> None:
+    change = ([2.0] + [0.05] * 4) * 50
+    assert spans(cut(change_by_frame=change)) == [(0, FRAMES, "frozen_picture")]
