@@ -18,6 +18,8 @@ from pipeline.params.curation import FacesParams
 
 DAMAGED, STANDING, LOST = "damaged_picture", "standing_picture", "face_lost"
 """The reasons for which a run is left out."""
+SAMPLED_SIDE = 180
+"""Rows (or columns, if there are fewer) of a picture that are compared, evenly spread."""
 BLOCKS = 16
 """A picture is compared with the one before on BLOCKS x BLOCKS blocks."""
 STILL = 1.0
@@ -108,14 +110,24 @@ class StillPictures:
 
     def __init__(self) -> None:
         self._last: NDArray[np.uint8] | None = None
+        self._sampled: NDArray[np.uint8] | None = None
         self._count = 0
 
     def count(self, frame: GridFrame) -> int:
         """Return the number of frames, this one included, since the last new picture."""
-        last, self._last = self._last, frame.image
-        moved = last is None or (last is not frame.image and _moved(last, frame.image))
+        if frame.image is self._last:
+            self._count += 1
+            return frame.held
+        before, self._sampled = self._sampled, _sampled(frame.image)
+        self._last = frame.image
+        moved = before is None or _moved(before, self._sampled)
         self._count = 0 if moved else self._count + 1
-        return max(frame.held, self._count if last is not frame.image else 0)
+        return max(frame.held, self._count)
+
+
+def _sampled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    step = max(1, min(image.shape[:2]) // SAMPLED_SIDE)
+    return np.ascontiguousarray(image[::step, ::step])
 
 
 def _moved(last: NDArray[np.uint8], now: NDArray[np.uint8]) -> bool:

@@ -138,19 +138,41 @@ def _examined(
         min_scene_len=0,
     )
     ratio = params.adaptive_threshold
-    small = np.zeros((clock.num_frames, SMALL_H, SMALL_W), np.uint8)
+    shown = _ShownPictures(clock.num_frames)
     firsts: list[int] = []
     cuts: list[int] = []
     previous: int | None = None
     for time, rgb in _with_tail(pictures):
         first = 0 if previous is None else clock.first_grid_frame(previous, time)
-        small[first:] = small_grey(rgb)
+        shown.put(first, small_grey(rgb))
         previous = time
         firsts.append(first)
         bgr = np.ascontiguousarray(rgb[..., ::-1])
         found = detector.process_frame(FrameTimecode(len(firsts) - 1, float(FPS)), bgr)
         cuts.extend(firsts[cut.frame_num] for cut in found if detector.last_is_clear(ratio))
-    return [first for first in cuts if 0 < first < clock.num_frames], small
+    return [first for first in cuts if 0 < first < clock.num_frames], shown.whole()
+
+
+class _ShownPictures:
+    """A small grey picture per grid frame, from the pictures of a film in order."""
+
+    def __init__(self, num_frames: int) -> None:
+        self._small = np.zeros((num_frames, SMALL_H, SMALL_W), np.uint8)
+        self._first = 0
+        """Where the last picture begins."""
+        self._last: Picture8 | None = None
+
+    def put(self, first: int, grey: Picture8) -> None:
+        """Add a picture that is shown from a grid frame on; one before or at it is replaced."""
+        if self._last is not None:
+            self._small[self._first : first] = self._last
+        self._first, self._last = first, grey
+
+    def whole(self) -> Small:
+        """Return (T, H, W); the last picture is shown to the end."""
+        if self._last is not None:
+            self._small[self._first :] = self._last
+        return self._small
 
 
 class _Detector(AdaptiveDetector):  # type: ignore[misc]
@@ -183,10 +205,17 @@ def _content_change(last: NDArray[np.float32], now: NDArray[np.float32]) -> floa
     hue, saturation, value = np.moveaxis(np.abs(now - last), -1, 0)
     hue = np.minimum(hue, 180 - hue)
     seen = np.minimum(last, now)[..., 1:] / 255
-    light = max(float(np.percentile(picture[..., 2], 95)) for picture in (last, now))
+    light = max(_light(picture) for picture in (last, now))
     gain = min(max(FULL_LIGHT / max(light, 1.0), 1.0), MAX_GAIN)
     coloured = hue * seen[..., 0] * seen[..., 1] + saturation * seen[..., 1]
     return float((coloured + gain * value).mean() * SCALE)
+
+
+def _light(hsv: NDArray[np.float32]) -> float:
+    """Return the value that one pixel in twenty exceeds, from every third pixel."""
+    values = hsv[..., 2].ravel()[::3]
+    rank = int(0.95 * (len(values) - 1))
+    return float(np.partition(values, rank)[rank])
 
 
 def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
