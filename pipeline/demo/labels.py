@@ -13,8 +13,8 @@ _WHOLE = frozenset({"clock_restarts", "second_picture", "second_sound"})
 _MAY_BE_CUT = frozenset(
     {"other_person", "dissolve", "fade", "hole", "damaged", "frozen", "clock_restarts"}
 )
-"""Where one finder of cuts sees one, another none, and both are right. The other person is shorter
-than `scenes.min_scene_frames`: that no clip holds both is measured in seconds."""
+"""Where one finder of cuts sees one, another none, and both are right. The other person is there
+for under 15 frames: that no clip holds both is measured in seconds."""
 Span = tuple[int, int]
 """[start, end) in frames."""
 
