@@ -40,6 +40,9 @@ JUMPS = ((0.15, 4.0, 0.02), (0.07, 6.0, 0.01))
 OTHER_FACE, OTHER_FACE_RATIO = 0.3, 3.0
 """The same for the smaller of both changes."""
 
+WAY_BACK = 0.6
+"""A change beside that has this share of the change may be the way back from an insert."""
+
 Descriptor = NDArray[np.float32]
 
 
@@ -116,6 +119,7 @@ class ContinuityWatch:
 def _stands_out(change: _Change, beside: list[_Change]) -> bool:
     if len(beside) < 2:
         return False
+    beside = _without_way_back(change, beside)
     place = max(one.place for one in beside)
     jumps = any(
         change.place > least and change.place > ratio * max(place, floor)
@@ -123,6 +127,14 @@ def _stands_out(change: _Change, beside: list[_Change]) -> bool:
     )
     both = max(one.both for one in beside)
     return jumps or (change.both > OTHER_FACE and change.both > OTHER_FACE_RATIO * both)
+
+
+def _without_way_back(change: _Change, beside: list[_Change]) -> list[_Change]:
+    """Leave out the largest change beside if it is as large: the end of a short insert."""
+    largest = max(beside, key=lambda one: one.place)
+    if len(beside) > 2 and largest.place >= WAY_BACK * change.place:
+        return [one for one in beside if one is not largest]
+    return beside
 
 
 def _place(image: Frame, box: Box) -> Descriptor:

@@ -127,6 +127,7 @@ class PictureDecoder:
         self._due: list[tuple[int, int]] = []
         """Heap of (pts, number) of packets whose picture is still to come."""
         self._counted = packets.codec in _LEAVES_OUT
+        self._stuck_by_errors = packets.codec == "av1"
         self._whole = True
         """The picture delivered last is not damaged."""
         self.lost_frames = 0
@@ -143,6 +144,7 @@ class PictureDecoder:
                 frames = packet.decode()
             except av.FFmpegError:
                 self._note_failure(number)
+                self._start_anew()
                 frames = []
             if number in self._discarded:
                 self._done.add(number)
@@ -150,6 +152,11 @@ class PictureDecoder:
                 assert isinstance(frame, av.VideoFrame)
                 self._note_frame(frame, number)
             yield from self._released(everything=not packet.size)
+
+    def _start_anew(self) -> None:
+        """Empty a decoder that gives nothing behind an error until then (dav1d)."""
+        if self._stuck_by_errors and self.video.codec_context is not None:
+            self.video.codec_context.flush_buffers()
 
     def _note_failure(self, number: int) -> None:
         self._done.add(number)

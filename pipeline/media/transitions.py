@@ -46,6 +46,11 @@ SHORT_WINDOW, SHORT_RESIDUAL = 8, 0.10
 frames (residual from 0.16 on); of dissolves of 5 to 8 frames 99 % stay below."""
 MIN_STEP = 0.08
 """By how much the share of the new picture grows from quarter to quarter of a window."""
+WIPE_RESIDUAL, WIPE_STEP, CHANGED = 0.19, 0.12, 12.0
+"""Largest distance from the nearer end, as a share of the change; least growth of the share of the
+last picture from quarter to quarter; grey levels by which a pixel counts as changed. No window of
+76 clips (20,800 frames) is below 0.23; of 300 wipes between two of them (left, up, a growing
+circle) of 15 frames and more 95 % have one below 0.19, of those of 8 frames a third."""
 MOVEMENT = 0.22
 """A window of which shift and light leave less than this share of the change (in squares) shows one
 picture: a still that slides leaves up to 0.2; of dissolves between two of the 73 clips 3 % leave
@@ -171,8 +176,10 @@ def _mixed_windows(small: Small) -> Iterator[_Window]:
     for half in HALF_WINDOWS:
         for begin in range(0, len(small) - 2 * half, BLOCK):
             block = small[begin : begin + BLOCK + 2 * half].astype(np.float32)
+            wiped = _is_wipe(block, half)
             block -= block.mean(axis=(1, 2), keepdims=True)
             mixed, change = _is_mix(block, half)
+            mixed |= wiped & (change > MIN_CHANGE)
             for at in np.flatnonzero(mixed).tolist():
                 if not _is_movement(block[at], block[at + 2 * half]):
                     yield _Window(begin + at + half, half, float(change[at]))
@@ -198,6 +205,30 @@ def _is_mix(block: NDArray[np.float32], half: int) -> tuple[NDArray[np.bool_], N
     limit = np.minimum(limit, MAX_RESIDUAL if half >= SHORT_WINDOW else SHORT_RESIDUAL)
     fits = (residual < limit) & (alike < MAX_CORRELATION) & (contrast > MIN_CONTRAST)
     return np.asarray(fits & grows & (change > MIN_CHANGE)), change
+
+
+def _is_wipe(block: NDArray[np.float32], half: int) -> NDArray[np.bool_]:
+    """Return for each window that begins in the block whether it is a wipe: every pixel shows one of
+    its two ends, and more and more of them the last one.
+    """
+    count = len(block) - 2 * half
+    first, last = block[:count], block[2 * half :]
+    change = np.abs(last - first)
+    changed = change > CHANGED
+    total = np.maximum(changed.sum(axis=(1, 2)), 1)
+    shares, left = [], []
+    for step in (half // 2, half, 2 * half - half // 2):
+        shown = block[step : step + count]
+        to_first, to_last = np.abs(shown - first), np.abs(shown - last)
+        nearer = np.minimum(to_first, to_last).mean(axis=(1, 2))
+        left.append(nearer / np.maximum(change.mean(axis=(1, 2)), 1e-3))
+        shares.append(((to_last < to_first) & changed).sum(axis=(1, 2)) / total)
+    nothing = np.zeros(count)
+    grows = (np.diff([nothing, *shares, nothing + 1], axis=0) > WIPE_STEP).all(axis=0)
+    centred = (one - one.mean(axis=(1, 2), keepdims=True) for one in (first, last))
+    alike, contrast = _likeness(*centred)
+    differs = (alike < MAX_CORRELATION) & (contrast > MIN_CONTRAST)
+    return np.asarray((np.max(left, axis=0) < WIPE_RESIDUAL) & grows & differs)
 
 
 def _is_movement(first: NDArray[np.float32], last: NDArray[np.float32]) -> bool:

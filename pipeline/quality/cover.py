@@ -109,7 +109,8 @@ def cover(small_TCSS: Planes, lips_TP2: Floats, detector: CoverDetector) -> Floa
         lips_TP2: points on the edge of the lips, as shares of the crop's side.
     """
     covered_T = median_filter(_covered(small_TCSS, lips_TP2, detector), MEDIAN, mode="mirror")
-    return np.asarray(np.maximum(covered_T, outside(small_TCSS, lips_TP2)))
+    away_T = np.minimum(outside(small_TCSS, lips_TP2) / MUCH_OUTSIDE, 1.0)
+    return np.asarray(np.maximum(covered_T, away_T))
 
 
 def lips_in_crop(
@@ -119,6 +120,10 @@ def lips_in_crop(
     lips_TP2 = points_TLC[:, list(schema.outer_lip.points), :2]
     in_crop = np.einsum("tij,tpj->tpi", matrices_T23[:, :, :2], lips_TP2)
     return np.asarray((in_crop + matrices_T23[:, None, :, 2] + 0.5) / crop_px)
+
+
+MUCH_OUTSIDE = 0.3
+"""With this share of the lip points outside of the picture the mouth is not visible for sure."""
 
 
 def outside(small_TCSS: Planes, lips_TP2: Floats) -> Floats:

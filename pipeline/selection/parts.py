@@ -8,15 +8,20 @@ Shape suffix: T frames of the clip.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.media.encode import next_cut_frame
 from pipeline.params.curation import SelectParams
 from pipeline.tables.rows import FPS, Clip, Quality, SyncStretch
 
+MAY_BE_COVERED, COVER_GAP_FRAMES = 0.2, 12
+"""Around a stretch in which the mouth is surely covered, frames above this are left out, too."""
+SILENT_SHARE = 0.1
+"""A foreign stretch with less speech is called `no_speech`: nothing was heard to compare."""
 MARGIN_FRAMES = 6
 """Left out on both sides of a change of sync inside of a clip: half of what one window of the judge
 sees, and one."""
@@ -56,22 +61,25 @@ def parts_of(
     """
     faults = [
         *_picture_faults(quality, params),
-        *_sync_faults(clip, stretches, params),
+        *_sync_faults(clip, stretches, quality, params),
     ]
     bounds = {0, clip.num_frames, *(one.start_frame - clip.start_frame for one in stretches)}
     bounds |= {edge for one in faults for edge in (one.start, one.end)}
     inside = sorted(edge for edge in bounds if 0 <= edge <= clip.num_frames)
     pieces = [_piece(clip, span, faults, stretches) for span in pairwise(inside)]
-    return [_checked(one, quality, params) for one in _joined(pieces)]
+    parts = _from_cut_frames(_joined(pieces))
+    return [_checked(one, quality, params) for one in parts]
 
 
 def _sync_faults(
-    clip: Clip, stretches: Sequence[SyncStretch], params: SelectParams
+    clip: Clip, stretches: Sequence[SyncStretch], quality: Quality, params: SelectParams
 ) -> Iterable[_Fault]:
     for one in stretches:
         reason, detail = _wrong(one, params)
         if reason:
             start, end = one.start_frame - clip.start_frame, one.end_frame - clip.start_frame
+            if float(np.mean(quality.speech_by_frame[start:end])) < SILENT_SHARE:
+                reason, detail = "no_speech", "nothing is said in this stretch"
             yield _Fault(start, end, reason, detail)
     for before, after in pairwise(stretches):
         at = after.start_frame - clip.start_frame
@@ -101,7 +109,7 @@ def _change(before: SyncStretch, after: SyncStretch) -> tuple[str, str]:
 def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
     p = params
     standing = _standing(np.asarray(quality.change_by_frame), p)
-    covered = np.asarray(quality.cover_by_frame) > p.max_cover
+    covered = _covered(np.asarray(quality.cover_by_frame), p)
     lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
     yield from _runs(standing, p.max_standing_frames, "standing_picture")
     yield from _runs(covered, p.max_covered_frames, "mouth_covered")
@@ -123,6 +131,28 @@ def _standing(change_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool
         if any(run.start <= one.start and one.end <= run.end for one in still):
             standing_T[run.start : run.end] = True
     return standing_T
+
+
+def _covered(cover_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]:
+    """Return whether the mouth is covered: surely for a while, and around that as long as it may
+    be, with gaps of up to half a second: a cover that moves shows some lip now and then.
+    """
+    sure = list(_runs(cover_T > p.max_cover, p.max_covered_frames, ""))
+    covered_T = np.zeros(len(cover_T), np.bool_)
+    for start, end in _bridged(_runs(cover_T > MAY_BE_COVERED, 0, ""), COVER_GAP_FRAMES):
+        inside = [one for one in sure if start <= one.start and one.end <= end]
+        covered_T[start:end] = bool(inside)
+    return covered_T
+
+
+def _bridged(runs: Iterable[_Fault], gap: int) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for one in runs:
+        if joined and one.start - joined[-1][1] <= gap:
+            joined[-1] = joined[-1][0], one.end
+        else:
+            joined.append((one.start, one.end))
+    return joined
 
 
 def _runs(flags_T: NDArray[np.bool_], longest: int, reason: str) -> Iterable[_Fault]:
@@ -165,6 +195,23 @@ def _joined(pieces: Sequence[ClipPart]) -> list[ClipPart]:
         else:
             joined.append(one)
     return joined
+
+
+def _from_cut_frames(parts: Sequence[ClipPart]) -> list[ClipPart]:
+    """Let good parts begin where the encoded picture can be cut; what is before goes to the part
+    that is left out.
+    """
+    moved = list(parts)
+    for index in range(1, len(moved)):
+        one, before = moved[index], moved[index - 1]
+        start = min(next_cut_frame(one.start), one.end)
+        if not one.reason and before.reason:
+            slope = one.drift_frames / (one.end - one.start)
+            offset = one.offset_frames + slope * (start - one.start) / 2
+            drift = one.drift_frames - slope * (start - one.start)
+            moved[index] = replace(one, start=start, offset_frames=offset, drift_frames=drift)
+            moved[index - 1] = replace(before, end=start)
+    return [one for one in moved if one.end > one.start]
 
 
 def _checked(part: ClipPart, quality: Quality, params: SelectParams) -> ClipPart:

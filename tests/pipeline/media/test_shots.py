@@ -192,3 +192,21 @@ def test_a_picture_that_slides_slowly_is_no_dissolve(tmp_path):
         frames.append(frame)
     path = write_video(tmp_path / "x.mp4", frames, frame_times(25, 3))
     assert found(path)[0] == [(0, 75)]
+
+
+def test_a_wipe_is_in_no_shot(tmp_path):
+    """Twenty frames in which the new picture comes in from the left."""
+    data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
+    old, new = data.astronaut()[:240, 100:420], data.chelsea()[20:260, 60:380]
+    frames = []
+    for k in range(100):
+        edge = int(np.clip((k - 40) / 20, 0, 1) * 320)
+        frame = old.copy()
+        frame[:, :edge] = new[:, :edge]
+        frames.append(frame)
+    path = write_video(tmp_path / "x.mp4", frames, frame_times(25, 4))
+    (first, second), _ = found(path)
+    assert first[0] == 0
+    assert 36 <= first[1] <= 42
+    assert 58 <= second[0] <= 64
+    assert second[1] == 100

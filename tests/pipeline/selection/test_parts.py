@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from pipeline.media.encode import next_cut_frame
 from pipeline.params.curation import SelectParams
 from pipeline.report.wording import REASONS
 from pipeline.selection.parts import MARGIN_FRAMES, ClipPart, parts_of
@@ -65,7 +66,7 @@ def test_a_foreign_half_is_left_out_and_the_good_half_kept() -> None:
 
 def test_the_two_sides_of_a_step_are_kept_each_with_its_own_offset() -> None:
     parts = cut(stretch(0, 120, -3.0), stretch(120, FRAMES, 7.0))
-    low, high = 120 - MARGIN_FRAMES, 120 + MARGIN_FRAMES
+    low, high = 120 - MARGIN_FRAMES, next_cut_frame(120 + MARGIN_FRAMES)
     assert spans(parts) == [(0, low, ""), (low, high, "offset_step"), (high, FRAMES, "")]
     assert [one.offset_frames for one in parts if not one.reason] == [-3.0, 7.0]
 
@@ -84,15 +85,16 @@ def test_a_run_longer_than_its_limit_is_cut_out(
     inside = cut(**{series: run(bad, 100, 100 + limit, good)})
     assert spans(inside) == [(0, FRAMES, "")]
     over = cut(**{series: run(bad, 100, 101 + limit, good)})
-    assert spans(over) == [(0, 100, ""), (100, 101 + limit, reason), (101 + limit, FRAMES, "")]
+    again = next_cut_frame(101 + limit)
+    assert spans(over) == [(0, 100, ""), (100, again, reason), (again, FRAMES, "")]
 
 
 def test_what_is_right_but_short_is_named_and_not_lost() -> None:
-    parts = cut(cover_by_frame=run(0.99, 60, 180, 0.01))
+    parts = cut(cover_by_frame=run(0.99, 60, 185, 0.01))
     assert spans(parts) == [
         (0, 60, "rest_too_short"),
-        (60, 180, "mouth_covered"),
-        (180, FRAMES, "rest_too_short"),
+        (60, 185, "mouth_covered"),
+        (185, FRAMES, "rest_too_short"),
     ]
 
 
@@ -113,9 +115,9 @@ def test_a_drift_is_rejected_or_by_option_taken_out() -> None:
 def test_a_part_of_a_drift_has_its_own_offset_and_its_share_of_the_drift() -> None:
     by_option = PARAMS.model_copy(update={"correct_drift": True})
     drifting = stretch(0, FRAMES, 0.0, drift_frames=5.0)
-    first, _, last = cut(drifting, params=by_option, roll_by_frame=run(90.0, 100, 150, 0.0))
+    first, _, last = cut(drifting, params=by_option, roll_by_frame=run(90.0, 100, 155, 0.0))
     assert (first.offset_frames, first.drift_frames) == (pytest.approx(-1.5), pytest.approx(2.0))
-    assert (last.offset_frames, last.drift_frames) == (pytest.approx(1.5), pytest.approx(2.0))
+    assert (last.offset_frames, last.drift_frames) == (pytest.approx(1.55), pytest.approx(1.9))
 
 
 def test_every_reason_of_a_part_has_words_on_the_report_and_on_its_page() -> None:
@@ -150,9 +152,9 @@ def test_two_parts_of_one_clip_are_no_duplicates_and_a_copy_of_the_clip_is_one()
 
 def test_a_standing_picture_that_is_encoded_again_is_cut_out_as_a_whole() -> None:
     """Key frames repaint it: now and then it changes a little more."""
-    change = [2.0] * 100 + [0.02] * 9 + [0.2] + [0.02] * 9 + [0.3] + [0.05] * 30 + [2.0] * 100
+    change = [2.0] * 100 + [0.02] * 9 + [0.2] + [0.02] * 9 + [0.3] + [0.05] * 35 + [2.0] * 95
     parts = cut(change_by_frame=change)
-    assert spans(parts) == [(0, 100, ""), (100, 150, "standing_picture"), (150, 250, "")]
+    assert spans(parts) == [(0, 100, ""), (100, 155, "standing_picture"), (155, 250, "")]
 
 
 def test_a_head_that_does_not_move_in_silence_is_no_standing_picture() -> None:
@@ -163,3 +165,28 @@ def test_a_head_that_does_not_move_in_silence_is_no_standing_picture() -> None:
 def test_a_source_of_four_frames_a_second_is_frozen() -> None:
     change = ([2.0] + [0.05] * 4) * 50
     assert spans(cut(change_by_frame=change)) == [(0, FRAMES, "frozen_picture")]
+
+
+def test_a_part_begins_where_the_encoded_picture_can_be_cut() -> None:
+    """Frames 15, 25, 35 ...: what lies before belongs to what is left out, and to no minimum."""
+    parts = cut(roll_by_frame=run(80.0, 0, 96, 0.0))
+    assert spans(parts) == [(0, 105, "rolled"), (105, FRAMES, "")]
+    short = cut(roll_by_frame=run(80.0, 0, 170, 0.0))
+    assert spans(short) == [(0, 175, "rolled"), (175, FRAMES, "")]
+    shorter = cut(roll_by_frame=run(80.0, 0, 176, 0.0))
+    assert spans(shorter) == [(0, 185, "rolled"), (185, FRAMES, "rest_too_short")]
+
+
+def test_a_cover_that_shows_some_lip_now_and_then_is_one_stretch() -> None:
+    cover = [0.01] * 100 + [0.9] * 8 + [0.3] * 6 + [0.05] * 8 + [0.5] * 8 + [0.01] * 120
+    assert spans(cut(cover_by_frame=cover)) == [
+        (0, 100, ""),
+        (100, 135, "mouth_covered"),
+        (135, FRAMES, ""),
+    ]
+
+
+def test_a_foreign_stretch_in_which_nothing_is_said_is_called_so() -> None:
+    speech = [0.9] * 120 + [0.0] * 130
+    parts = cut(stretch(0, 120, 1.0), stretch(120, FRAMES, None), speech_by_frame=speech)
+    assert [one.reason for one in parts] == ["", "foreign_sound", "no_speech"]

@@ -44,7 +44,7 @@ def test_other_pooling_gives_the_recorded_error(case: str, output: str) -> None:
     network = rule_network()
     take_back(network, TAKEN_BACK[case])
     wrong = (network(latents, torch.tensor(timesteps), audio) - golden_output(output)).abs()
-    assert wrong.max().item() == pytest.approx(MAPPING[case][output]["max_abs"], abs=1e-4)
+    assert wrong.max().item() == pytest.approx(MAPPING[case][output]["max_abs"], abs=5e-4)
 
 
 @torch.no_grad()
