@@ -35,7 +35,7 @@ class Faces(Stage[VideoShots, Clip]):
     """Detects, tracks and aligns the faces of one video and writes their clips."""
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     def __init__(self, params: FacesParams) -> None:
         self.params = params

@@ -30,7 +30,7 @@ class Scenes(Stage[VideoFile, Scene]):
     """Finds the shots of one video."""
 
     name = "scenes"
-    version = "2"
+    version = "3"
 
     def __init__(self, params: ScenesParams) -> None:
         self.params = params

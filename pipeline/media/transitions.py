@@ -208,8 +208,8 @@ def _is_mix(block: NDArray[np.float32], half: int) -> tuple[NDArray[np.bool_], N
 
 
 def _is_wipe(block: NDArray[np.float32], half: int) -> NDArray[np.bool_]:
-    """Return for each window that begins in the block whether it is a wipe: every pixel shows one of
-    its two ends, and more and more of them the last one.
+    """Return for each window that begins in the block whether it is a wipe: every pixel shows one
+    of its two ends, and more and more of them the last one.
     """
     count = len(block) - 2 * half
     first, last = block[:count], block[2 * half :]
