@@ -130,9 +130,12 @@ def _stands_out(change: _Change, beside: list[_Change]) -> bool:
 
 
 def _without_way_back(change: _Change, beside: list[_Change]) -> list[_Change]:
-    """Leave out the largest change beside if it is as large: the end of a short insert."""
+    """Leave out the largest change beside if it is as large, and the face changes with both: the
+    end of a short insert of another person.
+    """
     largest = max(beside, key=lambda one: one.place)
-    if len(beside) > 2 and largest.place >= WAY_BACK * change.place:
+    other = min(change.face, largest.face) > OTHER_FACE
+    if other and len(beside) > 2 and largest.place >= WAY_BACK * change.place:
         return [one for one in beside if one is not largest]
     return beside
 
