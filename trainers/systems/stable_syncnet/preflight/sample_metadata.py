@@ -41,8 +41,8 @@ class SampleMetadata:
     """Of the judge named; SyncNet's is LSE-C."""
     offset_frames: int | None = None
     """Audio lead that the judge found, at 25 fps; positive = audio early."""
-    applied_frames: int | None = None
-    """What was taken out of it."""
+    applied_frames: float | None = None
+    """What was taken out of it: the offset of the clip's part, as all clips of the film say."""
     residual_frames: int | None = None
     """Audio lead that the landmark judge found afterwards."""
     residual_subframe: float | None = None
@@ -80,7 +80,7 @@ def parse_metadata(clip_id: str, num_frames: int, content: Mapping[str, Any]) ->
         probability=_number(sync, "probability"),
         confidence=_number(sync, "confidence"),
         offset_frames=_whole(sync, "offset_frames"),
-        applied_frames=_whole(content, "offset_applied_frames"),
+        applied_frames=_number(content, "offset_applied_frames"),
         residual_frames=_whole(rescored, "offset_frames"),
         residual_subframe=_number(rescored, "offset_subframe"),
         crop_px=_whole(clip, "crop_px"),

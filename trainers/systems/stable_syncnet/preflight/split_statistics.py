@@ -12,6 +12,7 @@ from trainers.systems.stable_syncnet.preflight.sample_metadata import (
     read_sample_metadata,
 )
 
+APPLIED_TOLERANCE_FRAMES = 1
 DIGITS = 3
 """Of shares and medians in the JSON."""
 
@@ -42,7 +43,7 @@ class SplitStatistics:
     unscored: int
     """Clips whose JSON has no offset after the correction."""
     wrongly_applied: int
-    """Clips from which another offset was taken out than the judge found."""
+    """Clips from which another offset was taken out than the judge found, and that are off since."""
     beyond_one_frame: int
     """Clips scored by the landmark judge that are still off by more than one frame."""
     doubtful: int
@@ -92,7 +93,7 @@ def summarize_split(
         offsets_after=_offsets(clip.residual_frames for clip in clips),
         residual_quarters=_offsets(_quarters(clip.residual_subframe) for clip in clips),
         unscored=len(clips) - len(scored),
-        wrongly_applied=sum(clip.offset_frames != clip.applied_frames for clip in clips),
+        wrongly_applied=sum(_wrongly_applied(clip) for clip in clips),
         beyond_one_frame=own,
         doubtful=len(off) - own,
         residual_median_frames=_median(clip.residual_subframe for clip in clips),
@@ -123,6 +124,17 @@ def find_overlap(train: Sequence[SampleMetadata], validation: Sequence[SampleMet
         _both({clip.source for clip in train}, {clip.source for clip in validation}),
         _both({clip.speaker for clip in train}, {clip.speaker for clip in validation}),
     )
+
+
+def _wrongly_applied(clip: SampleMetadata) -> bool:
+    """Return whether the correction was another than the clip's own offset, and is wrong.
+
+    That of a part of a clip, or of an unsure clip of a sure film, may be another one and right.
+    """
+    if clip.offset_frames is None or clip.applied_frames is None:
+        return clip.offset_frames != clip.applied_frames
+    other = abs(clip.offset_frames - clip.applied_frames) > APPLIED_TOLERANCE_FRAMES
+    return other and abs(clip.residual_frames or 0) > APPLIED_TOLERANCE_FRAMES
 
 
 def _both(left: set[str], right: set[str]) -> list[str]:

@@ -34,6 +34,7 @@ from trainers.systems.stable_syncnet.preflight.sample_metadata import (
 )
 from trainers.systems.stable_syncnet.preflight.split_statistics import (
     Overlap,
+    _wrongly_applied,
     find_overlap,
     summarize_split,
 )
@@ -346,3 +347,18 @@ def test_every_known_cause_is_told_with_its_fix(case):
 def test_every_check_has_a_case():
     named = {name for name, _, _ in CASES.values()}
     assert named == {check(good()).name for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("found", "applied", "left", "wrong"),
+    [(3, 3.2, 0, False), (3, -4.0, 0, False), (3, -4.0, -7, True), (3, 3.0, 5, False)],
+)
+def test_an_offset_is_wrongly_applied_when_it_is_another_one_and_the_clip_is_off_since(
+    found: int, applied: float, left: int, wrong: bool
+) -> None:
+    content = {
+        "offset_applied_frames": applied,
+        "sync": {"judge": "landmark", "offset_frames": found},
+        "rescored": {"offset_frames": left, "offset_subframe": float(left)},
+    }
+    assert _wrongly_applied(parse_metadata("c", 100, content)) is wrong
