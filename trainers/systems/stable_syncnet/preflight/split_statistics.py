@@ -43,7 +43,7 @@ class SplitStatistics:
     unscored: int
     """Clips whose JSON has no offset after the correction."""
     wrongly_applied: int
-    """Clips from which another offset was taken out than the judge found, and that are off since."""
+    """Clips from which another offset was taken out than found, and that are off since."""
     beyond_one_frame: int
     """Clips scored by the landmark judge that are still off by more than one frame."""
     doubtful: int
