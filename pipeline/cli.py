@@ -158,16 +158,23 @@ def status() -> None:
 
 @app.command()
 def inspect(clip: Annotated[str, typer.Argument(help="A clip_id, or its beginning.")]) -> None:
-    """Print every row of every table that is about one clip."""
-    found = False
-    for stage in TABLES:
-        path = table_path(DATA, stage)
-        for row in read_table(path) if path.exists() else []:
-            if str(row.get("clip_id") or "").startswith(clip):
-                found = True
-                console.print(_facts(stage, row))
-    if not found:
+    """Print every row of every table that is about one clip, its parts, or the clip of a part."""
+    paths = {stage: table_path(DATA, stage) for stage in TABLES}
+    tables = {stage: read_table(path) for stage, path in paths.items() if path.exists()}
+    names = {name for rows in tables.values() for row in rows for name in _clip_names(row)}
+    asked = {name for name in names if name.startswith(clip)}
+    if not asked:
         raise ManifestError(f"no table has a clip {clip!r}; ids stand in data/faces/clips.parquet")
+    of_parts = (_clip_names(row) for rows in tables.values() for row in rows)
+    wanted = asked | {name for both in of_parts if both & asked for name in both}
+    for stage, rows in tables.items():
+        for row in rows:
+            if _clip_names(row) & wanted:
+                console.print(_facts(stage, row))
+
+
+def _clip_names(row: Mapping[str, Any]) -> set[str]:
+    return {str(row[key]) for key in ("clip_id", "source_clip_id") if row.get(key)}
 
 
 @cache_app.command("gc")

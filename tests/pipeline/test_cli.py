@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pipeline.cli import StageName, app
 from pipeline.demo.targets import AT_LEAST, AT_MOST
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
-from pipeline.engine.manifest import write_table
+from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import (
     LipforgeError,
@@ -22,11 +23,13 @@ from pipeline.errors import (
     WeightsError,
 )
 from pipeline.params.curation import Params
+from pipeline.tables.rows import Selected
 from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
 from tests.doubles import Deadly, Half, Stopped
 
 KEY, OTHER = "ab" * 32, "cd" * 32
+COLUMNS = frozenset(one.name for one in dataclasses.fields(Selected))
 
 
 def call(*words: str) -> str:
@@ -159,3 +162,21 @@ def test_a_stage_that_is_not_installed_says_what_to_do(monkeypatch):
     monkeypatch.setattr("pipeline.cli.entry_points", lambda group, name: [])
     with pytest.raises(LipforgeError, match=r"stage ingest: not installed .*pip install"):
         call("run", "ingest")
+
+
+def test_inspect_shows_a_part_with_the_clip_it_was_cut_from(workspace: Path) -> None:
+    from tests.stages.fake_run import write_run
+
+    (clip, *_) = write_run(Path("data"), clips_each=1)
+    table = table_path(Path("data"), "select")
+    rows = read_table(table)
+    parts = [
+        Part("kept", row={k: v for k, v in row.items() if k in COLUMNS} | {"clip_id": "part-of-it"})
+        for row in rows
+        if row["source_clip_id"] == clip.clip_id
+    ]
+    write_table(table, [Outcome(clip.clip_id, "kept", tuple(parts))], Selected)
+    result = CliRunner().invoke(app, ["inspect", "part-of"])
+    assert result.exit_code == 0, result.output
+    for stage in ("faces", "sync", "stretches", "quality", "select"):
+        assert f"{stage}\n" in result.output.replace(" ", "")
