@@ -23,6 +23,8 @@ from pipeline.tables.rows import FPS
 
 SHARED_S = 30.0
 """Stretches of the same offset this far apart weigh exp(-1/2) of the stretch's own."""
+FARTHEST_S = 3 * SHARED_S
+"""Those farther away would weigh next to nothing, and an hour would take minutes."""
 SAME_OFFSET_FRAMES = 1.0
 LEAST_POOLED_LOG_ODDS = 3.0
 """Stretches that are less sure have no say in another one's offset."""
@@ -174,6 +176,7 @@ def _shares(one: _Placed, other: _Placed) -> bool:
         other.stretch.kind == IN_SYNC
         and other.stretch.log_odds >= LEAST_POOLED_LOG_ODDS
         and abs(other.offset - one.offset) <= SAME_OFFSET_FRAMES
+        and abs(other.middle_s - one.middle_s) <= FARTHEST_S
     )
 
 

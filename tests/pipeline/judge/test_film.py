@@ -1,5 +1,7 @@
 """The clips of a film judged together, on distance maps with known offsets."""
 
+import time
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -148,3 +150,11 @@ def test_pairs_without_sound_are_no_evidence() -> None:
     odds = MODEL.log_odds(found)
     assert (odds[:10, column_of(10.0)] == 0).all()
     assert (odds[10:, column_of(10.0)] != 0).all()
+
+
+def test_a_film_of_an_hour_is_judged_in_seconds() -> None:
+    clips = [clip(distances(seed % 7, (60, 1.5)), 250 * seed) for seed in range(360)]
+    begin = time.process_time()
+    found = judge_film(clips, MODEL)
+    assert time.process_time() - begin < 30
+    assert all(abs(one.offset_frames - 1.5) < 0.3 for parts in found for one in parts)
