@@ -66,7 +66,9 @@ def _judge(
     default, limit = SelectParams().landmark_min_probability, select.landmark_min_probability
     curves = threshold_plots(measured, default, limit) if calibrated else ()
     drawn = histogram(_measure(name, select), clips)
-    return JudgeSummary(name, modes, len(clips), drawn, curves, calibrated)
+    return JudgeSummary(
+        name, modes, len({clip.clip_id for clip in clips}), drawn, curves, calibrated
+    )
 
 
 def _measure(judge: str, select: SelectParams) -> Measure:

@@ -32,7 +32,16 @@ REASONS = {
     "drift": "the offset changes along the stretch by more than select.max_drift_frames",
     "offset_step": "frames beside a jump of the offset: sound was lost or inserted",
     "offset_too_large": "offset beyond select.max_offset_frames",
-    "standing_picture": "the picture stands for longer than select.max_standing_frames",
+    "standing_picture": (
+        "the picture stands: for longer than faces.max_held_frames or select.max_standing_frames"
+    ),
+    "transition": "a dissolve, a wipe or a fade between two shots",
+    "damaged_picture": "torn pictures, for longer than faces.max_damaged_frames",
+    "face_lost": "the face was not seen for longer than faces.max_interpolated_frames",
+    "clock_restarts": "the timestamps of picture and sound jump apart",
+    "not_regular_file": "a pipe, a socket, a device or a folder",
+    "damaged_cache": "a cached file is not what was stored; the next run makes it again",
+    "out_of_memory": "not enough memory, this time; the next run tries again",
     "frozen_picture": "repeated frames over select.max_frozen_share",
     "mouth_covered": "the mouth is not visible for longer than select.max_covered_frames",
     "rolled": "head tilted beyond select.max_roll_deg for longer than select.max_rolled_frames",
