@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, JudgeResult
 from pipeline.judge.landmark.calibration import Calibration, CurvePoint, facts
 from trainers.systems.landmark_judge.cross_validation import SEGMENT_SECONDS, JudgedClip
+from trainers.systems.landmark_judge.logistic_regression import fit_logistic
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset
 
 DUBBED_SHARE = 0.25
@@ -23,6 +24,8 @@ PRECISION_TARGET = 0.97
 TARGET_SECONDS = 3
 """The target must be met by clips of this length, the shortest that `faces` cuts, and longer."""
 RIDGE = 1e-3
+BIAS_RIDGE_SHARE = 1e-6
+"""Of the ridge: the bias is hardly penalised."""
 STEPS = 100
 THRESHOLDS = (0.3, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
 
@@ -64,7 +67,9 @@ def fit_calibration(found: Sequence[CalibrationExample]) -> Calibration:
     low, high = facts_NF.min(axis=0), facts_NF.max(axis=0)
     mean, spread = facts_NF.mean(axis=0), facts_NF.std(axis=0) + 1e-9
     right = np.array([one.right for one in found], dtype=np.float64)
-    weights = _newton((facts_NF - mean) / spread, right, example_weights(found))
+    x_NF = np.c_[(facts_NF - mean) / spread, np.ones(len(right))]
+    penalty_F = RIDGE * np.array([*np.ones(len(mean)), BIAS_RIDGE_SHARE])
+    weights = fit_logistic(x_NF, right, example_weights(found), penalty_F, STEPS)
     return Calibration(
         mean=mean.tolist(),
         spread=spread.tolist(),
@@ -138,19 +143,3 @@ def example_weights(found: Sequence[CalibrationExample]) -> Doubles:
     share = float(genuine.mean())
     weights = np.where(genuine, (1 - DUBBED_SHARE) / share, DUBBED_SHARE / (1 - share))
     return np.asarray(weights)
-
-
-def _newton(x_NF: Doubles, right_N: Doubles, weight_N: Doubles) -> Doubles:
-    """Return F weights and the bias that maximise the ridge-penalised likelihood."""
-    x = np.c_[x_NF, np.ones(len(x_NF))]
-    ridge = RIDGE * len(x) * np.diag([*np.ones(x_NF.shape[1]), 1e-6])
-    w = np.zeros(x.shape[1])
-    for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-x @ w))
-        slope = x.T @ (weight_N * (p - right_N)) + ridge @ w
-        bend = (x * (weight_N * p * (1 - p))[:, None]).T @ x + ridge
-        step = np.linalg.solve(bend, slope)
-        w = w - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return w

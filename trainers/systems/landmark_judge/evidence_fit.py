@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, filled
 from pipeline.judge.evidence import BLOCK_WINDOWS, EvidenceModel, usual_distance
 from pipeline.judge.landmark.calibration import Calibration
 from trainers.systems.landmark_judge.cross_validation import JudgedClip
+from trainers.systems.landmark_judge.logistic_regression import fit_logistic
 
 LEAST_PROBABILITY = 0.8
 """That the clip's own offset is right."""
@@ -24,7 +24,6 @@ MOST_USUAL_SHARE = 0.9
 """Share of genuine seconds whose usual distance is believed; a larger one may be foreign sound."""
 RIDGE = 1e-4
 STEPS = 200
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,8 @@ def fit_evidence(found: Sequence[EvidenceExample]) -> EvidenceModel:
     own_N = np.array([one.own for one in found], np.float64)
     weight_N = np.where(own_N > 0, 0.5 / own_N.mean(), 0.5 / (1 - own_N.mean()))
     scale = np.array([facts_N3[:, 0].std(), facts_N3[:, 1].std() + 1e-9, 1.0])
-    weights = _newton(facts_N3 / scale, own_N, weight_N) / scale / BLOCK_WINDOWS
+    fitted = fit_logistic(facts_N3 / scale, own_N, weight_N, np.full(3, RIDGE), STEPS)
+    weights = fitted / scale / BLOCK_WINDOWS
     return EvidenceModel(
         distance=float(weights[0]),
         usual=float(weights[1]),
@@ -78,17 +78,3 @@ def evidence_without(
 ) -> dict[str, EvidenceModel]:
     """Return for every fold the model that was fitted on the others."""
     return {fold: fit_evidence([one for one in found if one.fold != fold]) for fold in folds}
-
-
-def _newton(x: Doubles, right_N: Doubles, weight_N: Doubles) -> Doubles:
-    """Return the weights that maximise the ridge-penalised likelihood."""
-    w = np.zeros(x.shape[1])
-    for _ in range(STEPS):
-        p = 1 / (1 + np.exp(-x @ w))
-        slope = x.T @ (weight_N * (p - right_N)) + RIDGE * len(x) * w
-        bend = (x * (weight_N * p * (1 - p))[:, None]).T @ x + RIDGE * len(x) * np.eye(len(w))
-        step = np.linalg.solve(bend, slope)
-        w = w - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return w
