@@ -31,10 +31,10 @@ from pipeline.shards.tar import (
     write_shard,
 )
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, Video
+from pipeline.tables.rows import Clip, Quality, SyncScore, Video
 from stages.shards import Shards
 from tests.media import beep_flash, measure_av_error_s
-from tests.pipeline.selection.test_rules import GOOD, candidate
+from tests.pipeline.selection.test_rules import GOOD, candidate, selected_row
 
 
 def clip_files(source: Path, folder: Path) -> tuple[int, dict[str, Path]]:
@@ -55,18 +55,7 @@ def selected(num_frames: int, files: dict[str, Path], offset: int) -> SelectedCl
     base = candidate("c", offset_frames=offset)
     clip = Clip(**{**as_dict(base.clip), "num_frames": num_frames, "end_frame": num_frames})
     assert base.sync
-    row = Selected(
-        clip_id="c",
-        source_clip_id="c",
-        video_id="v",
-        split="train",
-        group="g",
-        start_frame=0,
-        end_frame=num_frames,
-        offset_frames=float(offset),
-        drift_frames=0.0,
-        probability=0.97,
-    )
+    row = selected_row(num_frames, offset)
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
     return SelectedClip(row, base.video, clip, base.sync, GOOD, paths)
 

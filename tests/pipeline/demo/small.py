@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from pipeline.demo.catalogue import BROKEN_FILES
 from pipeline.demo.corpus import render_files
@@ -19,8 +20,8 @@ ALONE = (Shot(actors=(HOPE,)),)
 
 
 def film(uri: str, kind: str = "talking", how: Format | None = None, **more: object) -> Film:
-    details = {"shots": ALONE, "size": (240, 180), **more}
-    return Film(uri=uri, kind=kind, how=how or Format(), **details)  # type: ignore[arg-type]
+    details: dict[str, Any] = {"shots": ALONE, "size": (240, 180), **more}
+    return Film(uri=uri, kind=kind, how=how or Format(), **details)
 
 
 FILMS = (
@@ -60,8 +61,8 @@ FILMS = (
 def in_part(kind: FaultKind, start: int = 0, end: int | None = None, **more: object) -> Film:
     """47 frames, or 47 and 49, with a fault in a stretch; speech from frame 9 to 37."""
     fault = Fault(kind=kind, start=start, end=end, damaged_frames=5)
-    details = {"uri": f"{kind}.mp4", "kind": kind, **more}
-    return film(fault=fault, **details)  # type: ignore[arg-type]
+    details: dict[str, Any] = {"uri": f"{kind}.mp4", "kind": kind, **more}
+    return film(fault=fault, **details)
 
 
 TWO = (Shot(actors=(HOPE,)), Shot(actors=(ANNA,)))

@@ -6,7 +6,7 @@ import pytest
 from pipeline.params.curation import SelectParams
 from pipeline.report.wording import REASONS
 from pipeline.selection.rules import Candidate, decide, rules, split_of
-from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
+from pipeline.tables.rows import Clip, Quality, Selected, SyncScore, SyncStretch, Video
 from tests.conftest import ROOT
 
 PARAMS = SelectParams(min_probability=0.9, landmark_min_probability=0.9, syncnet_min_confidence=3.0)
@@ -83,6 +83,22 @@ def candidate(name: str = "c", video: str = "v", speaker: str = "", **changes: o
         ),
         replace(GOOD, **{**unique, **quality}),
         (whole,),
+    )
+
+
+def selected_row(num_frames: int, offset: float, split: str = "train") -> Selected:
+    """The row of a whole clip `c` that was kept."""
+    return Selected(
+        clip_id="c",
+        source_clip_id="c",
+        video_id="v",
+        split=split,
+        group="g",
+        start_frame=0,
+        end_frame=num_frames,
+        offset_frames=float(offset),
+        drift_frames=0.0,
+        probability=0.97,
     )
 
 

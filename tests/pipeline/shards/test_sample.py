@@ -13,8 +13,8 @@ from pipeline.media.flac import write_flac
 from pipeline.shards.sample import Rescored, SelectedClip, sample_facts, write_sample
 from pipeline.shards.tar import TrainingSample
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import SAMPLES_PER_FRAME, Selected
-from tests.pipeline.selection.test_rules import candidate
+from pipeline.tables.rows import SAMPLES_PER_FRAME
+from tests.pipeline.selection.test_rules import candidate, selected_row
 
 FRAMES = 30
 SCORE = Rescored(
@@ -48,18 +48,7 @@ def item(folder: Path, offset: int, **missing: int) -> SelectedClip:
         scores=numbers,
     )
     clip = replace(base.clip, num_frames=FRAMES, end_frame=FRAMES, artifact="key of this machine")
-    row = Selected(
-        clip_id="c",
-        source_clip_id="c",
-        video_id="v",
-        split="val",
-        group="g",
-        start_frame=0,
-        end_frame=FRAMES,
-        offset_frames=float(offset),
-        drift_frames=0.0,
-        probability=0.97,
-    )
+    row = selected_row(FRAMES, offset, split="val")
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
     return SelectedClip(row, base.video, clip, base.sync, base.quality, paths)
 
