@@ -12,6 +12,7 @@ from pipeline.engine.stage import Reject, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
+from pipeline.judge.stretches import IN_SYNC
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
 from pipeline.shards.packing import pack, with_shard_names
@@ -94,7 +95,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
 
 def _in_sync(one: SyncedFrames) -> bool:
-    return one.kind == "in_sync" and abs(one.offset_frames) <= MAX_RESIDUAL_FRAMES
+    return one.kind == IN_SYNC and abs(one.offset_frames) <= MAX_RESIDUAL_FRAMES
 
 
 def _overrules(item: SelectedClip, again: Rescored) -> bool:

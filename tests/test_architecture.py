@@ -38,6 +38,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "atomic",
         "remote",
         "digest",
+        "runs",
         "faults",
         "errors",
     ),

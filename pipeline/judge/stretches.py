@@ -83,9 +83,10 @@ def decode_stretches(
         foreign_weight: 0 to 0.9, of a change to foreign sound: with more of it more foreign sound
             is found, and more good seconds are lost.
     """
-    first = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
-    log_prior_H = _with_found(first, log_prior_H)
     path = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
+    if (path != _FOREIGN).any():
+        log_prior_H = _with_found(path, log_prior_H)
+        path = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
     bounds = _bounds(path)
     prior_H = log_prior_H + np.log((1 - STARTS_FOREIGN) / STARTS_FOREIGN)
     return [_stretch(log_odds_WH, prior_H, path[a:b], a) for a, b in pairwise(bounds)]
@@ -97,8 +98,6 @@ def _with_found(path: Ints, log_prior_H: Doubles) -> Doubles:
     So a foreign middle needs no more evidence than a foreign end.
     """
     found = path[path != _FOREIGN]
-    if not len(found):
-        return log_prior_H
     share_H = np.bincount(found, minlength=NUM_HALVES) / len(found)
     return np.asarray(np.log((1 - FOUND) * np.exp(log_prior_H) + FOUND * share_H))
 

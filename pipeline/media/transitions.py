@@ -23,6 +23,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.runs import runs_of
+
 SMALL_W, SMALL_H = 16, 12
 Span = tuple[int, int]
 """[first frame, end frame) of the 25 fps grid."""
@@ -282,8 +284,7 @@ def _fades(small: Small) -> Iterator[Span]:
     contrast = np.concatenate(
         [small[i : i + BLOCK].std(axis=(1, 2)) for i in range(0, len(small), BLOCK)] or [[]]
     )
-    edges = np.flatnonzero(np.diff([0, *(contrast < MIN_CONTRAST).astype(int), 0]))
-    for begin, end in edges.reshape(-1, 2).tolist():
+    for begin, end in runs_of(contrast < MIN_CONTRAST):
         yield from _fade(small, contrast, begin, end)
 
 

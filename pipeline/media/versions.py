@@ -14,9 +14,9 @@ _X264 = re.compile(rb"x264 - core \d+(?: r\d+)?(?: \w+)?")
 @cache
 def media_versions() -> dict[str, str]:
     """Return library -> version of PyAV, FFmpeg's libraries, x264, OpenCV and NumPy."""
-    ffmpeg = {name: ".".join(map(str, parts)) for name, parts in av.library_versions.items()}
+    libraries = {name: ".".join(map(str, parts)) for name, parts in av.library_versions.items()}
     others = {"pyav": av.__version__, "opencv": cv2.__version__, "numpy": np.__version__}
-    return {**ffmpeg, **others, "x264": _x264_version()}
+    return {**libraries, **others, "x264": _x264_version()}
 
 
 def _x264_version() -> str:

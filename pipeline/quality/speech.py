@@ -18,6 +18,7 @@ import onnxruntime
 
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
+from pipeline.runs import runs_of
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 
 WINDOW = 512
@@ -93,10 +94,10 @@ def speech_windows(
     Source: the decision rule and defaults of Silero VAD, on whole windows and without padding.
     """
     speech_W = _hysteresis(probabilities_W, threshold)
-    for start, end in _runs(~speech_W):
+    for start, end in runs_of(~speech_W):
         if start > 0 and end < len(speech_W) and end - start < _MIN_SILENCE_WINDOWS:
             speech_W[start:end] = True
-    for start, end in _runs(speech_W):
+    for start, end in runs_of(speech_W):
         if end - start < _MIN_SPEECH_WINDOWS:
             speech_W[start:end] = False
     return speech_W
@@ -148,12 +149,6 @@ def _hysteresis(
         speaking = bool(probability >= (threshold - _RELEASE if speaking else threshold))
         speech_W[index] = speaking
     return speech_W
-
-
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return [start, end) of every run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8)))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _window_power(audio_N: npt.NDArray[np.float32], windows: int) -> npt.NDArray[np.float64]:

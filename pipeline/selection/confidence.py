@@ -26,9 +26,6 @@ class JudgeConfidence:
         """Whether the value reaches the threshold."""
         return self.value >= self.minimum
 
-    def __str__(self) -> str:
-        return f"{self.judge}: {self.measure} {self.value:.4g} (min {self.minimum:g})"
-
 
 def judge_confidence(score: SyncScore, params: SelectParams) -> JudgeConfidence:
     """Return a score's confidence with the threshold of the judge that gave it."""

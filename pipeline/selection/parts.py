@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.media.encode import next_cut_frame
 from pipeline.params.curation import SelectParams
+from pipeline.runs import runs_of
 from pipeline.tables.rows import FPS, Clip, Quality, SyncStretch
 
 MAY_BE_COVERED, COVER_GAP_FRAMES = 0.2, 12
@@ -25,6 +26,9 @@ SILENT_SHARE = 0.1
 MARGIN_FRAMES = 6
 """Left out on both sides of a change of sync inside of a clip: half of what one window of the judge
 sees, and one."""
+
+_Span = tuple[int, int]
+"""[start, end) in frames of the clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +115,9 @@ def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
     standing = _standing(np.asarray(quality.change_by_frame), p)
     covered = _covered(np.asarray(quality.cover_by_frame), p)
     lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
-    yield from _runs(standing, p.max_standing_frames, "standing_picture")
-    yield from _runs(covered, p.max_covered_frames, "mouth_covered")
-    yield from _runs(lying, p.max_rolled_frames, "rolled")
+    yield from _faults(standing, p.max_standing_frames, "standing_picture")
+    yield from _faults(covered, p.max_covered_frames, "mouth_covered")
+    yield from _faults(lying, p.max_rolled_frames, "rolled")
 
 
 def _standing(change_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]:
@@ -125,41 +129,44 @@ def _standing(change_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool
     """
     quiet_T = change_T < p.min_change
     quiet_T[1:-1] |= quiet_T[:-2] & quiet_T[2:]
-    still = list(_runs(change_T < p.still_change, p.max_standing_frames, ""))
-    standing_T = np.zeros(len(change_T), np.bool_)
-    for run in _runs(quiet_T, 0, ""):
-        if any(run.start <= one.start and one.end <= run.end for one in still):
-            standing_T[run.start : run.end] = True
-    return standing_T
+    still = _longer(runs_of(change_T < p.still_change), p.max_standing_frames)
+    return _holding(runs_of(quiet_T), still, len(change_T))
 
 
 def _covered(cover_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]:
     """Return whether the mouth is covered: surely for a while, and around that as long as it may
     be, with gaps of up to half a second: a cover that moves shows some lip now and then.
     """
-    sure = list(_runs(cover_T > p.max_cover, p.max_covered_frames, ""))
-    covered_T = np.zeros(len(cover_T), np.bool_)
-    for start, end in _bridged(_runs(cover_T > MAY_BE_COVERED, 0, ""), COVER_GAP_FRAMES):
-        inside = [one for one in sure if start <= one.start and one.end <= end]
-        covered_T[start:end] = bool(inside)
-    return covered_T
+    sure = _longer(runs_of(cover_T > p.max_cover), p.max_covered_frames)
+    maybe = _bridged(runs_of(cover_T > MAY_BE_COVERED), COVER_GAP_FRAMES)
+    return _holding(maybe, sure, len(cover_T))
 
 
-def _bridged(runs: Iterable[_Fault], gap: int) -> list[tuple[int, int]]:
-    joined: list[tuple[int, int]] = []
-    for one in runs:
-        if joined and one.start - joined[-1][1] <= gap:
-            joined[-1] = joined[-1][0], one.end
+def _longer(runs: Sequence[_Span], longest: int) -> list[_Span]:
+    return [(start, end) for start, end in runs if end - start > longest]
+
+
+def _holding(runs: Sequence[_Span], inner: Sequence[_Span], frames: int) -> NDArray[np.bool_]:
+    """Return (T,) flags of the runs that hold one of the inner ones."""
+    flags_T = np.zeros(frames, np.bool_)
+    for start, end in runs:
+        flags_T[start:end] = any(start <= first and last <= end for first, last in inner)
+    return flags_T
+
+
+def _bridged(runs: Sequence[_Span], gap: int) -> list[_Span]:
+    joined: list[_Span] = []
+    for start, end in runs:
+        if joined and start - joined[-1][1] <= gap:
+            joined[-1] = joined[-1][0], end
         else:
-            joined.append((one.start, one.end))
+            joined.append((start, end))
     return joined
 
 
-def _runs(flags_T: NDArray[np.bool_], longest: int, reason: str) -> Iterable[_Fault]:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags_T.astype(np.int8), [0]])))
-    for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
-        if end - start > longest:
-            yield _Fault(start, end, reason, f"{end - start} frames (max {longest})")
+def _faults(flags_T: NDArray[np.bool_], longest: int, reason: str) -> Iterable[_Fault]:
+    for start, end in _longer(runs_of(flags_T), longest):
+        yield _Fault(start, end, reason, f"{end - start} frames (max {longest})")
 
 
 def _piece(

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.runs import runs_of
 from pipeline.tables.rows import FPS
 from trainers.dubbing.alignment_tracks import AlignmentTrack
 
@@ -78,5 +79,4 @@ def _intervals_of(sources: NDArray[np.int64], track: AlignmentTrack) -> list[Fac
     inside = (sources >= track.start_frame) & (sources < track.end_frame)
     at = np.where(inside, sources - track.start_frame, 0)
     dubbed = inside & track.usable()[at]
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], dubbed, [False]])))
-    return [FaceInterval(track.number, int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+    return [FaceInterval(track.number, start, end) for start, end in runs_of(dubbed)]

@@ -13,6 +13,7 @@ from pipeline.faces.schemas import schema_named
 from pipeline.media.clip_reader import read_arrays
 from pipeline.quality.cover import CoverDetector, cover, lips_in_crop
 from pipeline.quality.picture import read_pictures
+from pipeline.runs import runs_of
 from pipeline.tables.clip_files import ClipFiles
 from trainers.systems.mouth_cover.items import PLAIN, CoverSample
 
@@ -85,8 +86,7 @@ def longest_runs(cover_by_clip: Mapping[str, Floats]) -> dict[str, int]:
 
 
 def _longest(flags_T: NDArray[np.bool_]) -> int:
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags_T.astype(np.int8), [0]])))
-    return int((edges[1::2] - edges[::2]).max(initial=0))
+    return max((end - start for start, end in runs_of(flags_T)), default=0)
 
 
 def _share(flags: NDArray[np.bool_]) -> float:
