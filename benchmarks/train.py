@@ -23,7 +23,7 @@ from torch.nn import functional
 from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.systems.latentsync.configs import INPUT_CHANNELS, STAGES, TOKENS_PER_FRAME
+from trainers.systems.latentsync.configs import STAGES, TOKENS_PER_FRAME
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -108,9 +108,10 @@ class UNetWork(nn.Module):
     def inputs(self, batch: int, device: torch.device) -> Inputs:
         """Return a batch of noise."""
         frames, size = self.stage.frames, self.stage.latent_size
+        channels = self.stage.unet.input_channels
         tokens = (TOKENS_PER_FRAME, self.stage.unet.audio_width)
         return {
-            "latents": torch.randn(batch, INPUT_CHANNELS, frames, size, size, device=device),
+            "latents": torch.randn(batch, channels, frames, size, size, device=device),
             "timestep": torch.arange(batch, device=device) * 37 % 1000,
             "audio": torch.randn(batch, frames, *tokens, device=device),
             "noise": torch.randn(batch, 4, frames, size, size, device=device),

@@ -124,7 +124,7 @@ def _tiles(inputs: TrainingReportInputs) -> list[Tile]:
         c["verdict"] == "warning" for c in (inputs.preflight or {"checks": ()})["checks"]
     )
     verdict = str((inputs.preflight or {}).get("verdict", "missing"))
-    loss = _last(syncnet, "validation/loss")
+    loss, predicted = _last(syncnet, "validation/loss"), _prediction_error(ldm)
     return [
         Tile("preflight", "Pre-flight", verdict, f"{warnings} warnings"),
         Tile(
@@ -134,12 +134,18 @@ def _tiles(inputs: TrainingReportInputs) -> list[Tile]:
             "last validation; chance: 0.5",
         ),
         Tile("loss", "Sync loss", loss, "last validation; 0.693 knows nothing"),
-        Tile("noise", "Noise error", _last(ldm, "validation/noise"), _first_noise(ldm)),
+        Tile("prediction", "Prediction error", _last(ldm, predicted), _first(ldm, predicted)),
     ]
 
 
-def _first_noise(rows: Rows) -> str:
-    known = [row["validation/noise"] for row in rows if row.get("validation/noise") is not None]
+def _prediction_error(rows: Rows) -> str:
+    """Return the name of the error of what the diffusion model predicts."""
+    clean = any(row.get("validation/clean") is not None for row in rows)
+    return "validation/clean" if clean else "validation/noise"
+
+
+def _first(rows: Rows, name: str) -> str:
+    known = [value for row in rows if (value := row.get(name)) is not None]
     return (
         f"at the start {number(known[0])}" if known and known[0] is not None else "not trained yet"
     )

@@ -152,39 +152,55 @@ class LdmProfile(TrainSection):
     """Nothing, `sd-v1-5:<file>`, or another stage's weights (a folder or file)."""
     keep_noisy_input: bool = False
     """Start from `sd-v1-5` seeing the noisy latents; False is as published, and starts blind."""
-    vae: str = "stand-in:blocks"
-    whisper: str = "stand-in:whisper-tiny"
-    lpips: str = "stand-in:lpips-vgg"
-    videomae: str = "stand-in:videomae-v2-giant"
+    prediction: Literal["epsilon", "x0"] = "x0"
+    """epsilon: the noise, as published. x0: the clean latents, in which the sound is seen."""
+    timestep_power: Annotated[float, Field(gt=0)] = 3.0
+    """p of t = 1000 u^(1/p): more draws more noise, where there is only the sound to go by.
+    Published: 1."""
+    hole_loss: bool = True
+    """Count the prediction's error inside of the mask's hole only. Published: everywhere."""
+    reference: Literal["apart", "near", "self"] = "apart"
+    """Where a window's reference lies in training. apart: no common frame, as published. The others
+    teach to copy the mouth, and are there to show it."""
+    vae: str = "pixels-8"
+    whisper: str = "mel"
+    """mel: a window of the spectrogram per frame, without a network. Or an encoder of Whisper."""
+    lpips: str = "lpips-vgg"
+    videomae: str = "videomae-v2-giant"
     syncnet: str = "models/train_syncnet/stable_syncnet.safetensors"
     mel: Literal["exact", "compat"] = "exact"
     """Where StableSyncNet's sound begins; as it was trained."""
-    batch: Count = 1
+    batch: Count = 2
     """Clips per optimizer step, all processes together."""
     frames: Annotated[int, Field(ge=1, le=24)] = 16
     noise_alpha: Weight = 1.0
     noise_weight: Weight = 1.0
     sync_weight: Weight = 0.05
-    lpips_weight: Weight = 0.1
-    trepa_weight: Weight = 10.0
-    """A weight of 0 leaves the loss out, and its networks unloaded."""
-    gate: Literal["none", "cutoff", "snr"] = "cutoff"
+    lpips_weight: Weight = 0.0
+    trepa_weight: Weight = 0.0
+    """A weight of 0 leaves the loss out, and its networks unloaded. Published: 0.1 and 10."""
+    gate: Literal["none", "cutoff", "snr"] = "none"
     gate_max_timestep: Annotated[int, Field(ge=1, le=1000)] = 500
     clamp: bool = True
     antialias: bool = True
-    audio_dropout: Share = 0.0
+    audio_dropout: Share = 0.1
     """Share of clips trained without sound, which guidance needs; 0 is as published."""
+    token_noise: Weight = 0.3
+    """Deviation of the noise added to the audio tokens in training. Published: 0."""
+    crop_jitter_px: Weight = 0.0
+    """Deviation of a random shift of every frame in training, against what the crop's own movement
+    tells of the mouth. Published: 0."""
     gradient_checkpointing: bool = False
     """Half the speed or better, for a fraction of the memory; the gradient stays the same."""
     sample_clips: Annotated[int, Field(ge=0)] = 2
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
-    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 8
+    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 3
     """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
     sample_guidance: Annotated[float, Field(ge=1)] = 1.0
     """Published: 1.5."""
-    sample_temperature: Share = 0.0
-    """Strength of the noise that sampling starts from; published: 1."""
-    augmentation: AugmentationParams = AugmentationParams()
+    sample_temperature: Share = 1.0
+    """Strength of the noise that sampling starts from; 1 is what training saw, and published."""
+    augmentation: AugmentationParams = AugmentationParams(flip=0.5)
     validation_batches: Count = 4
     in_flight_clips: Count = 16
     windows_per_clip: Count = 16
@@ -192,7 +208,7 @@ class LdmProfile(TrainSection):
         max_steps=400,
         learning_rate=1e-3,
         schedule="cosine",
-        warmup_steps=10,
+        warmup_steps=20,
         ema_decay=0.99,
         validate_every=100,
         save_every=100,
@@ -217,13 +233,12 @@ class EvaluateParams(TrainSection):
     """Pairs of the published protocol, drawn by `seed`; published: 2048."""
     clips: Count = 2
     """Held-out clips that are dubbed, own sound and foreign sound; all if there are fewer."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 8
+    steps: Annotated[int, Field(ge=1, le=1000)] = 3
     """Of DDIM; published: 20."""
     guidance: Annotated[float, Field(ge=1)] = 1.0
     """1 is without, and half the time; published: 1.5."""
-    temperature: Share = 0.0
-    """Strength of the noise that sampling starts from; published: 1. A hardly trained model leaves
-    stains of it."""
+    temperature: Share = 1.0
+    """Strength of the noise that sampling starts from; published: 1, which is what training saw."""
     max_seconds: Annotated[float, Field(ge=1.28)] = 1.6
     """Of each dubbed clip."""
     fid: str = "stand-in:inception-2015-12-05"

@@ -31,9 +31,9 @@ from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
+from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity
-from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.sidecar import stage as sidecar_stage
 from trainers.sidecar.reader import SidecarWhisper, features_for_loader
 
@@ -60,7 +60,7 @@ def quick(monkeypatch, workspace):
     """No encoder, no Ray."""
     monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
     whisper = Quick()
-    monkeypatch.setattr(sidecar_stage, "load_whisper", lambda source: whisper)
+    monkeypatch.setattr(sidecar_stage, "load_audio_encoder", lambda source: whisper)
     return whisper
 
 
@@ -114,7 +114,7 @@ def path():
 def test_features_read_are_the_encoders_to_float16(workspace, shards, monkeypatch):
     monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
     features.run(PARAMS, shards, workspace / "features")
-    read, encode = SidecarWhisper(workspace / "features"), OnTheFlyWhisper(SOURCE)
+    read, encode = SidecarWhisper(workspace / "features"), EncodeOnTheFly(SOURCE)
     assert (read.name, read.num_layers, read.width, read.is_stand_in) == (SOURCE, 5, 384, True)
     for clip in clips_of(shards):
         made, expected = read(clip), encode(clip)
@@ -246,7 +246,7 @@ def test_another_encoder_than_the_trainers_is_refused(quick, workspace, shards):
     with pytest.raises(ParamsError, match="was made with stand-in:whisper-tiny, the trainer asks"):
         features_for_loader(PARAMS.features, workspace / "features", "stand-in:whisper-small")
     on_the_fly = features_for_loader(FeaturesParams(), workspace / "features", SOURCE)
-    assert on_the_fly == OnTheFlyWhisper(SOURCE)
+    assert on_the_fly == EncodeOnTheFly(SOURCE)
 
 
 def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspace, shards):

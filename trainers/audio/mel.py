@@ -73,6 +73,20 @@ def mel_window(
     return _columns(audio_N, first, columns)
 
 
+def mel_columns(audio_N: NDArray[Any], centres_S: NDArray[np.int64]) -> Doubles:
+    """Return the columns (80, S) of the spectrogram that are centred on any samples.
+
+    Args:
+        audio_N: as in `mel_spectrogram`; zeros lie beyond its ends.
+        centres_S: samples, in any order; they may lie outside of the sound.
+    """
+    half = FFT_SAMPLES // 2
+    begin = int(centres_S.min()) - half
+    samples_N = _emphasised(audio_N, begin, int(centres_S.max()) + half)
+    frames_SN = np.lib.stride_tricks.sliding_window_view(samples_N, FFT_SAMPLES)
+    return _scaled_mel(frames_SN[centres_S - half - begin])
+
+
 def num_columns(num_frames: int) -> int:
     """Return the columns of a window: 52 for 16 frames, which is 650 ms for 640."""
     return ceil(num_frames * 16 / 5)
@@ -89,6 +103,11 @@ def _columns(audio_N: NDArray[Any], first: int, columns: int) -> Doubles:
     begin, length = first - FFT_SAMPLES // 2, FFT_SAMPLES + HOP_SAMPLES * (columns - 1)
     samples_N = _emphasised(audio_N, begin, begin + length)
     frames_SN = np.lib.stride_tricks.sliding_window_view(samples_N, FFT_SAMPLES)[::HOP_SAMPLES]
+    return _scaled_mel(frames_SN)
+
+
+def _scaled_mel(frames_SN: Doubles) -> Doubles:
+    """Return the columns (80, S), -4 ... 4, of stretches of sound, one Fourier window each."""
     magnitude_SK = np.abs(np.fft.rfft(frames_SN * _hann()))
     mel_MS = _mel_filters() @ magnitude_SK.T
     decibels = 20 * np.log10(np.maximum(mel_MS, MIN_MAGNITUDE)) - REFERENCE_DB

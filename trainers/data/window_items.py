@@ -17,6 +17,7 @@ from trainers.data.clip import DecodedClip
 Item: TypeAlias = Mapping[str, Any]
 Prepare: TypeAlias = Callable[[DecodedClip], Any]
 """Computes, once per decode, what all windows of a clip share: `DecodedClip.prepared`."""
+Reference = Literal["apart", "near", "self"]
 MakeItem: TypeAlias = Callable[[DecodedClip, int, np.random.Generator], Item]
 """(clip, first frame, random generator of this draw) -> item. Must be picklable, for workers."""
 
@@ -30,8 +31,9 @@ class WindowItem:
     """
 
     frames: int = 16
-    reference: bool = False
-    """Add a window that shares no frame with the first; needs a clip of 3 F - 1 frames."""
+    reference: Reference | None = None
+    """Add a second window of the clip: `apart` shares no frame with the first, `near` lies one
+    frame beside it, `self` is the window itself; needs a clip of 3 F - 1 frames."""
     audio: Literal["window", "clip", "none"] = "window"
     """`window`: F * 640 samples; `clip`: all samples, arrays of different lengths."""
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -48,13 +50,22 @@ class WindowItem:
         drawn = draw_augmentation(self.augmentation, rng)
         item["frames"] = self._cut(clip, start, drawn)
         if self.reference:
-            other = non_overlapping_start(clip.num_frames, start, self.frames, rng)
+            other = self._other_start(clip, start, rng)
             item |= {"reference_start_frame": other, "reference": self._cut(clip, other, drawn)}
         if self.audio == "window":
             item["audio"] = torch.from_numpy(audio_of(clip, start, self.frames).copy())
         elif self.audio == "clip":
             item["audio"] = clip.audio
         return item
+
+    def _other_start(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> int:
+        if self.reference == "apart":
+            return non_overlapping_start(clip.num_frames, start, self.frames, rng)
+        if self.reference == "self":
+            return start
+        beside = start + (1 if rng.integers(2) else -1)
+        inside = 0 <= beside <= clip.num_frames - self.frames
+        return beside if inside else 2 * start - beside
 
     def _cut(self, clip: DecodedClip, start: int, drawn: AugmentationDraw) -> torch.Tensor:
         window_FCHW = clip.frames[start : start + self.frames]

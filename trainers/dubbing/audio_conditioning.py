@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
-from trainers.frozen.whisper import WhisperFeatures, whisper_windows
+from trainers.frozen.audio_encoders import AudioEncoder
 
 CHUNK_FRAMES = 30 * FPS
 MARGIN_FRAMES = 2 * FPS
@@ -27,10 +27,10 @@ INNER_FRAMES = CHUNK_FRAMES - 2 * MARGIN_FRAMES
 class AudioConditioning:
     """Audio tokens of any range of frames, encoded on demand; fastest in order."""
 
-    def __init__(self, whisper: WhisperFeatures, audio: NDArray[np.int16]) -> None:
+    def __init__(self, encoder: AudioEncoder, audio: NDArray[np.int16]) -> None:
         """Take (N,) int16 mono 16 kHz; sample 0 is at the start of frame 0."""
         assert audio.dtype == np.int16
-        self._whisper, self._audio = whisper, audio
+        self._encoder, self._audio = encoder, audio
         self._num_frames = -(-len(audio) // SAMPLES_PER_FRAME)
         self._chunk: tuple[int, int, Tensor] | None = None
 
@@ -45,7 +45,7 @@ class AudioConditioning:
             number = self._chunk_of(frame)
             first, features = self._features(number)
             until = end if number == self._last_chunk() else min(end, self._inner_end(number))
-            made.append(whisper_windows(features, frame - first, until - frame))
+            made.append(self._encoder.windows(features, frame - first, until - frame))
             frame = until
         return torch.cat(made)
 
@@ -68,7 +68,7 @@ class AudioConditioning:
             first = number * INNER_FRAMES
             begin, end = (n * SAMPLES_PER_FRAME for n in (first, first + CHUNK_FRAMES))
             audio = _padded(np.asarray(self._audio[begin:end]))
-            (features,) = self._whisper.features([audio])
+            (features,) = self._encoder.features([audio])
             self._chunk = number, first, features
         return self._chunk[1], self._chunk[2]
 

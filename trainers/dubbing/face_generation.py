@@ -21,7 +21,7 @@ from torch import Tensor
 from trainers.data.pixel_range import to_levels, to_signed
 from trainers.dubbing.audio_conditioning import AudioConditioning
 from trainers.dubbing.overlapping_windows import first_window_covering, overlapping_windows
-from trainers.frozen.latent_vae import LATENT_CHANNELS, PIXELS_PER_LATENT
+from trainers.frozen.latent_vae import PIXELS_PER_LATENT
 from trainers.systems.latentsync.bundle import LdmBundle
 from trainers.systems.latentsync.losses.noise import shared_noise
 from trainers.systems.latentsync.sampling import sample
@@ -76,8 +76,9 @@ class LdmFaceGenerator:
         self._bundle, self._options = bundle, options or DubOptions()
         self._conditioning = AudioConditioning(bundle.whisper, audio)
         side = bundle.resolution_px // PIXELS_PER_LATENT
+        channels = bundle.unet.config.latent_channels
         generator = torch.Generator().manual_seed(self._options.seed)
-        noise_B4FHW = shared_noise((1, LATENT_CHANNELS, bundle.frames, side, side), generator)
+        noise_B4FHW = shared_noise((1, channels, bundle.frames, side, side), generator)
         self._noise_B4FHW = self._options.temperature * noise_B4FHW
 
     @property

@@ -1,6 +1,6 @@
-"""The frozen autoencoder between pixels and Stable Diffusion's latents: 8 x 8 pixels, 4 channels.
+"""The frozen autoencoder between pixels and latents: 8 x 8 pixels, 4 channels in Stable Diffusion.
 
-Two networks of diffusers share this latent space: `AutoencoderKL` (sd-vae-ft-mse) and the small
+Two networks of diffusers share that latent space: `AutoencoderKL` (sd-vae-ft-mse) and the small
 distilled `AutoencoderTiny` (TAESD), faster and less exact.
 
 Shape suffixes: N images, H height, W width, h = H / 8, w = W / 8.
@@ -14,6 +14,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.autoencoders.autoencoder_tiny import AutoencoderTiny
 from torch import Tensor, nn
+from torch.nn import functional
 
 KL_SCALE = 0.18215
 """Scales the latents to a variance of about 1 (Rombach et al., section D.1, Stable Diffusion 1)."""
@@ -26,6 +27,8 @@ _OLD_ATTENTION = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": 
 
 class LatentVae(nn.Module, ABC):
     """Images <-> scaled latents."""
+
+    channels: int = LATENT_CHANNELS
 
     @abstractmethod
     def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -40,6 +43,11 @@ class LatentVae(nn.Module, ABC):
     @abstractmethod
     def decode(self, latents_N4hw: Tensor) -> Tensor:
         """Return images (N, 3, H, W), about -1 ... 1, not clamped, with gradient."""
+
+    def share_of(self, region_11HW: Tensor) -> Tensor:
+        """Return how much of each latent lies in a region of the picture, (1, channels, h, w)."""
+        share_11hw = functional.avg_pool2d(region_11HW, PIXELS_PER_LATENT)
+        return share_11hw.repeat(1, self.channels, 1, 1)
 
     def checkpoint_gradients(self) -> None:
         """Recompute the decoder's activations in the backward pass, to save memory."""

@@ -6,7 +6,7 @@ a stand-in works only with it, so the name is written to logs, metrics and check
 file is an error, never replaced by a stand-in.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,7 @@ from trainers.frozen.latent_vae import (
     taesd_state,
 )
 from trainers.frozen.lpips_vgg import LpipsVgg, load_public
+from trainers.frozen.pixel_latents import PixelLatents
 from trainers.frozen.public_files import fill, read_checkpoint
 from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
 from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize, state_of_public
@@ -39,6 +40,7 @@ TAESD_FILE = "taesd.safetensors"
 VIDEOMAE_FILE = "vit_g_hybrid_pt_1200e_ssv2_ft.pth"
 VGG_FILE = "vgg16-397923af.pth"
 LINS_FILE = "lpips_vgg_lin.pth"
+PIXELS = "pixels-8"
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -60,14 +62,19 @@ class FrozenNetwork(Generic[Network]):
 
 
 def vae(name: str) -> FrozenNetwork[LatentVae]:
-    """Load `sd-vae-ft-mse`, `taesd`, or `stand-in:` one of them, or `stand-in:blocks`.
+    """Load `sd-vae-ft-mse`, `taesd`, `pixels-8`, a `stand-in:` of the first two, or of blocks.
 
-    `stand-in:blocks` has no weights and gives recognisable images (block_vae.py).
+    `pixels-8` has no weights and loses nothing (pixel_latents.py); `stand-in:blocks` has no weights
+    and gives recognisable images (block_vae.py).
 
     Raises:
         ParamsError: no such network.
         WeightsError: its file is absent, altered or not of this network.
     """
+    if name == PIXELS:
+        return FrozenNetwork(name, _freeze(PixelLatents()), {})
+    if name not in _names(_VAES):
+        raise _unknown(name, [*_names(_VAES), PIXELS])
     return _load(name, _VAES)
 
 
@@ -133,13 +140,17 @@ class _NetworkSpec(Generic[Network]):
 def _load(name: str, specs: Mapping[str, _NetworkSpec[Network]]) -> FrozenNetwork[Network]:
     wanted, known = name.removeprefix(STAND_IN), _names(specs)
     if name not in known:
-        raise ParamsError(f"no frozen part named {name!r}; known: {', '.join(known)}")
+        raise _unknown(name, known)
     if name.startswith(STAND_IN):
         return FrozenNetwork(name, _freeze(seeded_by_name(name, specs[wanted].stand_in)), {})
     files = specs[wanted].files
     paths = [path_of(file) for file in files]
     network = seeded_by_name(name, lambda: specs[wanted].real(*paths))
     return FrozenNetwork(name, _freeze(network), {file: sha256_of(file) for file in files})
+
+
+def _unknown(name: str, known: Sequence[str]) -> ParamsError:
+    return ParamsError(f"no frozen part named {name!r}; known: {', '.join(known)}")
 
 
 def _names(specs: Mapping[str, _NetworkSpec[Network]]) -> list[str]:

@@ -119,6 +119,10 @@ class WhisperFeatures(nn.Module):
         taken = iter(made)
         return [torch.cat([next(taken) for _ in clip]) for clip in mels]
 
+    def windows(self, features_TLD: Tensor, start_frame: int, num_frames: int = 16) -> Tensor:
+        """Return the tokens of each video frame, as `whisper_windows`."""
+        return whisper_windows(features_TLD, start_frame, num_frames)
+
     def _encoded(self, chunks: Sequence[Tensor]) -> list[Tensor]:
         weight = self.encoder.conv1.weight
         shape = (len(chunks), weight.shape[1], self._chunk_columns)

@@ -21,9 +21,9 @@ from trainers.data.clip import DecodedClip
 from trainers.data.range_reads import read_bytes
 from trainers.data.window_items import Prepare
 from trainers.errors import ShardNotFoundError, ShardReadError, TrainingDataError
+from trainers.frozen.audio_encoders import audio_identity
+from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.stand_ins import STAND_IN
-from trainers.frozen.whisper_files import whisper_identity
-from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.sidecar.layout import INDEX, NONE, TABLE, sound_sha256
 
 FIX = "run `dvc repro features`"
@@ -44,9 +44,9 @@ def features_for_loader(features: FeaturesParams, folder: str | Path, whisper: s
         WeightsError: the encoder's file is absent or altered.
     """
     if features.whisper == NONE:
-        return OnTheFlyWhisper(whisper)
+        return EncodeOnTheFly(whisper)
     sidecar = SidecarWhisper(folder)
-    wanted = whisper_identity(whisper)
+    wanted = audio_identity(whisper)
     if (sidecar.name, sidecar.sha256) != (wanted.name, wanted.sha256):
         raise ParamsError(
             f"features.whisper: {folder} was made with {sidecar.name}, the trainer asks for "

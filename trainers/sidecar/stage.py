@@ -31,8 +31,8 @@ from trainers.data.index import ShardIndex, index_shards
 from trainers.data.range_reads import read_indexed
 from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
-from trainers.frozen.whisper import WhisperFeatures
-from trainers.frozen.whisper_files import WhisperIdentity, load_whisper, whisper_identity
+from trainers.frozen.audio_encoders import AudioEncoder, audio_identity, load_audio_encoder
+from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.layout import TABLE, ClipFeatures, sound_sha256
 from trainers.sidecar.tars import with_offsets, write_feature_tars
 
@@ -102,7 +102,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         """Load the encoder; one CPU thread, so that bytes do not depend on the number of cores."""
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self.whisper = load_whisper(self.source).to(torch_device())
+        self.whisper = load_audio_encoder(self.source).to(torch_device())
 
     def close(self) -> None:
         """Release the encoder and restore the number of threads."""
@@ -135,7 +135,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         ]
 
 
-def encoded(whisper: WhisperFeatures, audio_N: NDArray[np.int16]) -> NDArray[np.float16]:
+def encoded(whisper: AudioEncoder, audio_N: NDArray[np.int16]) -> NDArray[np.float16]:
     """Return the features (T, L, D) of one clip, rounded.
 
     Raises:
@@ -164,7 +164,7 @@ def make_features(params: Params, shards: Path, out: Path) -> None:
         ParamsError, WeightsError, ShardReadError, TooManyFailuresError: as `trainers.features`.
     """
     source = params.features.whisper
-    stage = Features(source, whisper_identity(source))
+    stage = Features(source, audio_identity(source))
     urls = shard_urls(shards)
     sounds = clip_sounds(index_shards(urls, min_frames=0), shards)
     outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish=with_offsets)

@@ -101,7 +101,7 @@ def test_more_compression_leaves_less():
 def test_a_clip_itself_is_never_changed():
     frames = np.repeat(FRAMES, 12, axis=0)
     clip = DecodedClip("c", "s.tar", frames.copy(), np.zeros(48 * 640, np.int16))
-    item = WindowItem(reference=True, augmentation=ALWAYS)(clip, 3, np.random.default_rng(0))
+    item = WindowItem(reference="apart", augmentation=ALWAYS)(clip, 3, np.random.default_rng(0))
     assert item["frames"].shape == item["reference"].shape == (16, 3, 64, 64)
     assert np.array_equal(clip.frames, frames)
 

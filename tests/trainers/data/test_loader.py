@@ -44,7 +44,7 @@ def config(**named) -> LoaderConfig:
 
 
 def loader(index, make_item=None, **named) -> Loader:
-    return Loader(index, make_item or WindowItem(reference=True), config(**named))
+    return Loader(index, make_item or WindowItem(reference="apart"), config(**named))
 
 
 def item_facts(batch, place):

@@ -11,22 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from pipeline.atomic import write_json
 from pipeline.errors import WeightsError
 from pipeline.weights.files import weights_file_sha256
 from trainers.frozen import registry as frozen
+from trainers.frozen.audio_encoders import AudioEncoder, load_audio_encoder
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
-from trainers.frozen.whisper import WhisperFeatures
-from trainers.frozen.whisper_files import load_whisper
 from trainers.systems.latentsync.files import (
     load_safetensors,
     save_checkpoint,
     save_safetensors,
 )
 from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.parametrization import Parametrization
 
 UNET_FILE = "unet.safetensors"
 PUBLISHED_FILE = "latentsync_unet.pt"
@@ -42,7 +41,7 @@ class LdmBundle:
 
     unet: LatentSyncUNet
     vae: FrozenNetwork[LatentVae]
-    whisper: WhisperFeatures
+    whisper: AudioEncoder
     resolution_px: int
     """Height and width of the aligned faces it was trained on."""
     frames: int
@@ -50,10 +49,14 @@ class LdmBundle:
     facts: dict[str, Any]
     """`model.json`: names and SHA-256 of all parts, stand-ins, steps, profile."""
 
+    @property
+    def parametrization(self) -> Parametrization:
+        """What the U-Net predicts; models from before it was written down predict noise."""
+        return Parametrization(self.facts.get("prediction", "epsilon"))
+
     def to(self, device: torch.device) -> "LdmBundle":
         """Move all networks, and return the bundle."""
-        networks: tuple[nn.Module, ...] = (self.unet, self.vae.network, self.whisper)
-        for network in networks:
+        for network in (self.unet, self.vae.network, self.whisper):
             network.to(device)
         return self
 
@@ -91,7 +94,7 @@ def load_bundle(folder: Path) -> LdmBundle:
         "unet", {UNET_FILE: weights_file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder
     )
     unet = load_safetensors(path).requires_grad_(False).eval()
-    vae, whisper = frozen.vae(facts["vae"]), load_whisper(facts["whisper"])
+    vae, whisper = frozen.vae(facts["vae"]), load_audio_encoder(facts["whisper"])
     _check("vae", vae.sha256, facts["sha256"].get("vae", {}), folder)
     _check("whisper", whisper.sha256, facts["sha256"].get("whisper", {}), folder)
     return LdmBundle(unet, vae, whisper, facts["resolution_px"], facts["frames"], facts)

@@ -17,7 +17,7 @@ from trainers.systems.latentsync.masks import latent_mask
 def encoded(
     vae: LatentVae, clips_B3FHW: Tensor, generators: Sequence[torch.Generator] | None = None
 ) -> Tensor:
-    """Return the latents (B, 4, F, h, w) of clips, float32, without gradient.
+    """Return the latents (B, C, F, h, w) of clips, float32, without gradient.
 
     Args:
         clips_B3FHW: RGB, -1 ... 1.
@@ -31,12 +31,12 @@ def encoded(
     return torch.cat(latents)
 
 
-def decoded(vae: LatentVae, latents_B4Fhw: Tensor) -> Tensor:
+def decoded(vae: LatentVae, latents_BCFhw: Tensor) -> Tensor:
     """Return the clips (B, 3, F, H, W) of latents, about -1 ... 1, float32, with gradient.
 
     One clip at a time: its frames fill a GPU, and those of a batch would not fit into one.
     """
-    clips = [clips_of(vae.decode(frames_of(clip[None])).float(), 1) for clip in latents_B4Fhw]
+    clips = [clips_of(vae.decode(frames_of(clip[None])).float(), 1) for clip in latents_BCFhw]
     return torch.cat(clips)
 
 
@@ -47,7 +47,7 @@ def conditions(
     keep_11HW: Tensor,
     generators: Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """Return mask 1, latents of the masked faces 4, of the reference 4: (B, 9, F, h, w).
+    """Return mask 1, latents of the masked faces C, of the reference C: (B, 2 C + 1, F, h, w).
 
     The hole is 0, mid grey. The result does not depend on the pixels inside of it.
 

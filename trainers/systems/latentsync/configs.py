@@ -9,11 +9,8 @@ from typing import Any, Literal
 
 NORM_GROUPS = 32
 HEADS = 8
-LAYERS_PER_BLOCK = 2
-NOISY, MASK, MASKED, REFERENCE = slice(0, 4), slice(4, 5), slice(5, 9), slice(9, 13)
-"""The 13 input channels: noisy latents, keep-mask, latents of the masked and of the reference."""
-INPUT_CHANNELS = 13
-OUTPUT_CHANNELS = 4
+LATENT_CHANNELS = 4
+"""Of Stable Diffusion's autoencoder."""
 TOKENS_PER_FRAME = 50
 """Whisper: 10 steps of 20 ms by 5 layers. The network takes any number."""
 PIXELS_PER_LATENT = 8
@@ -37,14 +34,29 @@ class UNetConfig:
     motion: Motion = "all"
     max_frames: int = 24
     """Length of the motion layers' position tables; no clip may be longer. 24 is published."""
+    latent_channels: int = LATENT_CHANNELS
+    """Of the autoencoder. The network takes 3 times as many and a mask, and returns as many."""
+    layers_per_block: int = 2
 
     def __post_init__(self) -> None:
         if len(self.widths) != 4 or any(w <= 0 or w % NORM_GROUPS for w in self.widths):
             raise ValueError(f"widths: {self.widths}; give four multiples of {NORM_GROUPS}")
         if self.motion not in ("none", "decoder", "all"):
             raise ValueError(f"motion: {self.motion!r}; choose none, decoder or all")
-        if self.audio_width < 1 or self.max_frames < 1:
-            raise ValueError("audio_width and max_frames must be 1 or more")
+        if min(self.audio_width, self.max_frames, self.latent_channels, self.layers_per_block) < 1:
+            raise ValueError(
+                "audio_width, max_frames, latent_channels and layers_per_block must be 1 or more"
+            )
+
+    @property
+    def input_channels(self) -> int:
+        """Noisy latents, keep-mask, latents of the masked picture and of the reference: 13."""
+        return 3 * self.latent_channels + 1
+
+    @property
+    def noisy(self) -> slice:
+        """Return the input channels of the noisy latents."""
+        return slice(0, self.latent_channels)
 
     @classmethod
     def from_section(cls, section: Mapping[str, Any]) -> "UNetConfig":
@@ -68,6 +80,8 @@ class UNetConfig:
             "audio_width": self.audio_width,
             "motion": self.motion,
             "max_frames": self.max_frames,
+            "latent_channels": self.latent_channels,
+            "layers_per_block": self.layers_per_block,
         }
 
 
@@ -84,6 +98,9 @@ class LatentSyncStage:
     """Clips per GPU, as the authors' configuration says."""
     published_memory_gb: int | None
     """Of one GPU, with one clip. The authors' figure, not measured here."""
+    sizes_follow_parts: bool = False
+    """Whether the network takes the channels of whatever autoencoder and the width of whatever
+    audio encoder the profile names. False: as published, and other parts are an error."""
 
     @property
     def latent_size(self) -> int:
@@ -97,9 +114,10 @@ DECODER = UNetConfig(motion="decoder")
 TINY = UNetConfig(widths=(32, 64, 64, 64))
 """5.4 M parameters. No published size: for the golden tests."""
 
-MINI = UNetConfig(widths=(64, 64, 64, 64))
-"""6.8 M parameters, for training on two cores. In TINY's 32 channels every group of a norm is one
-channel, and the norm removes the shift that carries the timestep embedding."""
+MINI = UNetConfig(widths=(64, 64, 64, 64), layers_per_block=1)
+"""4.6 M parameters with `pixels-8` and `mel`, for training on two cores. In TINY's 32 channels
+every group of a norm is one channel, and the norm removes the shift that carries the timestep
+embedding."""
 
 EVERYTHING: tuple[str, ...] = ()
 MOTION_AND_ATTENTION = ("motion_modules.", "attentions.")
@@ -119,6 +137,7 @@ STAGES: dict[str, LatentSyncStage] = {
         resolution_px=64,
         published_batch=1,
         published_memory_gb=None,
+        sizes_follow_parts=True,
     ),
     "stage1": LatentSyncStage(
         unet=IMAGE,

@@ -108,7 +108,16 @@ def config_of(state: Mapping[str, Tensor], path: Path) -> UNetConfig:
     try:
         widths = [len(state[f"net.down_blocks.{n}.resnets.0.conv1.weight"]) for n in range(4)]
         key = "net.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight"
-        section = {"widths": widths, "audio_width": state[key].shape[1], "motion": _motion(state)}
+        first = "net.down_blocks.0.resnets."
+        section = {
+            "widths": widths,
+            "audio_width": state[key].shape[1],
+            "motion": _motion(state),
+            "latent_channels": len(state["net.conv_out.weight"]),
+            "layers_per_block": sum(
+                name.startswith(first) and name.endswith("conv1.weight") for name in state
+            ),
+        }
         tables = [tensor for name, tensor in state.items() if name.endswith(POSITIONS)]
         return UNetConfig.from_section(
             section | ({"max_frames": tables[0].shape[1]} if tables else {})

@@ -5,7 +5,7 @@ A loss of weight 0 needs no network, and none is loaded for it.
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,17 @@ from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.training import LdmProfile
 from pipeline.weights.files import sha256_of, weights_file_sha256
 from trainers.frozen import registry as frozen
-from trainers.frozen.latent_vae import LatentVae
+from trainers.frozen.audio_encoders import audio_identity, load_audio_encoder
+from trainers.frozen.latent_vae import LATENT_CHANNELS, LatentVae
 from trainers.frozen.lpips_vgg import LpipsVgg
 from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.videomae import VideoMaeEncoder
-from trainers.frozen.whisper_files import whisper_identity
 from trainers.systems.latentsync.bundle import UNET_FILE
-from trainers.systems.latentsync.configs import STAGES, LatentSyncStage
-from trainers.systems.latentsync.identity_start import initialize_as_identity
+from trainers.systems.latentsync.configs import STAGES, LatentSyncStage, UNetConfig
+from trainers.systems.latentsync.identity_start import (
+    initialize_as_identity,
+    initialize_for_clean_latents,
+)
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.pretrained_start import (
     start_from_other_stage,
@@ -147,15 +150,38 @@ def stage_of(profile: LdmProfile) -> LatentSyncStage:
     return STAGES[profile.stage]
 
 
-def new_unet(profile: LdmProfile) -> LatentSyncUNet:
-    """Return the U-Net as training begins: started, partly frozen. Seed torch before.
+def unet_config(profile: LdmProfile, latent_channels: int) -> UNetConfig:
+    """Return the sizes of the profile's U-Net, which may follow from its other networks.
 
     Raises:
-        ParamsError: no such stage.
+        ParamsError: no such stage, or one whose published sizes do not fit the autoencoder.
+        WeightsError: the file of the audio encoder is absent or altered.
+    """
+    stage = stage_of(profile)
+    if stage.sizes_follow_parts:
+        audio_width = load_audio_encoder(profile.whisper).width
+        return replace(stage.unet, latent_channels=latent_channels, audio_width=audio_width)
+    if stage.unet.latent_channels != latent_channels:
+        raise ParamsError(
+            f"train_ldm.vae: {profile.vae} has {latent_channels} channels, the U-Net of stage "
+            f"{profile.stage} takes {stage.unet.latent_channels}; name another autoencoder, or "
+            f"stage mini"
+        )
+    return stage.unet
+
+
+def new_unet(profile: LdmProfile, latent_channels: int = LATENT_CHANNELS) -> LatentSyncUNet:
+    """Return the U-Net as training begins: started, partly frozen. Seed torch before.
+
+    Args:
+        latent_channels: of the autoencoder.
+
+    Raises:
+        ParamsError: no such stage, or one whose published sizes do not fit the autoencoder.
         WeightsError: the start's file is absent or holds other weights.
     """
     stage = stage_of(profile)
-    unet = LatentSyncUNet(stage.unet)
+    unet = LatentSyncUNet(unet_config(profile, latent_channels))
     _start(unet, profile)
     trained = unet.train_only(stage.trained)
     logger.info("%s: %d of the U-Net's tensors are trained", profile.stage, len(trained))
@@ -177,7 +203,7 @@ def weight_file_digests(profile: LdmProfile) -> dict[str, dict[str, str]]:
         role: {file: sha256_of(file) for file in FILES.get(name, ())}
         for role, name in networks.items()
     }
-    digests["whisper"] = dict(whisper_identity(profile.whisper).sha256)
+    digests["whisper"] = dict(audio_identity(profile.whisper).sha256)
     paths = {"syncnet": syncnet_path(profile) if profile.sync_weight else None}
     paths["start"] = start_path(profile)
     return digests | {
@@ -209,7 +235,8 @@ def _start(unet: LatentSyncUNet, profile: LdmProfile) -> None:
     path = start_path(profile)
     if path is None:
         logger.info("the U-Net starts from nothing")
-        initialize_as_identity(unet)
+        starts = {"epsilon": initialize_as_identity, "x0": initialize_for_clean_latents}
+        starts[profile.prediction](unet)
         return
     if profile.start.startswith(STABLE_DIFFUSION):
         report = start_from_stable_diffusion(unet, path, keep_noisy_input=profile.keep_noisy_input)

@@ -6,6 +6,9 @@ says at high noise is amplified 14 times in the picture. Here the noisy latents 
 skip connection, and two channels per latent make up for the curve behind it:
 silu(x) - silu(-x) = x. So the first prediction is the input itself, in units of its deviation, and
 the first one-step estimate is grey instead of noise.
+
+A network that predicts clean latents has no use for that: it begins with a usual first convolution,
+behind which the zero of the last one says grey (`initialize_for_clean_latents`).
 """
 
 from typing import Any
@@ -14,24 +17,35 @@ import torch
 from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor, nn
 
-from trainers.systems.latentsync.configs import NOISY, OUTPUT_CHANNELS
 from trainers.systems.latentsync.network import LatentSyncUNet
-
-PASSED = 2 * OUTPUT_CHANNELS
-"""Channels that carry the noisy latents: four as they are, four negative."""
 
 
 @torch.no_grad()
 def initialize_as_identity(unet: LatentSyncUNet) -> None:
-    """Set the weights on the identity path; all others stay random."""
-    net = unet.net
+    """Set the weights on the identity path; all others stay random.
+
+    Raises:
+        ValueError: twice the latents' channels do not fit into the first block.
+    """
+    net, channels = unet.net, unet.config.latent_channels
+    passed = 2 * channels  # they carry the noisy latents: as they are, and negative
+    if passed > net.conv_in.out_channels:
+        raise ValueError(f"{channels} latent channels, at most {net.conv_in.out_channels // 2}")
     net.conv_in.reset_parameters()
-    _set(net.conv_in, slice(0, PASSED), _both_signs(net.conv_in.in_channels))
-    _pass_last_block(net)
-    net.conv_out.weight[:, :PASSED] = _at_centre(net.conv_out.weight[:, :PASSED], _signs().T)
+    signs = torch.cat([torch.eye(channels), -torch.eye(channels)])
+    both_signs = torch.zeros(passed, net.conv_in.in_channels)
+    both_signs[:, unet.config.noisy] = signs
+    _set(net.conv_in, slice(0, passed), both_signs)
+    _pass_last_block(net, passed)
+    net.conv_out.weight[:, :passed] = _at_centre(net.conv_out.weight[:, :passed], signs.T)
 
 
-def _pass_last_block(net: UNetMotionModel) -> None:
+def initialize_for_clean_latents(unet: LatentSyncUNet) -> None:
+    """Give the first convolution usual random weights; the last one stays zero."""
+    unet.net.conv_in.reset_parameters()
+
+
+def _pass_last_block(net: UNetMotionModel, passed: int) -> None:
     """Zero the last layers and pass the skip connection through."""
     blocks: Any = net.up_blocks
     block = blocks[-1]
@@ -41,9 +55,9 @@ def _pass_last_block(net: UNetMotionModel) -> None:
             nn.init.zeros_(parameter)
     shortcut = resnet.conv_shortcut
     skipped = shortcut.in_channels - net.conv_in.out_channels  # the skip comes behind the rest
-    through = torch.zeros(PASSED, shortcut.in_channels)
-    through[:, skipped : skipped + PASSED] = torch.eye(PASSED)
-    _set(shortcut, slice(0, PASSED), through)
+    through = torch.zeros(passed, shortcut.in_channels)
+    through[:, skipped : skipped + passed] = torch.eye(passed)
+    _set(shortcut, slice(0, passed), through)
 
 
 def _set(layer: nn.Conv2d, outputs: slice, weight_OI: Tensor) -> None:
@@ -57,15 +71,3 @@ def _at_centre(like_OIHW: Tensor, weight_OI: Tensor) -> Tensor:
     kernel = torch.zeros_like(like_OIHW)
     kernel[..., kernel.shape[2] // 2, kernel.shape[3] // 2] = weight_OI
     return kernel
-
-
-def _signs() -> Tensor:
-    """Return (PASSED, 4): the latents, then the latents negative."""
-    one = torch.eye(OUTPUT_CHANNELS)
-    return torch.cat([one, -one])
-
-
-def _both_signs(in_channels: int) -> Tensor:
-    weight = torch.zeros(PASSED, in_channels)
-    weight[:, NOISY] = _signs()
-    return weight

@@ -19,16 +19,17 @@ from trainers.data.index import ShardIndex
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
-from trainers.data.window_items import Prepare, WindowItem
+from trainers.data.window_items import Prepare, Reference, WindowItem
+from trainers.frozen.audio_encoders import Windows, windows_of
 from trainers.frozen.whisper import whisper_windows
 from trainers.loop.task import Batch
 
 
 @dataclass(frozen=True, slots=True)
 class SpeakingItem:
-    """Makes one item: a window, a reference window without a common frame, and their sound.
+    """Makes one item: a window, a reference window, usually without a common frame, and the sound.
 
-    The loader's `prepare` must have put Whisper's features into `DecodedClip.prepared`.
+    The loader's `prepare` must have put the audio encoder's features into `DecodedClip.prepared`.
     Items: those of `WindowItem` with a reference, `tokens` (F, T, D) float32 and, if wanted, `mel`
     (1, 80, S) float32, StableSyncNet's audio input.
     """
@@ -37,6 +38,9 @@ class SpeakingItem:
     mel: WindowStart | None = "exact"
     """How the mel window begins (trainers/audio/mel.py); None: no mel."""
     augmentation: Augmentation = field(default_factory=Augmentation)
+    reference: Reference = "apart"
+    windows: Windows = whisper_windows
+    """Cuts the features of a clip into the tokens of frames."""
 
     @property
     def min_frames(self) -> int:
@@ -46,7 +50,7 @@ class SpeakingItem:
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
         """Cut and augment the window, and add its audio features."""
         item = self._window(clip, start, rng)
-        item["tokens"] = whisper_windows(clip.prepared, start, self.frames)
+        item["tokens"] = self.windows(clip.prepared, start, self.frames)
         if self.mel is not None:
             mel = mel_window(clip.audio, start, self.frames, self.mel)
             item["mel"] = torch.from_numpy(mel).float()[None]
@@ -54,13 +58,19 @@ class SpeakingItem:
 
     @property
     def _window(self) -> WindowItem:
-        return WindowItem(self.frames, True, "none", self.augmentation)
+        return WindowItem(self.frames, self.reference, "none", self.augmentation)
 
 
 def item_of(profile: LdmProfile, augmented: bool) -> SpeakingItem:
     """Return the profile's item; validation windows are never augmented."""
     look = Augmentation(**profile.augmentation.model_dump()) if augmented else Augmentation()
-    return SpeakingItem(profile.frames, profile.mel if profile.sync_weight else None, look)
+    return SpeakingItem(
+        profile.frames,
+        profile.mel if profile.sync_weight else None,
+        look,
+        profile.reference if augmented else "apart",
+        windows_of(profile.whisper),
+    )
 
 
 def batches(

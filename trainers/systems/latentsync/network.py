@@ -1,10 +1,12 @@
 """LatentSync's U-Net: predicts the noise in a clip's latents, from audio and image conditions.
 
+(Or the clean latents, as it is trained: parametrization.py.)
+
 It is diffusers' `UNetMotionModel` with three changes: group norms pool their statistics as
 LatentSync's do (group_norms.py), motion layers can be absent, and sound can be left out.
 
-Shape suffixes: B clips, F frames, C = 13 input channels, H and W latents (pixels / 8), T audio
-tokens per frame, D their width, N = B F frames.
+Shape suffixes: B clips, F frames, C = 13 input channels, L = 4 latent channels, H and W latents
+(pixels / 8), T audio tokens per frame, D their width, N = B F frames.
 Source: Li et al., "LatentSync: Audio Conditioned Latent Diffusion Models for Lip Sync" (2024);
 sizes and order of layers by golden file G5.
 """
@@ -19,10 +21,7 @@ from torch import Tensor, nn
 
 from trainers.systems.latentsync.configs import (
     HEADS,
-    INPUT_CHANNELS,
-    LAYERS_PER_BLOCK,
     NORM_GROUPS,
-    OUTPUT_CHANNELS,
     UNetConfig,
 )
 from trainers.systems.latentsync.gradient_checkpointing import recompute_layers
@@ -49,10 +48,10 @@ class LatentSyncUNet(nn.Module):
     def forward(
         self, latents_BCFHW: Tensor, timestep_B: Tensor | int, audio_BFTD: Tensor | None
     ) -> Tensor:
-        """Return the predicted noise (B, 4, F, H, W).
+        """Return the predicted noise, or clean latents, (B, L, F, H, W).
 
         Args:
-            latents_BCFHW: noisy latents 4, keep-mask 1, masked picture 4, reference 4 (channels in
+            latents_BCFHW: noisy latents L, keep-mask 1, masked picture L, reference L (channels in
                 this order). Any F up to `max_frames` (without motion layers any F at all), but the
                 norms couple the frames: the answer for a frame depends on which others are there.
             timestep_B: 0 ... 999, one per clip or one for all.
@@ -64,8 +63,8 @@ class LatentSyncUNet(nn.Module):
         self._check(latents_BCFHW, audio_BFTD)
         audio_NTD = None if audio_BFTD is None else audio_BFTD.flatten(0, 1)
         with self.length.of(latents_BCFHW.shape[2]):
-            (noise_B4FHW,) = self.net(latents_BCFHW, timestep_B, audio_NTD, return_dict=False)
-        answer: Tensor = noise_B4FHW
+            (noise_BLFHW,) = self.net(latents_BCFHW, timestep_B, audio_NTD, return_dict=False)
+        answer: Tensor = noise_BLFHW
         return answer
 
     def checkpoint_gradients(self) -> None:
@@ -89,8 +88,9 @@ class LatentSyncUNet(nn.Module):
 
     def _check(self, latents_BCFHW: Tensor, audio_BFTD: Tensor | None) -> None:
         shape = tuple(latents_BCFHW.shape)
-        if len(shape) != 5 or shape[1] != INPUT_CHANNELS:
-            raise ValueError(f"latents have shape {shape}, not (B, {INPUT_CHANNELS}, F, H, W)")
+        if len(shape) != 5 or shape[1] != self.config.input_channels:
+            needed = self.config.input_channels
+            raise ValueError(f"latents have shape {shape}, not (B, {needed}, F, H, W)")
         clips, _, frames = shape[:3]
         if self.config.motion != "none" and frames > self.config.max_frames:
             raise ValueError(f"{frames} frames, but positions end at {self.config.max_frames}")
@@ -126,10 +126,10 @@ class _NoMotion(nn.Module):
 
 def _motion_model(config: UNetConfig) -> UNetMotionModel:
     model: UNetMotionModel = UNetMotionModel(
-        in_channels=INPUT_CHANNELS,
-        out_channels=OUTPUT_CHANNELS,
+        in_channels=config.input_channels,
+        out_channels=config.latent_channels,
         block_out_channels=config.widths,
-        layers_per_block=LAYERS_PER_BLOCK,
+        layers_per_block=config.layers_per_block,
         norm_num_groups=NORM_GROUPS,
         cross_attention_dim=config.audio_width,
         num_attention_heads=HEADS,

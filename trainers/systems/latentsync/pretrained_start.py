@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import WeightsError
-from trainers.systems.latentsync.configs import NOISY
 from trainers.systems.latentsync.files import fill, read_own_names
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.published_keys import MOTION, OWN_PREFIX, POSITIONS, motion_layer
@@ -73,7 +72,7 @@ def start_from_stable_diffusion(
         )
     own = network.state_dict()
     if keep_noisy_input:
-        state = _with_noisy_input(state, own, path)
+        state = _with_noisy_input(state, own, network.config.noisy, path)
     foreign = _foreign(state, own)
     fresh = [*foreign, *_of_motion_layers(own, missing_in=state)]
     return _start(network, state, fresh, [key for key in foreign if key in state], path)
@@ -94,14 +93,14 @@ def _foreign(state: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str
 
 
 def _with_noisy_input(
-    state: Mapping[str, Tensor], own: Mapping[str, Tensor], path: Path
+    state: Mapping[str, Tensor], own: Mapping[str, Tensor], noisy: slice, path: Path
 ) -> dict[str, Tensor]:
     key = f"{CONV_IN}weight"
     weight = torch.zeros_like(own[key], device="cpu")
     theirs = state.get(key)
-    if theirs is None or theirs.shape != weight[:, NOISY].shape:
+    if theirs is None or theirs.shape != weight[:, noisy].shape:
         raise WeightsError(f"{path}: {key} is not that of a U-Net with 4 input channels")
-    weight[:, NOISY] = theirs
+    weight[:, noisy] = theirs
     return {**state, key: weight}
 
 

@@ -1,7 +1,7 @@
 """Sampling: DDIM with audio guidance, the original frame kept outside of the mask.
 
 Shape suffixes: B clips, F frames, C = 3 colours, H and W pixels, h and w latents (pixels / 8),
-T audio tokens per frame, D their width.
+T audio tokens per frame, D their width, L latent channels, K channels of the conditions.
 Source: Song et al., "Denoising Diffusion Implicit Models" (2021); Ho and Salimans,
 "Classifier-Free Diffusion Guidance" (2022); tokens of zeros as "no sound" as in LatentSync.
 """
@@ -15,9 +15,9 @@ from torch import Tensor
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
 from trainers.systems.latentsync.conditions import conditions, decoded
-from trainers.systems.latentsync.losses.one_step import ddim_scheduler
 from trainers.systems.latentsync.masks import composited, keep_mask
 from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.parametrization import Parametrization
 
 
 class HasUNetAndVae(Protocol):
@@ -31,6 +31,10 @@ class HasUNetAndVae(Protocol):
     def vae(self) -> FrozenNetwork[LatentVae]:
         """Pictures <-> latents."""
 
+    @property
+    def parametrization(self) -> Parametrization:
+        """What the U-Net predicts."""
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingNetworks:
@@ -38,6 +42,7 @@ class SamplingNetworks:
 
     unet: LatentSyncUNet
     vae: FrozenNetwork[LatentVae]
+    parametrization: Parametrization
 
 
 @torch.no_grad()
@@ -46,7 +51,7 @@ def sample(
     faces_BCFHW: Tensor,
     reference_BCFHW: Tensor,
     audio_BFTD: Tensor,
-    noise_B4FHW: Tensor,
+    noise_BLFhw: Tensor,
     steps: int = 20,
     guidance: float = 1.5,
 ) -> Tensor:
@@ -59,44 +64,42 @@ def sample(
         faces_BCFHW: aligned faces, RGB, -1 ... 1; at most 24 frames.
         reference_BCFHW: of the same shape; at inference LatentSync takes the faces themselves.
         audio_BFTD: the tokens of each frame (`trainers.frozen.whisper.whisper_windows`).
-        noise_B4FHW: where it starts, (B, 4, F, h, w) from N(0, 1); LatentSync repeats one frame's.
+        noise_BLFhw: where it starts, (B, L, F, h, w) from N(0, 1); LatentSync repeats one frame's.
         steps: of DDIM, 1 ... 1000.
         guidance: 1 = none, and half the time.
     Raises:
         ValueError: shapes do not belong together, or the clip is too long.
     """
     keep_11HW = keep_mask(faces_BCFHW.shape[-1]).to(faces_BCFHW)
-    conditions_B9Fhw = conditions(networks.vae.network, faces_BCFHW, reference_BCFHW, keep_11HW)
-    latents_B4Fhw = _denoised(
-        networks.unet, conditions_B9Fhw, audio_BFTD, noise_B4FHW, steps, guidance
-    )
-    made_BCFHW = decoded(networks.vae.network, latents_B4Fhw).clamp(-1, 1)
+    conditions_BKFhw = conditions(networks.vae.network, faces_BCFHW, reference_BCFHW, keep_11HW)
+    latents_BLFhw = _denoised(networks, conditions_BKFhw, audio_BFTD, noise_BLFhw, steps, guidance)
+    made_BCFHW = decoded(networks.vae.network, latents_BLFhw).clamp(-1, 1)
     return composited(made_BCFHW, faces_BCFHW, keep_11HW)
 
 
 def _denoised(
-    unet: LatentSyncUNet,
-    conditions_B9Fhw: Tensor,
+    networks: HasUNetAndVae,
+    conditions_BKFhw: Tensor,
     audio_BFTD: Tensor,
-    noise_B4Fhw: Tensor,
+    noise_BLFhw: Tensor,
     steps: int,
     guidance: float,
 ) -> Tensor:
-    scheduler = ddim_scheduler()
+    scheduler = networks.parametrization.scheduler()
     scheduler.set_timesteps(steps)
-    latents = noise_B4Fhw.to(conditions_B9Fhw)
+    latents = noise_BLFhw.to(conditions_BKFhw)
     for timestep in scheduler.timesteps.tolist():
-        noise = _guided(
-            unet, torch.cat([latents, conditions_B9Fhw], 1), timestep, audio_BFTD, guidance
+        predicted = _guided(
+            networks.unet, torch.cat([latents, conditions_BKFhw], 1), timestep, audio_BFTD, guidance
         )
-        latents = scheduler.step(noise.float(), timestep, latents, return_dict=False)[0]
+        latents = scheduler.step(predicted.float(), timestep, latents, return_dict=False)[0]
     return latents
 
 
 def _guided(
     unet: LatentSyncUNet, latents_BCFhw: Tensor, timestep: int, audio_BFTD: Tensor, guidance: float
 ) -> Tensor:
-    """Return the noise with sound, moved away from the noise without by the guidance."""
+    """Return the prediction with sound, moved away from the one without by the guidance."""
     if guidance == 1:
         plain: Tensor = unet(latents_BCFhw, timestep, audio_BFTD)
         return plain

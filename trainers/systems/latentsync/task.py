@@ -1,6 +1,6 @@
 """LatentSync's training as a Task: noise prediction and the losses on what it implies.
 
-Shape suffixes: B clips, F frames, C colours, H and W pixels, h and w latents (pixels / 8),
+Shape suffixes: B clips, F frames, C latent channels, H and W pixels, h and w latents (pixels / 8),
 T audio tokens per frame, D their width.
 Source: Li et al., "LatentSync" (2024, arXiv 2412.09262); docs/latent_diffusion.md.
 """
@@ -15,18 +15,20 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError
 from pipeline.params.training import LdmProfile
 from trainers.data.pixel_range import to_bytes, to_signed
+from trainers.frozen.latent_vae import PIXELS_PER_LATENT
 from trainers.loop.precision import autocast
 from trainers.loop.task import Batch, Task
 from trainers.systems.latentsync.conditions import conditions, decoded, encoded
+from trainers.systems.latentsync.crop_jitter import jittered
 from trainers.systems.latentsync.frozen_networks import FrozenNetworks
-from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise
-from trainers.systems.latentsync.losses.one_step import ddim_scheduler, one_step_x0
+from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise, weighted_mse
 from trainers.systems.latentsync.losses.timestep_gate import TimestepGate
 from trainers.systems.latentsync.masks import keep_mask
 from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.parametrization import Parametrization
 from trainers.systems.latentsync.pixel_losses import PixelLosses
 from trainers.systems.latentsync.sampling import SamplingNetworks, sample
-from trainers.systems.latentsync.step_draws import draw_step
+from trainers.systems.latentsync.step_draws import StepDraws, draw_step
 
 VALIDATION_TIMESTEPS = (125, 375, 625, 875)
 """Timesteps at which validation measures: the middles of four quarters."""
@@ -41,20 +43,20 @@ class _PreparedBatch:
     real: Tensor
     """(B, 3, F, H, W)"""
     clean: Tensor
-    """(B, 4, F, h, w), its latents."""
+    """(B, C, F, h, w), its latents."""
     condition_latents: Tensor
-    """(B, 9, F, h, w), the conditions."""
+    """(B, 2 C + 1, F, h, w), the conditions."""
     tokens: Tensor
     """(B, F, T, D)"""
     noise: Tensor
-    """(B, 4, F, h, w)"""
+    """(B, C, F, h, w)"""
     timesteps: Tensor
     """(B,)"""
     mel: Tensor | None
     """(B, 1, M, S)"""
 
     def noisy(self, timestep_B: Tensor, alphas_cumprod: Tensor) -> Tensor:
-        """Return the noisy latents (B, 4, F, h, w) at a timestep per clip."""
+        """Return the noisy latents (B, C, F, h, w) at a timestep per clip."""
         abar = alphas_cumprod.to(timestep_B.device)[timestep_B].view(-1, 1, 1, 1, 1)
         return abar.sqrt() * self.clean + (1 - abar).sqrt() * self.noise
 
@@ -88,35 +90,36 @@ class LatentDiffusion(Task):
         )
         self.pixel_losses = PixelLosses(profile, networks)
         self.gate = TimestepGate(kind=profile.gate, max_timestep=profile.gate_max_timestep)
-        self.alphas_cumprod = ddim_scheduler().alphas_cumprod
+        self.parametrization = Parametrization(profile.prediction)
+        self.alphas_cumprod = self.parametrization.scheduler().alphas_cumprod
 
     def losses(self, batch: Batch, player: str) -> dict[str, Tensor]:
-        """Return the weighted terms `noise`, `sync`, `lpips`, `trepa`, those that count."""
+        """Return the weighted terms that count: `noise` or `clean`, `sync`, `lpips`, `trepa`."""
         assert player == "unet", player
-        prepared = self._prepare(batch, self.profile.audio_dropout)
-        noisy, noise_hat = self._predicted(prepared, prepared.timesteps)
-        terms = {}
-        if self.profile.noise_weight:
-            terms["noise"] = self.profile.noise_weight * noise_mse(noise_hat, prepared.noise)
-        return terms | self._pixel_terms(prepared, noisy, noise_hat)
+        prepared = self._prepare(batch, learning=True)
+        noisy, predicted = self._predicted(prepared, prepared.timesteps)
+        terms, weight = {}, self.profile.noise_weight
+        if weight:
+            terms[self.parametrization.term] = weight * self._error(prepared, predicted)
+        return terms | self._pixel_terms(prepared, noisy, predicted)
 
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Measure each clip at four fixed timesteps, with noise that is the same every time.
 
         Returns:
-            noise: mean square error of the predicted noise, without weight.
+            noise or clean: mean square error of the prediction, without weight.
             mouth_psnr_db: of the one-step estimate at `ESTIMATE_TIMESTEP`, in the mask's hole.
             sync_cosine: StableSyncNet's verdict on that estimate, if there is a sync loss.
         """
-        prepared = self._prepare(batch, 0.0)
+        prepared = self._prepare(batch, learning=False)
         errors, metrics = [], dict[str, Tensor]()
         for timestep in VALIDATION_TIMESTEPS:
             timestep_B = torch.full_like(prepared.timesteps, timestep)
-            noisy, noise_hat = self._predicted(prepared, timestep_B)
-            errors.append(noise_mse(noise_hat, prepared.noise))
+            noisy, predicted = self._predicted(prepared, timestep_B)
+            errors.append(self._error(prepared, predicted))
             if timestep == ESTIMATE_TIMESTEP:
-                metrics = self._picture_metrics(prepared, noisy, noise_hat, timestep_B)
-        return {"noise": torch.stack(errors).mean(), **metrics}
+                metrics = self._picture_metrics(prepared, noisy, predicted, timestep_B)
+        return {self.parametrization.term: torch.stack(errors).mean(), **metrics}
 
     @torch.no_grad()
     def samples(self, rank: int, world_size: int) -> dict[str, Tensor]:
@@ -127,25 +130,50 @@ class LatentDiffusion(Task):
             if number % world_size == rank
         }
 
-    def _prepare(self, batch: Batch, silent_share: float) -> _PreparedBatch:
-        profile, vae = self.profile, self.networks.vae.network
+    def _prepare(self, batch: Batch, learning: bool) -> _PreparedBatch:
+        vae = self.networks.vae.network
         self._check_width(batch["tokens"].shape[-1])
         real, reference = (_pixels(batch[name]) for name in ("frames", "reference"))
-        frames, size = real.shape[2], real.shape[3]
-        keep = keep_mask(size).to(real)
-        shape = (4, frames, size // 8, size // 8)
-        drawn = draw_step(batch["item_seeds"], shape, profile.noise_alpha, silent_share)
-        has_audio = (~drawn.silent).float()[:, None, None, None]
+        drawn = self._drawn(batch, real.shape[2], real.shape[3], learning)
         with torch.no_grad():
+            if learning:
+                real = jittered(real, self.profile.crop_jitter_px, drawn.generators)
+            keep = keep_mask(real.shape[3]).to(real)
             return _PreparedBatch(
                 real,
                 encoded(vae, real, drawn.generators),
                 conditions(vae, real, reference, keep, drawn.generators),
-                batch["tokens"] * has_audio,
+                self._tokens(batch["tokens"], drawn, learning),
                 drawn.noise,
                 drawn.timesteps,
                 batch.get("mel"),
             )
+
+    def _drawn(self, batch: Batch, frames: int, size: int, learning: bool) -> StepDraws:
+        profile, channels = self.profile, self.unet.config.latent_channels
+        shape = (channels, frames, size // PIXELS_PER_LATENT, size // PIXELS_PER_LATENT)
+        silent_share = profile.audio_dropout if learning else 0.0
+        seeds = batch["item_seeds"]
+        return draw_step(seeds, shape, profile.noise_alpha, silent_share, profile.timestep_power)
+
+    def _tokens(self, tokens_BFTD: Tensor, drawn: StepDraws, learning: bool) -> Tensor:
+        """Return the sound, in training with noise; zeros where the clip is silent."""
+        if learning and self.profile.token_noise:
+            shape = tokens_BFTD.shape[1:]
+            noise = [torch.randn(shape, generator=one) for one in drawn.generators]
+            tokens_BFTD = tokens_BFTD + self.profile.token_noise * torch.stack(noise).to(
+                tokens_BFTD
+            )
+        return tokens_BFTD * (~drawn.silent).float()[:, None, None, None]
+
+    def _error(self, prepared: _PreparedBatch, predicted: Tensor) -> Tensor:
+        """Return the mean square error of a prediction, of all latents or of the hole's."""
+        target = self.parametrization.target(prepared.clean, prepared.noise)
+        if not self.profile.hole_loss:
+            return noise_mse(predicted, target)
+        hole_11HW = 1 - keep_mask(prepared.real.shape[-1]).to(predicted.device)
+        weight_1Chw = self.networks.vae.network.share_of(hole_11HW)
+        return weighted_mse(predicted, target, weight_1Chw[:, :, None])
 
     def _check_width(self, audio_width: int) -> None:
         needed = self.unet.config.audio_width
@@ -161,7 +189,7 @@ class LatentDiffusion(Task):
         return noisy, self.unet(latents, timestep_B, prepared.tokens)
 
     def _pixel_terms(
-        self, prepared: _PreparedBatch, noisy: Tensor, noise_hat: Tensor
+        self, prepared: _PreparedBatch, noisy: Tensor, predicted: Tensor
     ) -> dict[str, Tensor]:
         """Decode once for all losses; clips with gate weight 0 are not decoded."""
         if not self.pixel_losses.names:
@@ -169,18 +197,20 @@ class LatentDiffusion(Task):
         weight_B = self.gate.weights(prepared.timesteps, self.alphas_cumprod)
         places = weight_B.nonzero()[:, 0]
         if not len(places):  # the terms need names and gradients in every batch
-            return dict.fromkeys(self.pixel_losses.names, 0 * noise_hat.float().sum())
+            return dict.fromkeys(self.pixel_losses.names, 0 * predicted.float().sum())
         timestep_B = prepared.timesteps[places]
-        clean = one_step_x0(noisy[places], noise_hat[places], timestep_B, self.alphas_cumprod)
+        clean = self.parametrization.clean(
+            noisy[places], predicted[places], timestep_B, self.alphas_cumprod
+        )
         video = decoded(self.networks.vae.network, clean)
         mel = None if prepared.mel is None else prepared.mel[places]
         share = len(places) / len(weight_B)  # the mean is over all clips of the batch
         return self.pixel_losses.terms(video, prepared.real[places], mel, share * weight_B[places])
 
     def _picture_metrics(
-        self, prepared: _PreparedBatch, noisy: Tensor, noise_hat: Tensor, timestep_B: Tensor
+        self, prepared: _PreparedBatch, noisy: Tensor, predicted: Tensor, timestep_B: Tensor
     ) -> dict[str, Tensor]:
-        clean = one_step_x0(noisy, noise_hat, timestep_B, self.alphas_cumprod)
+        clean = self.parametrization.clean(noisy, predicted, timestep_B, self.alphas_cumprod)
         video = decoded(self.networks.vae.network, clean)
         hole = 1 - keep_mask(video.shape[-1]).to(video)[:, :, None]
         metrics = {"mouth_psnr_db": _psnr(video.clamp(-1, 1), prepared.real, hole).mean()}
@@ -191,10 +221,11 @@ class LatentDiffusion(Task):
     def _sample_video(self, batch: Batch, number: int) -> Tensor:
         device = self.device
         real, reference = (_pixels(batch[name].to(device)) for name in ("frames", "reference"))
-        latent_size = real.shape[-1] // 8
+        latent_size = real.shape[-1] // PIXELS_PER_LATENT
         generator = torch.Generator().manual_seed(number)
-        shape = (1, 4, real.shape[2], latent_size, latent_size)
-        networks = SamplingNetworks(self.unet, self.networks.vae)
+        channels = self.unet.config.latent_channels
+        shape = (1, channels, real.shape[2], latent_size, latent_size)
+        networks = SamplingNetworks(self.unet, self.networks.vae, self.parametrization)
         with autocast(self.profile.fit, device):
             made = sample(
                 networks,

@@ -18,9 +18,9 @@ from pipeline.weights.files import weights_file_sha256
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
 from trainers.data.window_items import Prepare
+from trainers.frozen.audio_encoders import audio_identity
+from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.stand_ins import STAND_IN
-from trainers.frozen.whisper_files import whisper_identity
-from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.seeding import seed_all
@@ -99,14 +99,15 @@ def train(
     stage, item = stage_of(profile), item_of(profile, augmented=True)
     plain = item_of(profile, augmented=False)
     learn, measure = (_index(urls, item) for _, urls in _urls_by_split(shards))
-    prepare = prepare or OnTheFlyWhisper(profile.whisper)
+    prepare = prepare or EncodeOnTheFly(profile.whisper)
     size = stage.resolution_px
     sample_batches = sample_windows(measure, plain, size, prepare, profile.sample_clips)
     networks = load_frozen_networks(profile)
     if named := _stand_ins(_network_names(profile, networks)):
         logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
     seed_all(profile.fit.seed, "weights")
-    task = LatentDiffusion(profile, new_unet(profile), networks, sample_batches)
+    unet = new_unet(profile, networks.vae.network.channels)
+    task = LatentDiffusion(profile, unet, networks, sample_batches)
     source = batches(learn, item, order_of(profile), size, prepare, workers)
     held_out = batches(measure, plain, order_of(profile), size, prepare)
     validation = Validation(held_out, profile.validation_batches)
@@ -132,9 +133,10 @@ def bundle_facts(task: LatentDiffusion, outcome: FitResult) -> dict[str, Any]:
         "stand_ins": _stand_ins(names),
         "start_sha256": weights_file_sha256(start) if start else "",
         "sha256": {role: dict(part.sha256) for role, part in networks.items()}
-        | {"whisper": dict(whisper_identity(profile.whisper).sha256)},
+        | {"whisper": dict(audio_identity(profile.whisper).sha256)},
         "resolution_px": stage_of(profile).resolution_px,
         "frames": profile.frames,
+        "prediction": profile.prediction,
         "steps": outcome.step,
         "finished": outcome.finished,
         "sampling": {

@@ -15,7 +15,7 @@ from tests.trainers.systems.latentsync.golden_network import (
     rule_inputs,
     rule_network,
 )
-from trainers.systems.latentsync.configs import NOISY, TINY, UNetConfig
+from trainers.systems.latentsync.configs import TINY, UNetConfig
 from trainers.systems.latentsync.files import save_checkpoint
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.pretrained_start import (
@@ -87,7 +87,7 @@ def test_with_the_noisy_input_kept_a_clip_of_one_frame_is_a_picture_of_stable_di
     assert all(".motion_modules." in key for key in start.fresh)
     latents, audio = rule_inputs(1)
     with torch.no_grad():
-        known = unet(latents[:, NOISY, 0], 500, audio[:, 0]).sample
+        known = unet(latents[:, TINY.noisy, 0], 500, audio[:, 0]).sample
         assert (network(latents, 500, audio)[:, :, 0] - known).abs().max() < 1e-4
     assert network.net.conv_in.weight[:, 4:].abs().max() == 0
 

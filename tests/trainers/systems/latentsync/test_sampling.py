@@ -7,6 +7,7 @@ from tests.trainers.systems.latentsync.golden_network import rule_network
 from trainers.frozen import registry as frozen
 from trainers.systems.latentsync.losses.noise import shared_noise
 from trainers.systems.latentsync.masks import keep_mask
+from trainers.systems.latentsync.parametrization import Parametrization
 from trainers.systems.latentsync.sampling import SamplingNetworks, sample
 
 FRAMES, SIZE = 4, 64
@@ -19,7 +20,7 @@ def random(*shape, seed):
 
 @pytest.fixture(scope="module")
 def networks():
-    return SamplingNetworks(rule_network(), frozen.vae("stand-in:blocks"))
+    return SamplingNetworks(rule_network(), frozen.vae("stand-in:blocks"), Parametrization())
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.fit import FitParams
-from pipeline.params.training import LdmProfile
+from pipeline.params.training import AugmentationParams, LdmProfile
 from pipeline.weights.files import weights_file_sha256
 from tests.trainers.data.made_shards import write_shards
 from trainers.data.clip import DecodedClip
@@ -31,6 +31,20 @@ from trainers.systems.stable_syncnet.files import save_safetensors
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 SILENT = {"sync_weight": 0.0, "lpips_weight": 0.0, "trepa_weight": 0.0}
+PUBLISHED = {
+    "prediction": "epsilon",
+    "timestep_power": 1.0,
+    "hole_loss": False,
+    "token_noise": 0.0,
+    "audio_dropout": 0.0,
+    "augmentation": AugmentationParams(),
+}
+STAND_INS = {
+    "vae": "stand-in:blocks",
+    "whisper": "stand-in:whisper-tiny",
+    "lpips": "stand-in:lpips-vgg",
+    "videomae": "stand-in:videomae-v2-giant",
+}
 FIT = FitParams(max_steps=2, learning_rate=1e-3, save_every=1, validate_every=2, log_every=1)
 
 
@@ -45,6 +59,7 @@ def small_stages(monkeypatch):
 
 def profile_of(**changes):
     base = {"stage": "test", "frames": 4, "validation_batches": 1, "sample_clips": 0, "fit": FIT}
+    base |= {**PUBLISHED, **STAND_INS, "batch": 1, "gate": "cutoff"}
     return LdmProfile(**{**base, **SILENT, "gradient_checkpointing": False, **changes})
 
 

@@ -49,6 +49,17 @@ def noise_mse(predicted_BCFHW: Tensor, noise_BCFHW: Tensor) -> Tensor:
     return functional.mse_loss(predicted_BCFHW.float(), noise_BCFHW.float())
 
 
+def weighted_mse(predicted_BCFHW: Tensor, target_BCFHW: Tensor, weight_1C1HW: Tensor) -> Tensor:
+    """Return the mean square error where the weight lies, a scalar in float32.
+
+    Args:
+        weight_1C1HW: share of each latent that counts, the same in all frames: the mask's hole.
+    """
+    squares = (predicted_BCFHW.float() - target_BCFHW.float()).square() * weight_1C1HW
+    clips, _, frames = squares.shape[:3]
+    return squares.sum() / (weight_1C1HW.sum() * clips * frames)
+
+
 def _one_frame(shape: tuple[int, int, int, int, int], generator: torch.Generator) -> Tensor:
     clips, channels, _, height, width = shape
     size = (clips, channels, 1, height, width)

@@ -5,6 +5,8 @@ Source: Song et al., "Denoising Diffusion Implicit Models" (2021), equation 12; 
 Diffusion 1.5.
 """
 
+from typing import Literal
+
 import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from torch import Tensor
@@ -12,8 +14,12 @@ from torch import Tensor
 STEPS = 1000
 
 
-def ddim_scheduler() -> DDIMScheduler:
-    """Return the schedule of training and sampling: `alphas_cumprod`, `add_noise`, `step`."""
+def ddim_scheduler(prediction: Literal["epsilon", "x0"] = "epsilon") -> DDIMScheduler:
+    """Return the schedule of training and sampling: `alphas_cumprod`, `add_noise`, `step`.
+
+    Args:
+        prediction: what the network says. Sampling from clean latents begins at the last step.
+    """
     scheduler: DDIMScheduler = DDIMScheduler(
         num_train_timesteps=STEPS,
         beta_start=0.00085,
@@ -22,8 +28,8 @@ def ddim_scheduler() -> DDIMScheduler:
         clip_sample=False,
         set_alpha_to_one=False,
         steps_offset=1,
-        prediction_type="epsilon",
-        timestep_spacing="leading",
+        prediction_type="epsilon" if prediction == "epsilon" else "sample",
+        timestep_spacing="leading" if prediction == "epsilon" else "trailing",
     )
     return scheduler
 

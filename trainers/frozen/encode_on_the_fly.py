@@ -1,4 +1,4 @@
-"""Whisper features computed in the data loader, once per decoded clip, without intermediate files.
+"""Audio features computed in the data loader, once per decoded clip, without intermediate files.
 
 For small datasets and trials; for large runs the `features` stage computes them once in advance.
 The cost is one encoder pass per 30 s of each decoded clip, shared by all its windows.
@@ -10,15 +10,15 @@ from functools import cache
 from torch import Tensor
 
 from trainers.data.clip import DecodedClip
-from trainers.frozen.whisper import WhisperFeatures
-from trainers.frozen.whisper_files import load_whisper
+from trainers.frozen.audio_encoders import AudioEncoder, load_audio_encoder
 
 
 @dataclass(frozen=True, slots=True)
-class OnTheFlyWhisper:
+class EncodeOnTheFly:
     """A loader's `prepare`: computes the features (T, L, D) for `DecodedClip.prepared`.
 
-    Every process loads its own encoder for its first clip; `source` is that of `load_whisper`.
+    Every process loads its own encoder for its first clip; `source` is one of
+    `load_audio_encoder`.
     """
 
     source: str
@@ -34,5 +34,5 @@ class OnTheFlyWhisper:
 
 
 @cache
-def _encoder(source: str) -> WhisperFeatures:
-    return load_whisper(source)
+def _encoder(source: str) -> AudioEncoder:
+    return load_audio_encoder(source)

@@ -10,9 +10,9 @@ from trainers.data.index import index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_urls import shard_urls
+from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.whisper import whisper_windows
 from trainers.frozen.whisper_files import load_whisper
-from trainers.frozen.whisper_on_the_fly import OnTheFlyWhisper
 
 SOURCE = "stand-in:whisper-tiny"
 
@@ -26,11 +26,11 @@ def test_every_window_gets_the_tokens_of_its_frames(tmp_path):
     config = LoaderConfig(order=OrderConfig(seed=0, batch=2, in_flight_clips=2))
     (features,) = load_whisper(SOURCE).features([ramp(30)])
     assert features.shape == (60, 5, 384)
-    for batch in islice(Loader(index, tokens, config, OnTheFlyWhisper(SOURCE)).batches(), 4):
+    for batch in islice(Loader(index, tokens, config, EncodeOnTheFly(SOURCE)).batches(), 4):
         assert batch.data["whisper"].shape == (2, 16, 50, 384)
         for start, made in zip(batch.data["start_frame"], batch.data["whisper"], strict=True):
             assert torch.equal(made, whisper_windows(features, int(start)))
 
 
 def test_it_travels_to_workers_as_a_name_not_as_weights():
-    assert len(pickle.dumps(OnTheFlyWhisper(SOURCE))) < 1000
+    assert len(pickle.dumps(EncodeOnTheFly(SOURCE))) < 1000
