@@ -26,7 +26,7 @@ def ddim_scheduler(prediction: Literal["epsilon", "x0"] = "epsilon") -> DDIMSche
         beta_end=0.012,
         beta_schedule="scaled_linear",
         clip_sample=False,
-        set_alpha_to_one=False,
+        set_alpha_to_one=prediction == "x0",  # the last answer is the picture, without noise
         steps_offset=1,
         prediction_type="epsilon" if prediction == "epsilon" else "sample",
         timestep_spacing="leading" if prediction == "epsilon" else "trailing",
