@@ -23,7 +23,7 @@ MEL = "mel"
 BANDS, COLUMNS = 20, 13
 COLUMN_SAMPLES = 2 * HOP_SAMPLES
 MEAN, DEVIATION = -1.6, 1.25
-"""Of the spectrogram of the demo's speech (30 clips); silence is -1.9 after scaling, 0 is average."""
+"""Of the spectrogram of the demo's speech (30 clips); silence is -1.9 after scaling."""
 FRAMES_AT_ONCE = 250
 """Bounds the memory of long sounds."""
 
