@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,10 @@ FEATURES = DATA / "features"
 
 
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
-    """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see."""
+    """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see.
+
+    Every rank returns after the model is whole.
+    """
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
@@ -46,8 +50,8 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     prepare = features_for_loader(features, FEATURES, profile.whisper)
     options = run_options(folder, stop_file)
     task, outcome = train(profile, shards, world, options, folder, prepare, loader_workers())
-    if world.first:
-        save_bundle(folder / MODEL, task.unet, bundle_facts(task, outcome))
+    facts = bundle_facts(task, outcome)
+    world.by_first(partial(save_bundle, folder / MODEL, task.unet, facts))
     return asdict(outcome)
 
 

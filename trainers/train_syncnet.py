@@ -21,6 +21,7 @@ from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_optio
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet.files import save_checkpoint, save_safetensors
+from trainers.systems.stable_syncnet.network import StableSyncNet
 from trainers.systems.stable_syncnet.preflight.preflight import PlannedRun, preflight
 from trainers.systems.stable_syncnet.training import (
     SyncnetShards,
@@ -44,6 +45,8 @@ WEIGHTS = "stable_syncnet"
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
     """Look first, then train, on this rank; rank 0 leaves all in the run's folder.
 
+    Every rank returns after all is there.
+
     Raises:
         PreflightError: a check says that training would be in vain.
     """
@@ -53,11 +56,14 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     _run_preflight(profile, shards, config["name"], world, folder)
     options = run_options(folder, stop_file)
     task, outcome = train(profile, shards, world, options, folder, loader_workers())
-    if world.first:
-        facts = {"profile": profile.model_dump(), "steps": outcome.step}
-        save_safetensors(folder / f"{WEIGHTS}.safetensors", task.syncnet, facts)
-        save_checkpoint(folder / f"{WEIGHTS}.pt", task.syncnet)
+    facts = {"profile": profile.model_dump(), "steps": outcome.step}
+    world.by_first(partial(_save, folder, task.syncnet, facts))
     return asdict(outcome)
+
+
+def _save(folder: Path, syncnet: StableSyncNet, facts: Mapping[str, Any]) -> None:
+    save_safetensors(folder / f"{WEIGHTS}.safetensors", syncnet, facts)
+    save_checkpoint(folder / f"{WEIGHTS}.pt", syncnet)
 
 
 def _run_preflight(
@@ -73,8 +79,7 @@ def _run_preflight(
         name=name,
     )
     found = preflight(plan, world, kept=folder / "preflight-kept.json")
-    if world.first:
-        write_json(folder / PREFLIGHT, found.content())
+    world.by_first(lambda: write_json(folder / PREFLIGHT, found.content()))
     found.require()
 
 

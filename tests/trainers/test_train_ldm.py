@@ -1,14 +1,18 @@
 """A profile that starts where another one's run ended."""
 
+from dataclasses import asdict
+
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.params.training import LdmProfile, TrainLdmParams
+from pipeline.params.fit import FitParams
+from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
 from tests.trainers.data.made_shards import write_shards
 from trainers.data.shard_urls import shard_urls
-from trainers.systems.latentsync.bundle import UNET_FILE
+from trainers.processes.world import World
+from trainers.systems.latentsync.bundle import UNET_FILE, read_facts
 from trainers.systems.latentsync.training import LdmShards, run_folder
-from trainers.train_ldm import MODEL, with_start
+from trainers.train_ldm import MODEL, run, with_start
 
 ONLY_NOISE = {"sync_weight": 0.0, "lpips_weight": 0.0, "trepa_weight": 0.0}
 
@@ -35,6 +39,27 @@ def test_it_starts_from_the_file_the_other_run_left(shards):
     found = with_start(section, "second", shards)
     assert found.start.endswith(UNET_FILE)
     run_folder(found, shards)  # the file is found from here
+
+
+def test_other_sampling_reaches_the_model_of_a_finished_run_without_training(shards, monkeypatch):
+    fit = FitParams(max_steps=1)
+    base = LdmProfile(frames=4, sample_clips=0, validation_batches=1, fit=fit, **ONLY_NOISE)
+    found = []
+    for profile in (base, base.model_copy(update={"sample_steps": 3, "sample_guidance": 2.0})):
+        folder = run_folder(profile, shards)
+        config = {
+            "name": "tiny",
+            "profile": profile.model_dump(),
+            "features": FeaturesParams().model_dump(),
+            "shards": asdict(shards),
+            "folder": str(folder),
+        }
+        run(config, World(), None)
+        found.append((folder, read_facts(folder / MODEL)["sampling"]))
+        monkeypatch.setattr("trainers.loop.fit._train", lambda *_: pytest.fail("trained again"))
+    (one, before), (other, after) = found
+    assert one == other
+    assert (before["steps"], after["steps"], after["guidance"]) == (8, 3, 2.0)
 
 
 def test_profiles_that_start_from_each_other_or_from_nobody_are_refused(shards):

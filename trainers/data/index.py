@@ -1,8 +1,8 @@
 """Index of the clips of shards: shard, length and byte ranges of each.
 
-Built once from the tar headers and the JSON members; optionally cached in a folder, keyed by each
-shard's URL and the state that its file system reports. Reading a clip is then one range read by the
-worker that needs it, and `npz` is never read.
+Built from the tar headers and the JSON members, once per process, and again if the file system
+reports another state of a shard. Reading a clip is then one range read by the worker that needs it,
+and `npz` is never read.
 """
 
 import hashlib
@@ -10,15 +10,14 @@ import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.atomic import write_text
 from trainers.data.range_reads import read_indexed
 from trainers.errors import ShardReadError
 
@@ -26,6 +25,8 @@ TRAINING_MEMBERS = ("mp4", "flac")
 """Members of a sample that training reads; the JSON is read for the index only."""
 SCANNERS = 8
 """Threads that read shards for the index."""
+REMEMBERED = 4
+"""Lists of shards whose clips a process keeps: some 100 bytes per clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,39 +91,56 @@ class ShardIndex:
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def index_shards(
-    urls: Sequence[str], min_frames: int = 16, cache_dir: Path | None = None
-) -> ShardIndex:
-    """Index shards, several in parallel.
+def index_shards(urls: Sequence[str], min_frames: int = 16) -> ShardIndex:
+    """Index shards, several in parallel. Shards that this process has scanned are not read again.
 
     Args:
         min_frames: shorter clips are omitted, and listed.
-        cache_dir: where to store the result for the next start.
 
     Raises:
         ShardReadError: a shard cannot be opened or read.
     """
     with ThreadPoolExecutor(SCANNERS) as threads:
-        contents = list(threads.map(lambda url: _contents(url, cache_dir), urls))
+        states = tuple(threads.map(_state, urls))
+    return _long_enough(_all_clips(tuple(urls), states), min_frames)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _all_clips(urls: tuple[str, ...], _states: tuple[str, ...]) -> ShardIndex:
+    with ThreadPoolExecutor(SCANNERS) as threads:
+        return _joined(urls, list(threads.map(_contents, urls)))
+
+
+def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardIndex:
     rows = [
         (shard, clip_id, frames, spans)
         for shard, one in enumerate(contents)
         for clip_id, frames, spans in zip(one.clip_ids, one.num_frames, one.spans, strict=True)
     ]
-    kept = [row for row in rows if row[2] >= min_frames]
-    names = [_name(url) for url in urls]
     return ShardIndex(
         urls=tuple(urls),
-        shard_of=np.array([row[0] for row in kept], np.int32),
-        clip_ids=np.array([row[1] for row in kept], np.str_),
-        num_frames=np.array([row[2] for row in kept], np.int32),
-        spans=np.array([row[3] for row in kept], np.int64).reshape(-1, 2, 2),
-        too_short=tuple(f"{names[row[0]]}/{row[1]}" for row in rows if row[2] < min_frames),
+        shard_of=np.array([row[0] for row in rows], np.int32),
+        clip_ids=np.array([row[1] for row in rows], np.str_),
+        num_frames=np.array([row[2] for row in rows], np.int32),
+        spans=np.array([row[3] for row in rows], np.int64).reshape(-1, 2, 2),
+        too_short=(),
         bad={
-            f"{name}/{clip_id}": why
-            for name, one in zip(names, contents, strict=True)
+            f"{_name(url)}/{clip_id}": why
+            for url, one in zip(urls, contents, strict=True)
             for clip_id, why in one.bad.items()
         },
+    )
+
+
+def _long_enough(index: ShardIndex, min_frames: int) -> ShardIndex:
+    kept = index.num_frames >= min_frames
+    return replace(
+        index,
+        shard_of=index.shard_of[kept],
+        clip_ids=index.clip_ids[kept],
+        num_frames=index.num_frames[kept],
+        spans=index.spans[kept],
+        too_short=tuple(index.key(int(clip)) for clip in np.flatnonzero(~kept)),
     )
 
 
@@ -147,24 +165,22 @@ def _name(url: str) -> str:
     return url.rsplit("/", 1)[-1]
 
 
-def _contents(url: str, cache_dir: Path | None) -> ShardContents:
+def _contents(url: str) -> ShardContents:
     try:
         fs, path = fsspec.core.url_to_fs(url)
-        kept = cache_dir / f"{_stamp(url, fs.ukey(path))}.json" if cache_dir else None
-        if kept is not None and kept.is_file():
-            return ShardContents(**json.loads(kept.read_text(encoding="utf-8")))
         with fs.open(path, "rb") as stream:
-            contents = _scan(stream)
+            return _scan(stream)
     except (OSError, ValueError) as error:
         raise ShardReadError(f"{url}: cannot be read: {error}") from error
-    if kept is not None:
-        fields = {name: getattr(contents, name) for name in ShardContents.__slots__}
-        write_text(kept, json.dumps(fields))
-    return contents
 
 
-def _stamp(url: str, state: str) -> str:
-    return hashlib.sha256(f"{url}\n{state}".encode()).hexdigest()[:32]
+def _state(url: str) -> str:
+    """Return what the file system says of a shard's state: another one if its bytes change."""
+    try:
+        fs, path = fsspec.core.url_to_fs(url)
+        return str(fs.ukey(path))
+    except (OSError, ValueError) as error:
+        raise ShardReadError(f"{url}: cannot be read: {error}") from error
 
 
 def _scan(stream: Any) -> ShardContents:

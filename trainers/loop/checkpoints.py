@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def training_folder(stage: str, facts: Mapping[str, Any]) -> Path:
-    """Return where a run's checkpoints and logs lie: one folder per stage, params and data.
+    """Return where checkpoints and logs lie: one folder per stage and facts.
 
     $LIPFORGE_TRAINING or .cache/training, then the stage, then the facts' hash.
 
@@ -47,13 +47,21 @@ def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> None:
         old.unlink(missing_ok=True)
 
 
-def latest_state(folder: Path) -> dict[str, Any] | None:
+def has_state(folder: Path) -> bool:
+    """Return whether there is a checkpoint, whole or not."""
+    return bool(_steps(folder))
+
+
+def latest_state(folder: Path, before: int | None = None) -> dict[str, Any] | None:
     """Return the latest checkpoint that is whole; None where there is no checkpoint at all.
+
+    Args:
+        before: look only at checkpoints of earlier steps than this one.
 
     Raises:
         CheckpointError: there are some, but none can be read.
     """
-    paths = _steps(folder)
+    paths = [path for path in _steps(folder) if before is None or _step_of(path) < before]
     for path in reversed(paths):
         try:
             return _read(path)
@@ -84,6 +92,10 @@ def best(folder: Path) -> dict[str, Any]:
 
 def _steps(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.pt"))
+
+
+def _step_of(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +22,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
 from trainers.loop.batches import BatchSource, read_ahead
+from trainers.loop.longer_runs import start_from_shorter_run
 from trainers.loop.metric_loggers import (
     DvcLive,
     JsonLines,
@@ -108,7 +110,7 @@ def fit(
     moving average if there is one. A run that was done before only gets these weights again.
 
     Args:
-        folder: of this run alone (see `training_folder`), seen by all ranks.
+        folder: of this run alone (see `folder_of_run`), seen by all ranks.
 
     Raises:
         NonFiniteLossError: before the optimizer step; the latest checkpoint stays as it is.
@@ -121,6 +123,7 @@ def fit(
     with run_folder_lock(folder, world):
         _apply_options(task, options)
         state = new_state(task, params, world)
+        world.by_first(partial(start_from_shorter_run, folder, params))
         restore(state, folder, world)
         if not state.finished:
             with close_at_end(_open_loggers(state, folder, world, options)) as logs:

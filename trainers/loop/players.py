@@ -1,7 +1,8 @@
 """A player of a task: its parameters, optimizer and scaler; DDP where there are several ranks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -106,6 +107,38 @@ def gradients_only_for(
     finally:
         for parameter in others:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def all_or_none(players: Sequence[Player]) -> Iterator[None]:
+    """Undo the updates made in the block if it raises.
+
+    An update that fails has changed nothing itself, so the last player's state is never copied: a
+    single player costs nothing, two cost a copy of the first one's weights and moments per step.
+    """
+    undo = [_undo_of(player) for player in players[:-1]]
+    try:
+        yield
+    except BaseException:
+        for restore in undo:
+            restore()
+        raise
+
+
+def _undo_of(player: Player) -> Callable[[], None]:
+    weights = [parameter.detach().clone() for parameter in player.parameters]
+    optimizer, scaler = deepcopy(player.optimizer.state_dict()), player.scaler.state_dict()
+    skipped_steps = player.skipped_steps
+
+    def restore() -> None:
+        with torch.no_grad():
+            for parameter, before in zip(player.parameters, weights, strict=True):
+                parameter.copy_(before)
+        player.optimizer.load_state_dict(optimizer)
+        player.scaler.load_state_dict(scaler)
+        player.skipped_steps = skipped_steps
+
+    return restore
 
 
 def _check(task: Task, owned: dict[str, list[nn.Parameter]]) -> None:

@@ -1,4 +1,4 @@
-"""One update of every player: accumulate, check, clip, step.
+"""One update of every player: accumulate, check, clip, step. All of them are updated, or none.
 
 A batch cut into micro-batches and ranks gives the gradient of the whole: every term is a mean over
 items, so each part counts by its share of the items. (Networks that mix the items of a batch, as
@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_
 from pipeline.errors import NonFiniteLossError
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import micro_batches, moved
-from trainers.loop.players import Player, gradients_only_for
+from trainers.loop.players import Player, all_or_none, gradients_only_for
 from trainers.loop.precision import autocast
 from trainers.loop.schedule import learning_rate, set_learning_rate
 from trainers.loop.task import Batch, Task
@@ -55,17 +55,18 @@ def train_step(
         step: updates made before this one.
 
     Raises:
-        NonFiniteLossError: on all ranks, before the optimizer step.
+        NonFiniteLossError: on all ranks; no player's weights or optimizer have changed.
     """
     rate = learning_rate(step, params)
     parts = weighted_micro_batches(task, batch, params, world)
     all_parameters = [parameter for player in players for parameter in player.parameters]
     logged = {"learning_rate": rate}
-    for player in players:
-        set_learning_rate(player.optimizer, rate)
-        with gradients_only_for(player.parameters, all_parameters):
-            terms = _update(player, parts, step, params, world)
-        logged |= {f"{player.name}/{name}": value for name, value in terms.items()}
+    with all_or_none(players):
+        for player in players:
+            set_learning_rate(player.optimizer, rate)
+            with gradients_only_for(player.parameters, all_parameters):
+                terms = _update(player, parts, step, params, world)
+            logged |= {f"{player.name}/{name}": value for name, value in terms.items()}
     return logged
 
 

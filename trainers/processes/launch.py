@@ -40,7 +40,7 @@ def launch(train: Train, config: Mapping[str, Any], folder: Path) -> Any:
 
     Args:
         config: plain python, as it goes to other machines.
-        folder: the run's own (`training_folder`), seen by all ranks.
+        folder: the run's own (`folder_of_run`), seen by all ranks.
 
     Raises:
         TrainingStopped: after SIGTERM or SIGINT, with all saved.

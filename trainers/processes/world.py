@@ -5,13 +5,18 @@ Ray Train, which has set up the process group already.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed
+
+from pipeline.errors import LipforgeError
+
+Result = TypeVar("Result")
+"""Plain python, as it goes to the other ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,20 @@ class World:
             return flag
         return bool(self.summed(torch.tensor(float(flag), device=self.device)).item())
 
+    def by_first(self, work: Callable[[], Result]) -> Result:
+        """Let the first rank work while the others wait; return its result on all.
+
+        Every rank must call it.
+
+        Raises:
+            LipforgeError: what `work` raised, on all ranks.
+        """
+        answer = self.gathered(_answer(work) if self.first else None)[0]
+        if isinstance(answer, LipforgeError):
+            raise answer
+        result: Result = answer
+        return result
+
     def wait(self) -> None:
         """Barrier: return when all ranks have called it."""
         self.any(False)
@@ -71,6 +90,14 @@ def joined() -> Iterator[World]:
             distributed.destroy_process_group()
     else:
         yield World(device=_device())
+
+
+def _answer(work: Callable[[], Result]) -> Result | LipforgeError:
+    """Return errors instead of raising them: the other ranks wait for an answer."""
+    try:
+        return work()
+    except LipforgeError as error:
+        return error
 
 
 def _world() -> World:

@@ -80,19 +80,19 @@ def test_the_same_clips_cut_or_encoded_anew_or_packed_otherwise_are_other_data(t
     assert len(seen) == 3
 
 
-def test_a_kept_index_is_used_until_the_shard_changes(shards, tmp_path, monkeypatch):
-    first = index_shards(shard_urls(shards), cache_dir=tmp_path)
-    opened = []
-    whole = tarfile.open
+def test_shards_are_scanned_once_per_process_whatever_length_is_needed_until_one_changes(
+    tmp_path, monkeypatch
+):
+    urls = shard_urls(write_shards(tmp_path, [[20, 40], [18]]))
+    opened, whole = [], tarfile.open
     monkeypatch.setattr(tarfile, "open", lambda *a, **k: opened.append(1) or whole(*a, **k))
-    again = index_shards(shard_urls(shards), cache_dir=tmp_path)
-    assert not opened
-    assert again.fingerprint() == first.fingerprint()
-    assert again.spans.tolist() == first.spans.tolist()
-    changed = shards / "train-0001-000.tar"
-    os.utime(changed, (1, 1))
-    index_shards(shard_urls(shards), cache_dir=tmp_path)
-    assert len(opened) == 1
+    long, every = index_shards(urls, min_frames=19), index_shards(urls, min_frames=0)
+    assert len(opened) == len(urls)
+    assert (len(long), len(every), every.too_short) == (2, 3, ())
+    assert every.spans[:2].tolist() == long.spans.tolist()
+    os.utime(tmp_path / "train" / "train-0001-000.tar", (1, 1))
+    assert index_shards(urls, min_frames=0).fingerprint() == every.fingerprint()
+    assert len(opened) == 2 * len(urls)
 
 
 def test_a_sample_without_a_member_or_a_length_is_counted_with_its_key(tmp_path):

@@ -37,8 +37,35 @@ def test_the_soft_mask_lies_within_the_repainted_region(size_px):
     mask, hole = soft_mask(size_px), 1 - keep_mask(size_px)[0, 0].numpy()
     assert mask[hole == 0].max() == 0
     assert mask.max() == 1
-    assert np.abs(np.diff(mask, axis=0)).max() < 0.15, "no hard edge"
-    assert 0.6 < mask.sum() / hole.sum() < 0.95
+    steps = max(np.abs(np.diff(mask, axis=axis)).max() for axis in (0, 1))
+    assert steps < 0.2 * SIZE / size_px, "no hard edge"
+
+
+def new_shares(brows=60.0, turn=0.2):
+    """Shares of the repainted region, and of its lower third, that show a wholly new colour."""
+    image, cut = np.full((360, 480, 3), 50, np.uint8), matrix(brows=brows, turn=turn)
+    aligned = alignment.warp(image, cut, SIZE).astype(np.float32)
+    hole = 1 - keep_mask(SIZE)[0, 0].numpy()
+    face = np.where(hole[..., None] > 0, np.float32(200), aligned)
+    result = Paster(SIZE).paste(image, face, cut).astype(float)
+    square = alignment.to_square(cut, SIZE)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    there = cv2.warpAffine(hole, square, (480, 360), flags=flags) > 0
+    chin = cv2.warpAffine(
+        np.where(np.arange(SIZE)[:, None] > 205, hole, 0), square, (480, 360), flags=flags
+    )
+    new = (result[..., 0] - 50) / 150 > 0.9
+    outside = ~cv2.dilate(there.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
+    assert np.array_equal(result[outside], image[outside])
+    steps = max(np.abs(np.diff(result[..., 0], axis=axis)).max() for axis in (0, 1)) / 150
+    return new[there].mean(), new[chin > 0].mean(), steps
+
+
+def test_what_the_model_painted_is_seen_in_most_of_the_region_and_down_to_the_chin():
+    all_of_it, chin, steps = new_shares()
+    assert all_of_it > 0.75
+    assert chin > 0.7
+    assert steps < 0.5, "half of the difference in a pixel would be a line"
 
 
 @pytest.mark.parametrize("brows", [20.0, 60.0, 150.0])

@@ -1,8 +1,11 @@
 """Micro-batches, players and weights of means."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
+from pipeline.errors import NonFiniteLossError
 from tests.trainers.loop.toy_tasks import (
     SOURCE,
     Gan,
@@ -13,6 +16,7 @@ from tests.trainers.loop.toy_tasks import (
     weights,
     with_,
 )
+from trainers.loop import players as players_module
 from trainers.loop.players import new_players
 from trainers.loop.step import train_step
 from trainers.loop.validation import seed_batch
@@ -94,3 +98,49 @@ def test_a_parameter_that_no_loss_reaches_is_named_before_the_update():
     with pytest.raises(AssertionError, match=r"no loss reaches generator.ear.weight, .*2 in all"):
         train_step(task, new_players(task, with_(), World()), batch, 0, with_(), World())
     assert same(weights(task), before)
+
+
+class BrokenCritic(Gan):
+    """The second player's loss is no number in steps that say so."""
+
+    broken = False
+
+    def losses(self, batch, player):
+        terms = super().losses(batch, player)
+        if self.broken and player == "discriminator":
+            terms["made"] = terms["made"] * float("nan")
+        return terms
+
+
+@pytest.mark.parametrize("steps_before", [0, 2])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_a_second_player_without_a_finite_loss_leaves_the_first_one_as_it_was(
+    steps_before, precision
+):
+    task, params = made(BrokenCritic), with_(precision=precision, max_skipped_steps=1)
+    players = new_players(task, params, World())
+
+    def one_step(step):
+        batch = seed_batch(SOURCE.batch_at(step, 0, 1), params, step, World())
+        train_step(task, players, batch, step, params, World())
+
+    for step in range(steps_before):
+        one_step(step)
+    before = weights(task)
+    kept = [deepcopy(player.optimizer.state_dict()) for player in players]
+    scale = [player.scaler.state_dict() for player in players]
+    task.broken = True
+    with pytest.raises(NonFiniteLossError, match=r"discriminator.*weights are those before"):
+        one_step(steps_before)
+    assert same(weights(task), before)
+    for player, state in zip(players, kept, strict=True):
+        now = player.optimizer.state_dict()["state"]
+        assert now.keys() == state["state"].keys()
+        for number, moments in state["state"].items():
+            assert same(now[number], moments)
+    assert [player.scaler.state_dict() for player in players] == scale
+
+
+def test_a_single_player_is_not_copied(monkeypatch):
+    monkeypatch.setattr(players_module, "_undo_of", lambda player: pytest.fail("copied"))
+    gradients_and_terms(made())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.errors import NonFiniteLossError
+from pipeline.errors import NonFiniteLossError, ParamsError
 from tests.trainers.loop.toy_tasks import (
     HELD_OUT,
     SOURCE,
@@ -64,6 +64,10 @@ class SignalToOne(BatchSource):
         return SOURCE.batch_at(step, rank, size)
 
 
+def refuse(message):
+    raise ParamsError(message)
+
+
 def main():
     torch.set_num_threads(1)
     folder = Path(sys.argv[1])
@@ -78,6 +82,11 @@ def main():
             fit(made(), SignalToOne(), with_(), folder / "stop", HELD_OUT, world, options)
         except TrainingStopped as stopped:
             results["stop"] = stopped.code
+        results["by_first"] = [world.by_first(lambda: world.rank)]
+        try:
+            world.by_first(lambda: refuse(f"of rank {world.rank}"))
+        except ParamsError as error:
+            results["by_first"].append(str(error))
         torch.save(results, folder / f"rank{world.rank}.pt")
 
 

@@ -1,5 +1,6 @@
 """Two processes with gloo against one."""
 
+import json
 import os
 import socket
 import subprocess
@@ -9,21 +10,26 @@ import pytest
 import torch
 
 from tests.conftest import ROOT
+from tests.trainers.data.made_shards import write_shards
 from tests.trainers.loop.toy_tasks import HELD_OUT, SOURCE, made, with_
 from tests.trainers.processes import rank_run
 from trainers.loop.fit import fit
 
 
-@pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("two")
+def run_two(module, *arguments):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     env = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    command = [sys.executable, "-m", "tests.trainers.processes.rank_run", str(folder)]
+    command = [sys.executable, "-m", module, *map(str, arguments)]
     ranks = [subprocess.Popen(command, cwd=ROOT, env={**env, "RANK": str(rank)}) for rank in (0, 1)]
     assert [process.wait(timeout=120) for process in ranks] == [0, 0]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("two")
+    run_two("tests.trainers.processes.rank_run", folder)
     results = [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
     return folder, results
 
@@ -54,3 +60,17 @@ def test_a_signal_to_one_rank_stops_both_and_one_process_goes_on(two, tmp_path):
     assert outcome.step == 8
     for one, other in zip(resumed.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
+
+
+def test_work_of_the_first_rank_is_done_when_the_others_go_on_and_its_error_is_everybodys(two):
+    for rank in two[1]:
+        assert rank["by_first"] == [0, "of rank 0"]
+
+
+def test_no_rank_returns_from_a_training_before_the_model_is_saved(tmp_path):
+    shards = write_shards(tmp_path / "data", [[34, 36], [40]])
+    run_two("tests.trainers.processes.saving_run", shards, tmp_path)
+    for rank in (0, 1):
+        seen = json.loads((tmp_path / f"rank{rank}.json").read_text())
+        assert seen["ldm"] == ["latentsync_unet.pt", "model.json", "unet.safetensors"]
+        assert seen["syncnet"] == ["stable_syncnet.pt", "stable_syncnet.safetensors"]

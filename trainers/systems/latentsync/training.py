@@ -9,7 +9,7 @@ docs/latent_diffusion.md says what a profile decides and what it costs.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from trainers.data.window_items import Prepare
 from trainers.frozen.audio_encoders import audio_identity
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.stand_ins import STAND_IN
-from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import FitResult, RunOptions, fit
+from trainers.loop.run_identity import folder_of_run
 from trainers.loop.seeding import seed_all
 from trainers.loop.validation import Validation
 from trainers.processes.world import World
@@ -64,15 +64,15 @@ def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
     """
     item = item_of(profile, augmented=True)
     indices = {name: _index(urls, item) for name, urls in _urls_by_split(shards)}
-    facts = {
+    facts: dict[str, Any] = {
         "version": VERSION,
-        "profile": _portable_profile(profile),
+        "stage": _network_facts(profile),
         "data": {name: index.fingerprint() for name, index in indices.items()},
         "files": weight_file_digests(profile),
     }
     if shards.sidecar:
         facts["tokens"] = "float16"
-    return training_folder(STAGE, facts)
+    return folder_of_run(STAGE, profile, facts, start=_portable_start(profile))
 
 
 def train(
@@ -159,10 +159,19 @@ def _stand_ins(names: Mapping[str, str]) -> list[str]:
 
 
 def _portable_profile(profile: LdmProfile) -> dict[str, Any]:
-    """Return the profile without the folder that its start lies in: a digest names that file."""
+    return {**profile.model_dump(), "start": _portable_start(profile)}
+
+
+def _portable_start(profile: LdmProfile) -> str:
+    """Return the start without the folder that its file lies in: a digest names that file."""
     kind = STABLE_DIFFUSION if profile.start.startswith(STABLE_DIFFUSION) else ""
-    file = Path(profile.start.removeprefix(kind)).name
-    return {**profile.model_dump(), "start": f"{kind}{file}"}
+    return f"{kind}{Path(profile.start.removeprefix(kind)).name}"
+
+
+def _network_facts(profile: LdmProfile) -> dict[str, Any]:
+    """Return what stands behind the stage's name, but for the authors' figures."""
+    stage = asdict(stage_of(profile))
+    return {name: value for name, value in stage.items() if not name.startswith("published_")}
 
 
 def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:

@@ -28,8 +28,8 @@ from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
 from trainers.data.shard_urls import shard_urls
 from trainers.data.window_items import MakeItem
-from trainers.loop.checkpoints import training_folder
 from trainers.loop.fit import FitResult, RunOptions, fit
+from trainers.loop.run_identity import folder_of_run
 from trainers.loop.seeding import seed_all
 from trainers.loop.validation import Validation
 from trainers.processes.world import World, joined
@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 STAGE = "train_syncnet"
 VERSION = 1
-"""Incremented when the same profile gives other weights, e.g. when a network's sizes change."""
+"""Incremented when the same profile and sizes of the network give other weights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,11 +188,11 @@ def _loader(
 def _folder(profile: SyncnetProfile, learn: ShardIndex, measure: ShardIndex) -> Path:
     facts = {
         "version": VERSION,
-        "profile": profile.model_dump(),
+        "network": asdict(network_config(profile)),
         "train": learn.fingerprint(),
         "validation": measure.fingerprint(),
     }
-    return training_folder(STAGE, facts)
+    return folder_of_run(STAGE, profile, facts)
 
 
 def main(

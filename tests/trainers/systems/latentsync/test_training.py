@@ -289,6 +289,21 @@ def test_every_fact_that_decides_the_weights_gives_a_folder_of_its_own(tmp_path,
     assert folder != run_folder(profile, shards)
 
 
+def test_other_sizes_behind_the_same_stage_are_another_run(tmp_path, monkeypatch):
+    shards, profile = shards_in(tmp_path / "data"), profile_of()
+    folder, stage = run_folder(profile, shards), STAGES["test"]
+    wider = replace(stage.unet, widths=(32, 32, 32, 64))
+    for other in (
+        replace(stage, unet=wider),
+        replace(stage, trained=("attn2.",)),
+        replace(stage, resolution_px=128),
+    ):
+        monkeypatch.setitem(STAGES, "test", other)
+        assert run_folder(profile, shards) != folder
+    monkeypatch.setitem(STAGES, "test", replace(stage, published_memory_gb=99))
+    assert run_folder(profile, shards) == folder
+
+
 def test_the_place_of_the_weights_it_starts_from_is_no_fact(tmp_path):
     shards, task = shards_in(tmp_path / "data"), task_of(profile_of())
     for place in ("here", "there"):

@@ -1,5 +1,7 @@
 """StableSyncNet from shards, through the loop."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -12,6 +14,7 @@ from trainers.loop.players import new_players
 from trainers.loop.step import train_step
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet import training
+from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.training import (
     SyncnetShards,
     index_splits,
@@ -85,6 +88,14 @@ def test_a_new_version_of_the_trainer_starts_anew(shards, monkeypatch):
     folder = run_folder(PROFILE, shards)
     assert folder == run_folder(PROFILE, shards)
     monkeypatch.setattr(training, "VERSION", training.VERSION + 1)
+    assert folder != run_folder(PROFILE, shards)
+
+
+def test_other_sizes_behind_the_same_network_are_another_run(shards, monkeypatch):
+    folder = run_folder(PROFILE, shards)
+    tiny = CONFIGS["tiny"]
+    plain = replace(tiny.audio, attention=(False,) * len(tiny.audio.attention))
+    monkeypatch.setitem(CONFIGS, "tiny", replace(tiny, audio=plain))
     assert folder != run_folder(PROFILE, shards)
 
 

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,21 +123,10 @@ def preflight(plan: PlannedRun, world: World, kept: Path | None = None) -> Prefl
         TrainingDataError: the shards cannot be read, or too many samples are broken; on all ranks.
         StorageError: `kept` cannot be written; on all ranks.
     """
-    answer = world.gathered(_answer(plan, world.device, kept) if world.first else None)[0]
-    if isinstance(answer, LipforgeError):
-        raise answer
-    assert isinstance(answer, Preflight)
+    answer = world.by_first(partial(examine, plan, world.device, kept))
     if world.first:
         print_preflight(answer.checks, answer.findings, answer.verdict, Console(stderr=True))
     return answer
-
-
-def _answer(plan: PlannedRun, device: torch.device, kept: Path | None) -> Preflight | LipforgeError:
-    """Return errors instead of raising them: the other ranks wait for an answer."""
-    try:
-        return examine(plan, device, kept)
-    except LipforgeError as error:
-        return error
 
 
 def examine(plan: PlannedRun, device: torch.device, kept: Path | None = None) -> Preflight:
