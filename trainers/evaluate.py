@@ -1,6 +1,6 @@
 """The DVC stage `evaluate`: metrics of both models on held-out clips.
 
-data/shards/<split> + models/train_syncnet + models/train_ldm -> reports/metrics.json,
+data/shards + models/train_syncnet + models/train_ldm -> reports/metrics.json,
 reports/evaluation.csv, reports/samples. Dubbed clips are cached in .cache/training/evaluate, so
 that the same command resumes after an interruption. See docs/evaluate.md.
 """
@@ -26,12 +26,18 @@ from pipeline.weights.files import weights_file_sha256
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import split_urls
 from trainers.dubbing.face_generation import DubOptions, dub_faces
+from trainers.dubbing.overlapping_windows import shared_by_windows
 from trainers.errors import TrainingDataError
-from trainers.evaluation.clip_scores import ClipScores, ScoringModels, dubbed_versions, score_clip
+from trainers.evaluation.autoencoded import behind_autoencoder
+from trainers.evaluation.clip_scores import ClipScores, ScoringModels, score_clip
+from trainers.evaluation.clip_versions import ClipVersions, WantedDubs, dubbed_versions
 from trainers.evaluation.dub_cache import Dubber, DubCache
-from trainers.evaluation.evaluation_clips import MIN_FRAMES, EvaluationClips
+from trainers.evaluation.evaluation_clips import MIN_FRAMES, EvaluationClips, held_out_index
 from trainers.evaluation.frechet_features import NONE, fid_network, fvd_network
+from trainers.evaluation.listening import opening_curves
+from trainers.evaluation.opening_readers import OpeningReaders, fit_readers
 from trainers.evaluation.sample_videos import write_samples
+from trainers.evaluation.speaking_films import SpeakingFilms, drawn_clips
 from trainers.evaluation.summary import for_json, summary, table
 from trainers.evaluation.sync_scores import AlignedFaceJudge
 from trainers.loop.run_options import fix_cpu_threads
@@ -44,6 +50,10 @@ SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
 LDM = Path("models/train_ldm")
 REPORTS = Path("reports")
 SAMPLE_CLIPS = 4
+OPENINGS = "openings.json"
+"""Among the samples: the curves of the mouth's opening, for the report."""
+CPU_DUBS = 3
+"""Dubs at a time, each on one thread."""
 FRECHET = ("fid", "fvd")
 
 logger = logging.getLogger(__name__)
@@ -88,7 +98,10 @@ def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Du
         seed=params.seed,
     )
     return Dubber(
-        dub=lambda frames, audio: dub_faces(bundle, frames, audio, options),
+        dub=lambda frames, audio, other: dub_faces(bundle, frames, audio, options, other),
+        round_trip=lambda frames: behind_autoencoder(bundle.vae.network, frames, device),
+        seams=lambda frames: shared_by_windows(frames, bundle.frames, options.overlap_frames),
+        threads=CPU_DUBS if device.type == "cpu" else 1,
         size_px=bundle.resolution_px,
         names={role: bundle.facts[role] for role in bundle.facts["sha256"] if role != "unet"},
         facts={"model": bundle.facts, "options": asdict(options)},
@@ -113,7 +126,9 @@ def syncnet_metrics(
     return {**found, "accuracy_of_worst_clip": worst, **facts}
 
 
-def scoring_models(params: Params, sync: SyncModel, device: torch.device) -> ScoringModels:
+def scoring_models(
+    params: Params, sync: SyncModel, readers: OpeningReaders, device: torch.device
+) -> ScoringModels:
     """Load the models that score clips.
 
     Raises:
@@ -125,11 +140,23 @@ def scoring_models(params: Params, sync: SyncModel, device: torch.device) -> Sco
     return ScoringModels(
         faces=faces,
         judge=AlignedFaceJudge(choice, choice.load(), faces.landmark_schema),
+        readers=readers,
         syncnet=None if sync.network.config.latent else sync.network.to(device),
         mel=sync.pair_options.get("mel", "exact"),
         features=tuple(one for one in found if one is not None),
         device=device,
     )
+
+
+def opening_readers(train: ShardIndex, params: EvaluateParams, size_px: int) -> OpeningReaders:
+    """Fit the readers of the mouth's opening to clips of the train split.
+
+    Raises:
+        TrainingDataError: none of them can be used.
+    """
+    films = SpeakingFilms(train, size_px)
+    drawn = drawn_clips(train, params.reader_clips, params.seed)
+    return fit_readers(films.readable(drawn), size_px, params.seed)
 
 
 def score_clips(
@@ -142,24 +169,40 @@ def score_clips(
         StorageError: the disk is full or not writable.
     """
     scored: list[ClipScores] = []
+    curves: dict[str, Any] = {}
     shutil.rmtree(samples, ignore_errors=True)
     for clip in held_out:
-        versions = dubbed_versions(clip, dubs)
+        wanted = WantedDubs(
+            silence=len(scored) < held_out.params.silence_clips,
+            itself_as_reference=models.judge.choice.judge == "syncnet",
+        )
+        versions = dubbed_versions(clip, dubs, wanted)
         if len(scored) < SAMPLE_CLIPS:
-            write_samples(samples, clip.key.rpartition("/")[2], versions)
-        scored.append(score_clip(clip, versions, models))
-        logger.info("evaluate: %s, %d frames", clip.key, len(clip.frames))
+            name = clip.key.rpartition("/")[2]
+            write_samples(samples, name, versions)
+            curves[name] = _curves(versions, models.readers)
+        scored.append(score_clip(versions, models))
+        logger.info("evaluate: %s, %d frames", clip.key, len(clip.film))
     if not scored:
         raise TrainingDataError(f"evaluate: no clip of the split decodes: {held_out.skipped}")
+    write_json(samples / OPENINGS, curves)
     return scored
+
+
+def _curves(versions: ClipVersions, readers: OpeningReaders) -> dict[str, Any]:
+    found = opening_curves(versions.clip, versions.frames, readers)
+    rounded = {name: [round(float(one), 5) for one in curve] for name, curve in found.items()}
+    return {"foreign_key": versions.clip.foreign_key, **rounded}
 
 
 def ldm_metrics(
     scored: Sequence[ClipScores], held_out: EvaluationClips, dubber: Dubber, models: ScoringModels
 ) -> dict[str, Any]:
     """Return the section `ldm` of `metrics.json`."""
+    readers = {"films": models.readers.films, "frames": models.readers.frames}
     return {
         **summary(scored),
+        "opening_readers": readers,
         "names": dict(dubber.names),
         "judge": models.judge.facts(),
         "networks": {name: _network(getattr(held_out.params, name), name) for name in FRECHET},
@@ -173,12 +216,22 @@ def _network(name: str, metric: str) -> str:
     return f"not measured: evaluate.{metric} is none" if name == NONE else name
 
 
-def evaluate(params: Params, index: ShardIndex, reports: Path) -> dict[str, Any]:
-    """Evaluate both models, write table and samples, and return the content of `metrics.json`."""
+def evaluate(params: Params, index: ShardIndex, train: ShardIndex, reports: Path) -> dict[str, Any]:
+    """Evaluate both models, write table and samples, and return the content of `metrics.json`.
+
+    Args:
+        index: of the held-out clips.
+        train: of the train split, for the readers of the mouth's opening.
+
+    Raises:
+        TrainingDataError: no clip of an index can be used.
+        WeightsError: a model is absent or altered.
+    """
     device, section = torch.device(torch_device()), params.evaluate
     fix_cpu_threads(device, 1)
     sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
-    models = scoring_models(params, sync, device)
+    readers = opening_readers(train, section, dubber.size_px)
+    models = scoring_models(params, sync, readers, device)
     held_out = EvaluationClips(index, section, dubber.size_px)
     scored = score_clips(held_out, DubCache(dubber), models, reports / "samples")
     write_text(reports / "evaluation.csv", table(scored))
@@ -193,12 +246,9 @@ def main() -> None:
     """`python -m trainers.evaluate`, called by dvc.yaml."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     params = load_params()
-    index = index_shards(split_urls(params.evaluate.split), MIN_FRAMES)
-    if not len(index):
-        raise TrainingDataError(
-            f"data/shards/{params.evaluate.split}: no clip of {MIN_FRAMES} frames or more"
-        )
-    write_json(REPORTS / "metrics.json", for_json(evaluate(params, index, REPORTS)))
+    index = held_out_index(params.evaluate.split)
+    train = index_shards(split_urls("train"), MIN_FRAMES)
+    write_json(REPORTS / "metrics.json", for_json(evaluate(params, index, train, REPORTS)))
 
 
 if __name__ == "__main__":

@@ -228,19 +228,24 @@ class LdmProfile(TrainSection):
 class EvaluateParams(TrainSection):
     """What is measured on held-out clips. The defaults are for two cores and a minute."""
 
-    split: Literal["val", "test"] = "val"
+    split: Literal["val", "test", "held_out"] = "held_out"
+    """held_out: val and test together."""
     syncnet_pairs: Annotated[int, Field(ge=2)] = 512
     """Pairs of the published protocol, drawn by `seed`; published: 2048."""
-    clips: Count = 2
+    clips: Count = 6
     """Held-out clips that are dubbed, own sound and foreign sound; all if there are fewer."""
+    silence_clips: Annotated[int, Field(ge=0)] = 3
+    """How many of them are also dubbed with silence."""
+    reader_clips: Count = 64
+    """Clips of the train split from which the readers of the mouth's opening learn."""
     steps: Annotated[int, Field(ge=1, le=1000)] = 3
     """Of DDIM; published: 20."""
     guidance: Annotated[float, Field(ge=1)] = 1.0
     """1 is without, and half the time; published: 1.5."""
     temperature: Share = 1.0
     """Strength of the noise that sampling starts from; published: 1, which is what training saw."""
-    max_seconds: Annotated[float, Field(ge=1.28)] = 1.6
-    """Of each dubbed clip."""
+    max_seconds: Annotated[float, Field(ge=1.28)] = 10.0
+    """Longer clips are cut."""
     fid: str = "stand-in:inception-2015-12-05"
     """Network of the Fréchet inception distance (docs/evaluate.md), or none."""
     fvd: str = "stand-in:videomae-v2-giant"

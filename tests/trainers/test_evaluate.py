@@ -11,7 +11,7 @@ from pipeline.errors import WeightsError
 from pipeline.faces.litert import installed_weights
 from pipeline.params.curation import Params
 from pipeline.params.training import EvaluateParams
-from tests.trainers.data.made_shards import write_shards
+from tests.trainers.evaluation.talking_films import write_films
 from trainers import evaluate as stage
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
@@ -24,7 +24,7 @@ from trainers.systems.stable_syncnet.files import save_safetensors
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
 SECTION = EvaluateParams(
-    clips=2, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
+    clips=2, silence_clips=1, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
 )
 FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks"}
 PARTS = {
@@ -46,7 +46,8 @@ def root(tmp_path_factory):
     save_bundle(folder / "ldm", LatentSyncUNet(STAGES["tiny"].unet), {**FACTS, **PARTS})
     facts = {"profile": {"mel": "compat", "negatives": "compat"}}
     save_safetensors(folder / "syncnet.safetensors", StableSyncNet(CONFIGS["tiny"]), facts)
-    write_shards(folder / "shards", [[33], [34]])
+    write_films(folder / "shards", "val", [33, 34])
+    write_films(folder / "shards", "train", [40, 45, 50], seed=10)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stage, "SYNCNET", folder / "syncnet.safetensors")
         patched.setattr(stage, "LDM", folder / "ldm")
@@ -61,8 +62,8 @@ def found(root):
 
 
 def run(root, reports):
-    index = index_shards(shard_urls(root / "shards" / "train"), 32)
-    return for_json(stage.evaluate(Params(evaluate=SECTION), index, reports))
+    held_out, train = (index_shards(shard_urls(root / "shards" / k), 32) for k in ("val", "train"))
+    return for_json(stage.evaluate(Params(evaluate=SECTION), held_out, train, reports))
 
 
 def test_it_names_what_measured_and_what_did_not(found):
@@ -72,8 +73,7 @@ def test_it_names_what_measured_and_what_did_not(found):
     assert found["ldm"]["names"] == named, "those it was trained with, too"
     assert found["ldm"]["judge"]["lse"].startswith("not measured")
     assert found["ldm"]["networks"]["fid"] == "not measured: evaluate.fid is none"
-    assert found["ldm"]["own"]["judged"] == 0  # no faces in these pictures
-    assert found["ldm"]["own"]["lmd_px"] is None
+    assert found["ldm"]["opening_readers"] == {"films": 3, "frames": 135}
     json.dumps(found, allow_nan=False)
 
 
@@ -89,8 +89,27 @@ def test_table_and_samples_have_every_clip_and_its_sound(root, found):
         assert film.streams.audio[0].duration / 16_000 == pytest.approx(1.28, abs=0.1)
 
 
+def test_every_clips_listening_is_measured_and_silence_on_the_wanted_ones(root, found):
+    listening, silence = found["ldm"]["listening"], found["ldm"]["silence"]
+    for name in ("own_r", "foreign_r", "leak_r", "amplitude", "chance_r", "vae_r", "reader_r"):
+        assert isinstance(listening[name], float), name
+        assert listening["spread"][name] >= 0
+    assert listening["clips"] == 2
+    assert listening["reader_r"] > 0.9
+    assert abs(listening["foreign_r"]) < 0.6, "the network is not trained"
+    assert silence["clips"] == 1
+    assert found["ldm"]["temporal"]["own_roughness"] >= 0
+    rows = list(csv.DictReader((root / "reports" / "evaluation.csv").open()))
+    assert [bool(row["silence_opening_amplitude"]) for row in rows] == [True, False]
+    mean = sum(float(row["listening_foreign_r"]) for row in rows) / 2
+    assert mean == pytest.approx(listening["foreign_r"], abs=1e-5)
+    curves = json.loads((root / "reports" / "samples" / "openings.json").read_text())
+    assert {len(curve) for curve in curves["clip000"].values() if isinstance(curve, list)} == {32}
+
+
 def test_a_killed_evaluation_goes_on_and_ends_the_same(root, found, tmp_path, monkeypatch):
     monkeypatch.setenv("LIPFORGE_TRAINING", str(tmp_path / "training"))
+    monkeypatch.setattr(stage, "CPU_DUBS", 1)
     dub, dubbed = stage.dub_faces, []
 
     def killed_in_the_second(*arguments):
@@ -104,7 +123,7 @@ def test_a_killed_evaluation_goes_on_and_ends_the_same(root, found, tmp_path, mo
         run(root, tmp_path)
     monkeypatch.setattr(stage, "dub_faces", lambda *every: dubbed.append(2) or dub(*every))
     assert run(root, tmp_path) == found
-    assert dubbed == [1, 2]  # both clips have one sound: own and foreign are one dub
+    assert dubbed == [1, 2, 2, 2, 2]  # own and foreign sound of two clips, silence of one
     for name in ("evaluation.csv", "samples/clip001-own.mp4", "samples/clip001.png"):
         assert (tmp_path / name).read_bytes() == (root / "reports" / name).read_bytes()
 

@@ -57,12 +57,15 @@ class FaceGenerator(Protocol):
     def frames(self) -> int:
         """Length of every window."""
 
-    def generate(self, faces_FCHW: Tensor, start_frame: int) -> Tensor:
+    def generate(
+        self, faces_FCHW: Tensor, start_frame: int, reference_FCHW: Tensor | None = None
+    ) -> Tensor:
         """Return the faces (F, 3, H, W) with new mouths, -1 ... 1, on the CPU.
 
         Args:
             faces_FCHW: `frames` aligned faces, -1 ... 1.
             start_frame: of the first face, in frames of the audio.
+            reference_FCHW: as many pictures of the person; None: the faces themselves.
         """
 
 
@@ -91,17 +94,22 @@ class LdmFaceGenerator:
         """16, as the model was trained."""
         return self._bundle.frames
 
-    def generate(self, faces_FCHW: Tensor, start_frame: int) -> Tensor:
+    def generate(
+        self, faces_FCHW: Tensor, start_frame: int, reference_FCHW: Tensor | None = None
+    ) -> Tensor:
         """Return the faces (F, 3, H, W) with new mouths, -1 ... 1, on the CPU."""
         device = next(self._bundle.unet.parameters()).device
         audio_FTD = self._conditioning.tokens(start_frame, len(faces_FCHW))
-        faces_1CFHW = faces_FCHW.transpose(0, 1)[None].to(device)
+        reference_FCHW = faces_FCHW if reference_FCHW is None else reference_FCHW
+        faces_1CFHW, reference_1CFHW = (
+            one_FCHW.transpose(0, 1)[None].to(device) for one_FCHW in (faces_FCHW, reference_FCHW)
+        )
         dtype = _DTYPES.get(self._options.precision)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             generated_1CFHW = sample(
                 self._bundle,
                 faces_1CFHW,
-                faces_1CFHW,
+                reference_1CFHW,
                 audio_FTD[None].to(device),
                 self._noise_B4FHW.to(device),
                 steps=self._options.steps,
@@ -123,6 +131,7 @@ class FaceDubber:
         num_frames: int,
         overlap_frames: int,
         first: int = 0,
+        reference_THWC: NDArray[np.uint8] | None = None,
     ) -> None:
         """Start an interval of consecutive frames of one face.
 
@@ -131,8 +140,10 @@ class FaceDubber:
             num_frames: length of the interval.
             first: the first wanted frame of the interval, for a resume. What is returned for
                 frames before it must not be used.
+            reference_THWC: one reference picture per frame of the interval; None: the faces.
         """
         self._generator, self._start_frame = generator, start_frame
+        self._reference_THWC = reference_THWC
         self._windows = overlapping_windows(num_frames, generator.frames, overlap_frames)
         self._number = first_window_covering(self._windows, first)
         self.takes_from = self._windows[self._number].start
@@ -158,16 +169,24 @@ class FaceDubber:
 
     def _generate(self) -> list[Tensor]:
         window = self._windows[self._number]
-        faces = list(self._faces)[: window.end - window.start]
-        faces += [faces[-1]] * (self._generator.frames - len(faces))
-        faces_FCHW = to_signed(torch.from_numpy(np.stack(faces)).permute(0, 3, 1, 2))
-        generated_FCHW = self._generator.generate(faces_FCHW, self._start_frame + window.start)
+        faces_FCHW = self._padded(list(self._faces)[: window.end - window.start])
+        reference_FCHW = None
+        if self._reference_THWC is not None:
+            reference_FCHW = self._padded(list(self._reference_THWC[window.start : window.end]))
+        generated_FCHW = self._generator.generate(
+            faces_FCHW, self._start_frame + window.start, reference_FCHW
+        )
         weights = window.weights().tolist()
         for frame, weight in zip(range(window.start, window.end), weights, strict=True):
             if weight > 0:
                 part = generated_FCHW[frame - window.start] * weight
                 self._sum[frame] = self._sum[frame] + part if frame in self._sum else part
         return self._next_window()
+
+    def _padded(self, pictures: list[NDArray[np.uint8]]) -> Tensor:
+        """Return the pictures of a whole window, -1 ... 1; the last one is repeated."""
+        pictures += [pictures[-1]] * (self._generator.frames - len(pictures))
+        return to_signed(torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2))
 
     def _next_window(self) -> list[Tensor]:
         self._number += 1
@@ -194,25 +213,34 @@ def dub_faces(
     frames_TCHW: NDArray[np.uint8],
     audio: NDArray[np.int16],
     options: DubOptions | None = None,
+    reference_TCHW: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.uint8]:
     """Dub aligned faces as stored in shards.
 
     Args:
         frames_TCHW: RGB, H = W = the model's resolution; T >= 1.
         audio: (T * 640,) mono 16 kHz; sample 0 is at the start of frame 0.
+        reference_TCHW: one picture of the person per frame, of the same shape. None takes the
+            faces themselves, as LatentSync does: then the mouths to be replaced are visible.
 
     Returns:
         (T, 3, H, W) uint8. Outside of the repaint mask the pixels are those of `frames_TCHW`.
+
+    Raises:
+        ValueError: faces and reference differ in shape.
     """
+    if reference_TCHW is not None and reference_TCHW.shape != frames_TCHW.shape:
+        raise ValueError(f"faces {frames_TCHW.shape} with a reference of {reference_TCHW.shape}")
     options = options or DubOptions()
     generator = LdmFaceGenerator(bundle, audio, options)
-    return np.stack(list(_dubbed(generator, frames_TCHW, options.overlap_frames)))
+    reference_THWC = None if reference_TCHW is None else reference_TCHW.transpose(0, 2, 3, 1)
+    dubber = FaceDubber(
+        generator, 0, len(frames_TCHW), options.overlap_frames, reference_THWC=reference_THWC
+    )
+    return np.stack(list(_dubbed(dubber, frames_TCHW)))
 
 
-def _dubbed(
-    generator: FaceGenerator, frames_TCHW: NDArray[np.uint8], overlap_frames: int
-) -> Iterator[NDArray[np.uint8]]:
-    dubber = FaceDubber(generator, 0, len(frames_TCHW), overlap_frames)
+def _dubbed(dubber: FaceDubber, frames_TCHW: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
     for frame_CHW in frames_TCHW:
         for face_CHW in dubber.push(np.ascontiguousarray(frame_CHW.transpose(1, 2, 0))):
             image_HWC = np.rint(as_image(face_CHW)).astype(np.uint8)

@@ -62,6 +62,20 @@ def overlapping_windows(num_frames: int, length: int, overlap: int) -> Sequence[
     ]
 
 
+def shared_by_windows(num_frames: int, length: int, overlap: int) -> NDArray[np.bool_]:
+    """Return whether each frame of an interval belongs to a cross-fade, (T,).
+
+    Args:
+        num_frames: T.
+        length: of the windows.
+        overlap: as in `overlapping_windows`; 0 marks the first frame of every later window.
+    """
+    shared = np.zeros(num_frames, np.bool_)
+    for window in overlapping_windows(num_frames, length, overlap)[1:]:
+        shared[window.fade_start : window.fade_start + max(overlap, 1)] = True
+    return shared
+
+
 def first_window_covering(windows: Sequence[BlendedWindow], frame: int) -> int:
     """Return the number of the first window that contains `frame`."""
     return next(number for number, window in enumerate(windows) if window.end > frame)

@@ -1,7 +1,9 @@
-"""All metrics of one held-out clip, dubbed with its own and with foreign sound.
+"""All metrics of one held-out clip, dubbed with its own, with foreign sound and with silence.
 
-Four versions are scored: `real`, frames with their own sound (upper bound), `real_foreign`, frames
-with foreign sound (out of sync, lower bound), and the dubbed `own` and `foreign`.
+Versions that are scored: `real`, frames with their own sound (upper bound), `real_foreign`, frames
+with foreign sound (out of sync, lower bound), the dubbed `own` and `foreign`, and `silence`: the
+dub with silence, judged with the original sound. Beside them stand groups of scores that compare
+versions: `listening` and `temporal`.
 
 Shape suffixes: T frames, L landmarks, C coordinates or colours, H and W pixels, N samples.
 """
@@ -11,24 +13,27 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.faces.backend import FaceBackend
-from trainers.evaluation.dub_cache import DubCache
-from trainers.evaluation.evaluation_clips import EvaluationClip
+from trainers.evaluation.clip_versions import ClipVersions
 from trainers.evaluation.frechet_features import FeatureNetwork
 from trainers.evaluation.image_similarity import image_similarity
 from trainers.evaluation.landmark_distance import Floats, face_landmarks, has_face, mouth_distance
-from trainers.evaluation.sync_scores import AlignedFaceJudge, stable_syncnet_cosine
+from trainers.evaluation.listening import ceiling_scores, listening_scores, silence_scores
+from trainers.evaluation.mouth_shares import mouth_shares
+from trainers.evaluation.opening_readers import OpeningReaders
+from trainers.evaluation.sync_scores import (
+    AlignedFaceJudge,
+    score_disentanglement,
+    stable_syncnet_cosine,
+)
+from trainers.evaluation.temporal import temporal_scores
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
-Pixels = NDArray[np.uint8]
-Samples = NDArray[np.int16]
-
-VERSIONS = ("real", "real_foreign", "own", "foreign")
+VERSIONS = ("real", "real_foreign", "own", "foreign", "silence")
+GROUPS = ("listening", "temporal")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +42,13 @@ class ScoringModels:
 
     faces: FaceBackend
     judge: AlignedFaceJudge
+    readers: OpeningReaders
     syncnet: StableSyncNet | None
     """Of a pixel configuration; None omits its cosine."""
     mel: Any
     """Start of mel windows in the training of `syncnet`: `exact` or `compat`."""
     features: tuple[FeatureNetwork, ...]
     device: torch.device
-
-
-@dataclass(frozen=True, slots=True)
-class ClipVersions:
-    """The real and the dubbed frames of a clip, and their sounds."""
-
-    frames: Mapping[str, Pixels]
-    """`real`, `own`, and `foreign` if there is foreign sound: (T, 3, H, W)."""
-    sounds: Mapping[str, Samples]
-    """`own`, `foreign`: (T * 640,)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +59,27 @@ class ClipScores:
     foreign_key: str
     frames: int
     scores: Mapping[str, Mapping[str, float]]
-    """Version -> metric -> value, for the versions that exist."""
+    """Version or group -> metric -> value, for those that exist."""
     features: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     """Metric -> `real`, `own`, `foreign` -> (N, D)."""
 
 
-def dubbed_versions(clip: EvaluationClip, dubs: DubCache) -> ClipVersions:
-    """Return a clip and its dubs with both sounds, cached or new.
-
-    Raises:
-        StorageError: a dubbed clip cannot be stored.
-    """
-    frames = {"real": clip.frames, "own": dubs.dubbed(clip.frames, clip.own)}
-    sounds = {"own": clip.own}
-    if clip.foreign_key:
-        frames["foreign"] = dubs.dubbed(clip.frames, clip.foreign)
-        sounds["foreign"] = clip.foreign
-    return ClipVersions(frames, sounds)
-
-
-def score_clip(clip: EvaluationClip, versions: ClipVersions, models: ScoringModels) -> ClipScores:
+def score_clip(versions: ClipVersions, models: ScoringModels) -> ClipScores:
     """Score all versions of a clip."""
+    clip = versions.clip
     landmarks = {
         name: face_landmarks(models.faces, frames) for name, frames in versions.frames.items()
     }
     features = {
         one.metric: {
-            name: one.of(frames, models.device) for name, frames in versions.frames.items()
+            name: one.of(versions.frames[name], models.device)
+            for name in ("real", "own", "foreign")
+            if name in versions.frames
         }
         for one in models.features
     }
-    scores = _scores(versions, landmarks, models)
-    return ClipScores(clip.key, clip.foreign_key, len(clip.frames), scores, features)
+    scores = {**_scores(versions, landmarks, models), **_groups(versions, landmarks, models)}
+    return ClipScores(clip.key, clip.foreign_key, len(clip.film), scores, features)
 
 
 def _scores(
@@ -105,17 +90,40 @@ def _scores(
         "real": sync_scores("real", "own"),
         "own": {
             **image_similarity(frames["real"], frames["own"]),
-            **_mouth_distances("lmd", landmarks["real"], landmarks["own"]),
+            **_mouth_distances(landmarks["real"], landmarks["own"]),
             **sync_scores("own", "own"),
         },
     }
     if "foreign" in frames:
         scores["real_foreign"] = sync_scores("real", "foreign")
-        scores["foreign"] = {
-            **_mouth_distances("mouth_moved_by_sound", landmarks["own"], landmarks["foreign"]),
-            **sync_scores("foreign", "foreign"),
-        }
+        scores["foreign"] = sync_scores("foreign", "foreign")
+    if "silence" in frames:
+        of_silence = silence_scores(versions.clip.film, frames["silence"], models.readers)
+        scores["silence"] = {**sync_scores("silence", "own"), **of_silence}
     return {version: scores[version] for version in VERSIONS if version in scores}
+
+
+def _groups(
+    versions: ClipVersions, landmarks: Mapping[str, Floats], models: ScoringModels
+) -> dict[str, dict[str, float]]:
+    clip, frames = versions.clip, versions.frames
+    dubs = {name: frames[name] for name in ("own", "foreign") if name in frames}
+    return {
+        "listening": {
+            **listening_scores(clip, frames, models.readers),
+            **ceiling_scores(clip.film, versions.decoded, models.readers),
+            **_disentanglement(versions, landmarks, models),
+        },
+        "temporal": temporal_scores(frames["real"], dubs, versions.seams),
+    }
+
+
+def _disentanglement(
+    versions: ClipVersions, landmarks: Mapping[str, Floats], models: ScoringModels
+) -> dict[str, float]:
+    if models.judge.choice.judge != "syncnet":
+        return {}
+    return score_disentanglement(partial(_judged, versions, landmarks, models), versions.frames)
 
 
 def _sync_scores(
@@ -129,16 +137,27 @@ def _sync_scores(
 
     Means over clips omit those, which biases them upwards; so the share of judged clips is given.
     """
-    frames, audio = versions.frames[version], versions.sounds[sound]
-    found = models.judge.scores(frames, landmarks[version], audio)
+    found = _judged(versions, landmarks, models, version, sound)
     found["judged"] = float(bool(found))
     if models.syncnet is not None:
+        frames, audio = versions.frames[version], versions.sounds[sound]
         cosine = stable_syncnet_cosine(models.syncnet, frames, audio, models.mel)
         found["stable_syncnet_cosine"] = cosine
     found["face_share"] = float(has_face(landmarks[version]).mean())
-    return found
+    return {**found, **mouth_shares(models.faces.landmark_schema, landmarks[version])}
 
 
-def _mouth_distances(name: str, one_TLC: Floats, other_TLC: Floats) -> dict[str, float]:
+def _judged(
+    versions: ClipVersions,
+    landmarks: Mapping[str, Floats],
+    models: ScoringModels,
+    version: str,
+    sound: str,
+) -> dict[str, float]:
+    frames, audio = versions.frames[version], versions.sounds[sound]
+    return models.judge.scores(frames, landmarks[version], audio)
+
+
+def _mouth_distances(one_TLC: Floats, other_TLC: Floats) -> dict[str, float]:
     apart = mouth_distance(one_TLC, other_TLC)
-    return {f"{name}_px": apart.px, f"{name}_mouth_widths": apart.mouth_widths}
+    return {"lmd_px": apart.px, "lmd_mouth_widths": apart.mouth_widths}

@@ -1,6 +1,7 @@
 """Cache of dubbed clips outside of DVC's outputs, so that a killed evaluation resumes after them.
 
-The key is a digest of the model, its sampling options, and the frames and samples of the clip.
+The key is a digest of the model, its sampling options, and the frames, references and samples of
+the clip.
 
 Shape suffixes: T frames, C colours, H and W pixels, N samples.
 """
@@ -30,40 +31,47 @@ logger = logging.getLogger(__name__)
 class Dubber:
     """A model that dubs aligned faces."""
 
-    dub: Callable[[Pixels, Samples], Pixels]
-    """(T, 3, H, W) and (T * 640,) -> (T, 3, H, W)."""
+    dub: Callable[[Pixels, Samples, Pixels], Pixels]
+    """Faces (T, 3, H, W), sound (T * 640,), reference pictures (T, 3, H, W) -> (T, 3, H, W)."""
+    round_trip: Callable[[Pixels], Pixels]
+    """Faces (T, 3, H, W) -> what is left of them behind its autoencoder."""
+    seams: Callable[[int], NDArray[np.bool_]]
+    """Number of frames T -> whether two windows of the model share a frame, (T,)."""
     size_px: int
     """Height and width of the faces."""
     names: Mapping[str, Any]
     """Names of its components, stand-ins included: for the metrics."""
     facts: Mapping[str, Any]
     """Everything that determines its output, as JSON: digests of weights, steps, guidance, seed."""
+    threads: int = 1
+    """Dubs at a time."""
 
 
 class DubCache:
-    """Dubs clips, and stores the results."""
+    """Dubs clips, and stores the results; several threads may use it."""
 
     def __init__(self, dubber: Dubber) -> None:
         self.dubber = dubber
         self.folder = training_folder("evaluate", {"dubs": dict(dubber.facts)})
 
-    def dubbed(self, frames_TCHW: Pixels, audio_N: Samples) -> Pixels:
+    def dubbed(self, frames_TCHW: Pixels, audio_N: Samples, reference_TCHW: Pixels) -> Pixels:
         """Return the clip dubbed with the sound, (T, 3, H, W) uint8.
 
         Raises:
             StorageError: the disk is full or not writable.
         """
-        path = self.folder / f"{_digest(frames_TCHW, audio_N)}.npz"
+        path = self.folder / f"{_digest(frames_TCHW, audio_N, reference_TCHW)}.npz"
         found = _read(path, frames_TCHW.shape)
         if found is None:
-            found = self.dubber.dub(frames_TCHW, audio_N)
+            found = self.dubber.dub(frames_TCHW, audio_N, reference_TCHW)
             assert found.shape == frames_TCHW.shape, "a dubbed clip has the shape of the original"
             _write(path, found)
         return found
 
 
-def _digest(frames_TCHW: Pixels, audio_N: Samples) -> str:
-    parts = [hashlib.sha256(a.tobytes()).hexdigest() for a in (frames_TCHW, audio_N)]
+def _digest(frames_TCHW: Pixels, audio_N: Samples, reference_TCHW: Pixels) -> str:
+    arrays = (frames_TCHW, audio_N, reference_TCHW)
+    parts = [hashlib.sha256(one.tobytes()).hexdigest() for one in arrays]
     return digest({"parts": parts, "shape": list(frames_TCHW.shape)})[:32]
 
 

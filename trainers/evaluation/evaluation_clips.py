@@ -1,4 +1,4 @@
-"""The held-out clips of an evaluation, each with its own and with the sound of another clip.
+"""The held-out clips of an evaluation, each with the film whose sound is its foreign one.
 
 Shape suffixes: T frames, C colours, H and W pixels, N samples.
 """
@@ -9,34 +9,48 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.engine.command import DATA
 from pipeline.errors import MediaError
 from pipeline.params.training import EvaluateParams
-from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
-from trainers.data.clip import DecodedClip
-from trainers.data.index import ShardIndex
-from trainers.data.indexed_clips import decode_indexed, decode_indexed_audio
+from pipeline.tables.rows import FPS
+from trainers.data.index import ShardIndex, index_shards
+from trainers.data.shard_urls import shard_urls, split_urls
+from trainers.errors import TrainingDataError
+from trainers.evaluation.speaking_films import SpeakingFilm, SpeakingFilms, drawn_clips
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.int16]
 
 MIN_FRAMES = 32
 """Two windows of 16, as in the published protocol of StableSyncNet."""
+HELD_OUT = ("test", "val")
 
 
 @dataclass(frozen=True, slots=True)
 class EvaluationClip:
-    """A clip with its own and with foreign sound, all of one length."""
+    """A film to be dubbed, and the film whose sound is foreign to it; both of one length."""
 
-    key: str
-    """`shard.tar/clip_id`."""
-    frames: Pixels
-    """(T, 3, H, W) RGB."""
-    own: Samples
-    """(T * 640,) 16 kHz mono."""
-    foreign_key: str
-    """Key of the clip of `foreign`; empty if the split has only one clip."""
-    foreign: Samples
-    """(T * 640,), or (0,)."""
+    film: SpeakingFilm
+    foreign: SpeakingFilm | None
+    """None if there is only one clip, or the other one does not decode."""
+
+    @property
+    def key(self) -> str:
+        """`shard.tar/clip_id`."""
+        return self.film.key
+
+    @property
+    def foreign_key(self) -> str:
+        """Of the film with the foreign sound; empty if there is none."""
+        return self.foreign.key if self.foreign else ""
+
+    @property
+    def reference(self) -> Pixels:
+        """The film's own pictures (T, 3, H, W), half of its length later, the end before the start.
+
+        From 2 windows of frames on, no window of the model holds a picture that it has to make.
+        """
+        return np.roll(self.film.frames, -(len(self.film) // 2), axis=0)
 
 
 @dataclass(slots=True)
@@ -51,26 +65,30 @@ class EvaluationClips:
 
     def selected(self) -> list[int]:
         """Return the clips to dub, drawn with the seed, in the order of the index."""
-        drawn = np.random.default_rng(self.params.seed).permutation(len(self.index))
-        return sorted(int(number) for number in drawn[: self.params.clips])
+        return drawn_clips(self.index, self.params.clips, self.params.seed)
 
     def __iter__(self) -> Iterator[EvaluationClip]:
         """Decode the selected clips; one that does not decode is recorded and skipped."""
+        films = SpeakingFilms(self.index, self.size_px, self.skipped)
         for number in self.selected():
             try:
-                yield self._clip(number)
+                yield self._clip(films, number)
             except MediaError as error:
                 self.skipped[self.index.key(number)] = str(error)
 
-    def _clip(self, number: int) -> EvaluationClip:
-        clip = decode_indexed(self.index, number, self.size_px)
+    def _clip(self, films: SpeakingFilms, number: int) -> EvaluationClip:
+        film, foreign = films.film(number), self._foreign(films, number)
+        most = min(len(film), round(self.params.max_seconds * FPS))
+        if foreign is None:
+            return EvaluationClip(film.first(most), None)
+        frames = min(most, len(foreign))
+        return EvaluationClip(film.first(frames), foreign.first(frames))
+
+    def _foreign(self, films: SpeakingFilms, number: int) -> SpeakingFilm | None:
+        """Return the film with the foreign sound; None, and recorded, if it does not decode."""
         other = foreign_clip(number, len(self.index))
-        max_frames = round(self.params.max_seconds * FPS)
-        if other is None:
-            return _cut(clip, self.index.key(number), min(clip.num_frames, max_frames))
-        sound = decode_indexed_audio(self.index, other)
-        frames = min(clip.num_frames, max_frames, len(sound) // SAMPLES_PER_FRAME)
-        return _cut(clip, self.index.key(number), frames, self.index.key(other), sound)
+        found = films.readable([] if other is None else [other])
+        return next(iter(found), None)
 
 
 def foreign_clip(number: int, clips: int) -> int | None:
@@ -81,9 +99,21 @@ def foreign_clip(number: int, clips: int) -> int | None:
     return (number + clips // 2) % clips if clips > 1 else None
 
 
-def _cut(
-    clip: DecodedClip, key: str, frames: int, foreign_key: str = "", foreign: Samples | None = None
-) -> EvaluationClip:
-    samples = frames * SAMPLES_PER_FRAME
-    foreign_cut = np.empty(0, np.int16) if foreign is None else foreign[:samples]
-    return EvaluationClip(key, clip.frames[:frames], clip.audio[:samples], foreign_key, foreign_cut)
+def held_out_index(split: str) -> ShardIndex:
+    """Return the index of `evaluate.split`: `val`, `test`, or `held_out`, both.
+
+    Raises:
+        TrainingDataError: it holds no clip that is long enough; with a hint.
+    """
+    index = index_shards(_held_out_urls(split), MIN_FRAMES)
+    if not len(index):
+        raise TrainingDataError(f"data/shards, {split}: no clip of {MIN_FRAMES} frames or more")
+    return index
+
+
+def _held_out_urls(split: str) -> list[str]:
+    if split != "held_out":
+        return split_urls(split)
+    folders = [DATA / "shards" / name for name in HELD_OUT]
+    known = [folder for folder in folders if any(folder.glob("*.tar"))]
+    return shard_urls(known) if known else split_urls("val")

@@ -1,9 +1,8 @@
-"""Samples of an evaluation for viewing: strips of frames, and videos with sound.
+"""Samples of an evaluation for viewing: strips of mouths, and videos with sound.
 
 Shape suffixes: T frames, C colours, H and W pixels, N samples.
 """
 
-from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from numpy.typing import NDArray
 from pipeline.atomic import replacing
 from pipeline.media.encode import write_clip
 from pipeline.tables.rows import SAMPLE_RATE_HZ
-from trainers.evaluation.clip_scores import ClipVersions
+from trainers.evaluation.clip_versions import ClipVersions
+from trainers.evaluation.film_strips import mouth_strip
 
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.int16]
 
 CRF = 18
-STRIP_FRAMES = 8
-STRIP_PX = 128
 BIT_RATE = 96_000
 _BITEXACT = 0x800000
 """AV_CODEC_FLAG_BITEXACT: no encoder version in the stream."""
@@ -34,29 +32,18 @@ def write_samples(folder: Path, name: str, clip: ClipVersions) -> list[Path]:
     Raises:
         StorageError: the disk is full or not writable.
     """
-    written = [_strip(folder / f"{name}.png", clip.frames)]
+    written = [_strip(folder / f"{name}.png", clip)]
     for sound, audio in clip.sounds.items():
         side_by_side = np.concatenate([clip.frames["real"], clip.frames[sound]], axis=3)
         written.append(_video(folder / f"{name}-{sound}.mp4", side_by_side, audio))
     return written
 
 
-def _strip(path: Path, versions: Mapping[str, Pixels]) -> Path:
-    """Write eight frames of a clip, one row per version: real, own, foreign."""
-    rows = []
-    for frames_TCHW in versions.values():
-        numbers = np.linspace(0, len(frames_TCHW) - 1, STRIP_FRAMES).round().astype(int)
-        shown = [_small(frames_TCHW[number]) for number in numbers]
-        rows.append(np.concatenate(shown, axis=1))
-    stored = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])[1]
+def _strip(path: Path, clip: ClipVersions) -> Path:
+    stored = cv2.imencode(".png", mouth_strip(clip)[..., ::-1])[1]
     with replacing(path) as part:
         part.write_bytes(stored.tobytes())
     return path
-
-
-def _small(frame_CHW: Pixels) -> Pixels:
-    frame = np.ascontiguousarray(frame_CHW.transpose(1, 2, 0))
-    return np.asarray(cv2.resize(frame, (STRIP_PX, STRIP_PX), interpolation=cv2.INTER_AREA))
 
 
 def _video(path: Path, frames_TCHW: Pixels, audio_N: Samples) -> Path:

@@ -3,23 +3,28 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from trainers.evaluation.clip_scores import VERSIONS, ClipScores
+from trainers.evaluation.clip_scores import GROUPS, VERSIONS, ClipScores
 from trainers.evaluation.frechet import frechet
 
 DUBBED = ("own", "foreign")
 
 
 def summary(clips: Sequence[ClipScores]) -> dict[str, Any]:
-    """Return means over clips per version, and Fréchet distances of dubbed to real clips."""
+    """Return means over clips per version and group, and Fréchet distances of dubs to real clips.
+
+    `listening.spread` holds the standard deviations over the clips.
+    """
     found: dict[str, Any] = {
         version: mean_scores([c.scores[version] for c in clips if version in c.scores])
-        for version in VERSIONS
+        for version in (*VERSIONS, *GROUPS)
     }
+    found["listening"]["spread"] = spreads([c.scores.get("listening", {}) for c in clips])
     for metric in sorted({metric for clip in clips for metric in clip.features}):
         for version in DUBBED:
             both = [c.features[metric] for c in clips if version in c.features[metric]]
@@ -40,6 +45,14 @@ def mean_scores(rows: Iterable[Mapping[str, float]]) -> dict[str, Any]:
     names = sorted({name for row in rows for name in row})
     means = {name: _mean([row[name] for row in rows if name in row]) for name in names}
     return {**means, "clips": len(rows)}
+
+
+def spreads(rows: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the standard deviation of every metric over the clips that have it."""
+    names = sorted({name for row in rows for name in row})
+    values = {name: [row[name] for row in rows if name in row] for name in names}
+    known = {name: [one for one in found if math.isfinite(one)] for name, found in values.items()}
+    return {name: statistics.pstdev(found) if found else math.nan for name, found in known.items()}
 
 
 def table(clips: Sequence[ClipScores]) -> str:

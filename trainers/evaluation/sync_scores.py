@@ -7,6 +7,7 @@ Shape suffixes: T frames, F frames of a window, B windows, L landmarks, C coordi
 H and W pixels, N samples, S mel columns, M mel bands.
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,30 @@ def scores_by_name(judge: str, found: JudgeResult) -> dict[str, float]:
         "landmark_abs_offset_frames": float(abs(found.offset_frames)),
         "landmark_offset_within_1": float(abs(found.offset_frames) <= 1),
     }
+
+
+def score_disentanglement(
+    judged: Callable[[str, str], dict[str, float]], versions: Collection[str]
+) -> dict[str, float]:
+    """Return LSD-AR and LSD-CR of a clip: how much its LSE depends on which sound drives it.
+
+    Half of |difference of LSE-C| + |difference of LSE-D| between the dub with own and that with
+    foreign sound, each judged with the sound that drove it; near 0 is good, if LSE itself is. AR:
+    with reference pictures from elsewhere; CR: with the faces themselves as reference.
+
+    Args:
+        judged: version, sound -> scores of the SyncNet judge.
+        versions: dubs that exist.
+    """
+    found: dict[str, float] = {}
+    for name, suffix in (("lsd_ar", ""), ("lsd_cr", "_itself")):
+        pair = [f"{sound}{suffix}" for sound in ("own", "foreign")]
+        if all(one in versions for one in pair):
+            own, foreign = (judged(one, one.removesuffix(suffix)) for one in pair)
+            if "lse_c" in own and "lse_c" in foreign:
+                apart = (abs(own[key] - foreign[key]) for key in ("lse_c", "lse_d"))
+                found[name] = sum(apart) / 2
+    return found
 
 
 @torch.inference_mode()

@@ -99,7 +99,9 @@ class Tint:
         self.starts: list[int] = []
         self.stop_after = stop_after
 
-    def generate(self, faces_FCHW: Tensor, start_frame: int) -> Tensor:
+    def generate(
+        self, faces_FCHW: Tensor, start_frame: int, reference_FCHW: Tensor | None = None
+    ) -> Tensor:
         if len(self.starts) == self.stop_after:
             raise KeyboardInterrupt
         self.starts.append(start_frame)

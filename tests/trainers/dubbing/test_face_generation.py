@@ -17,7 +17,7 @@ class Numbered:
     def __init__(self):
         self.calls = []
 
-    def generate(self, faces_FCHW, start_frame):
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
         self.calls.append((start_frame, len(faces_FCHW)))
         steps = torch.arange(len(faces_FCHW)) + start_frame * 1.5
         return steps[:, None, None, None].expand(-1, 3, 8, 8) / 1000
@@ -52,6 +52,24 @@ def test_windows_that_disagree_fade_without_a_jump():
     assert (back.diff()[:20] - 1).abs().max() < 1.3
 
 
+class Copying:
+    """Returns the reference."""
+
+    size_px, frames = 8, 16
+
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
+        return faces_FCHW if reference_FCHW is None else reference_FCHW
+
+
+@pytest.mark.parametrize("count", [5, 16, 45])
+def test_every_face_gets_the_reference_of_its_own_frame(count):
+    given, other = faces(count), faces(count, seed=1)
+    back = torch.stack(
+        all_of(FaceDubber(Copying(), 7, count, 4, reference_THWC=other), given)
+    ).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(back, other / 127.5 - 1, atol=1e-6)
+
+
 @pytest.mark.parametrize("first", [0, 1, 11, 12, 15, 16, 27, 29, 44])
 def test_an_interval_that_begins_later_gives_the_same_faces(first):
     whole = all_of(FaceDubber(Numbered(), 7, 45, 4), faces(45))
@@ -75,3 +93,14 @@ def test_the_real_network_with_random_weights_changes_mouths_only_and_the_same_w
     assert np.array_equal(made, dub_faces(model, given, audio, DubOptions(steps=2)))
     other = dub_faces(model, given, audio[::-1].copy(), DubOptions(steps=2))
     assert not np.array_equal(made, other)
+
+
+def test_the_network_sees_the_reference_only_if_there_is_one_and_it_has_the_faces_shape():
+    model, given = bundle(64), faces(20, 64).transpose(0, 3, 1, 2)
+    audio = np.zeros(20 * 640, np.int16)
+    itself = dub_faces(model, given, audio, DubOptions(steps=1), given)
+    apart = dub_faces(model, given, audio, DubOptions(steps=1), np.roll(given, 10, axis=0))
+    assert np.array_equal(itself, dub_faces(model, given, audio, DubOptions(steps=1)))
+    assert not np.array_equal(itself, apart)
+    with pytest.raises(ValueError, match="reference"):
+        dub_faces(model, given, audio, DubOptions(steps=1), given[:10])
