@@ -200,6 +200,8 @@ class LdmProfile(TrainSection):
     """Published: 1.5."""
     sample_temperature: Share = 1.0
     """Strength of the noise that sampling starts from; 1 is what training saw, and published."""
+    sample_reference: Literal["self", "apart"] = "apart"
+    """Which faces dubbing shows the network: those to be changed, as published, or other ones."""
     augmentation: AugmentationParams = AugmentationParams(flip=0.5)
     validation_batches: Count = 4
     in_flight_clips: Count = 16

@@ -35,6 +35,10 @@ def dub(
     temperature: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of the noise; else as the model says.")
     ] = None,
+    reference: Annotated[
+        Literal["self", "apart"] | None,
+        typer.Option(help="Faces shown: those to be changed, or other ones; else as the model."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1247,
     face: Annotated[
         list[int] | None,
@@ -83,12 +87,13 @@ def dub(
         _list(video, options)
         return
     bundle = _model(model, device)
-    given = {"steps": steps, "guidance": guidance, "temperature": temperature}
+    given: dict[str, object] = {"steps": steps, "guidance": guidance}
+    given |= {"temperature": temperature, "reference": reference}
     _print_result(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, given)))
 
 
 def _with_sampling(
-    options: "VideoOptions", bundle: "LdmBundle", sampling: "Mapping[str, float | None]"
+    options: "VideoOptions", bundle: "LdmBundle", sampling: "Mapping[str, object]"
 ) -> "VideoOptions":
     """Set the sampling options: as given, else of the model, else the authors'; print them."""
     given = {name: value for name, value in sampling.items() if value is not None}

@@ -9,7 +9,7 @@ Source: Li et al., "LatentSync" (2024), inference; docs/dub.md lists what differ
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -20,7 +20,12 @@ from torch import Tensor
 
 from trainers.data.pixel_range import to_levels, to_signed
 from trainers.dubbing.audio_conditioning import AudioConditioning
-from trainers.dubbing.overlapping_windows import first_window_covering, overlapping_windows
+from trainers.dubbing.overlapping_windows import (
+    BlendedWindow,
+    first_window_covering,
+    overlapping_windows,
+)
+from trainers.dubbing.reference_frames import frames_apart
 from trainers.frozen.latent_vae import PIXELS_PER_LATENT
 from trainers.systems.latentsync.bundle import LdmBundle
 from trainers.systems.latentsync.losses.noise import shared_noise
@@ -41,6 +46,9 @@ class DubOptions:
     """Scale of the initial noise. The authors use 1; 0 gives the model's mean prediction: smoother,
     and without the blotches of a barely trained model."""
     overlap_frames: int = 4
+    reference: Literal["self", "apart"] = "self"
+    """self: the faces themselves, as the authors. apart: another moment of the same face
+    (reference_frames.py), for models that would copy the mouth they are shown."""
     seed: int = 1247
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     """Of autocast; the weights stay float32."""
@@ -132,6 +140,7 @@ class FaceDubber:
         overlap_frames: int,
         first: int = 0,
         reference_THWC: NDArray[np.uint8] | None = None,
+        reference: Literal["self", "apart"] = "self",
     ) -> None:
         """Start an interval of consecutive frames of one face.
 
@@ -141,17 +150,20 @@ class FaceDubber:
             first: the first wanted frame of the interval, for a resume. What is returned for
                 frames before it must not be used.
             reference_THWC: one reference picture per frame of the interval; None: the faces.
+            reference: which of the faces, as in `DubOptions`.
         """
         self._generator, self._start_frame = generator, start_frame
-        self._reference_THWC = reference_THWC
+        self._reference_THWC, self._apart = reference_THWC, reference == "apart"
+        self._num_frames = num_frames
         self._windows = overlapping_windows(num_frames, generator.frames, overlap_frames)
         self._number = first_window_covering(self._windows, first)
-        self.takes_from = self._windows[self._number].start
+        self.takes_from = self._needed(self._number).start
         """The frame of the interval whose face `push` takes first."""
         self.returns_from = self._windows[self._number].fade_start
         """The frame of the interval whose dubbed face is returned first."""
         self._faces: deque[NDArray[np.uint8]] = deque()
-        """From the start of the current window."""
+        self._faces_from = self.takes_from
+        """The frame of the interval whose face comes first in `_faces`."""
         self._next = self.returns_from
         self._sum: dict[int, Tensor] = {}
 
@@ -164,15 +176,27 @@ class FaceDubber:
         return finished
 
     def _complete(self) -> bool:
-        window = self._windows[self._number]
-        return len(self._faces) >= window.end - window.start
+        return self._faces_from + len(self._faces) >= self._needed(self._number).stop
+
+    def _needed(self, number: int) -> range:
+        """Return the span of frames that a window and its reference lie in."""
+        window = self._windows[number]
+        frames = [window.start, window.end - 1, *self._reference_frames(window)]
+        return range(min(frames), max(frames) + 1)
+
+    def _reference_frames(self, window: BlendedWindow) -> Sequence[int]:
+        if not self._apart or self._reference_THWC is not None:
+            return range(window.start, window.end)
+        return frames_apart(window.start, window.end, self._generator.frames, self._num_frames)
 
     def _generate(self) -> list[Tensor]:
         window = self._windows[self._number]
-        faces_FCHW = self._padded(list(self._faces)[: window.end - window.start])
+        faces_FCHW = self._taken(range(window.start, window.end))
         reference_FCHW = None
         if self._reference_THWC is not None:
             reference_FCHW = self._padded(list(self._reference_THWC[window.start : window.end]))
+        elif self._apart:
+            reference_FCHW = self._taken(self._reference_frames(window))
         generated_FCHW = self._generator.generate(
             faces_FCHW, self._start_frame + window.start, reference_FCHW
         )
@@ -182,6 +206,9 @@ class FaceDubber:
                 part = generated_FCHW[frame - window.start] * weight
                 self._sum[frame] = self._sum[frame] + part if frame in self._sum else part
         return self._next_window()
+
+    def _taken(self, frames: Sequence[int]) -> Tensor:
+        return self._padded([self._faces[frame - self._faces_from] for frame in frames])
 
     def _padded(self, pictures: list[NDArray[np.uint8]]) -> Tensor:
         """Return the pictures of a whole window, -1 ... 1; the last one is repeated."""
@@ -196,8 +223,9 @@ class FaceDubber:
         else:
             following = self._windows[self._number]
             final = following.fade_start
-            for _ in range(following.start - done.start):
+            while self._faces_from < self._needed(self._number).start:
                 self._faces.popleft()
+                self._faces_from += 1
         finished = [self._sum.pop(frame) for frame in range(self._next, final)]
         self._next = final
         return finished
@@ -235,7 +263,12 @@ def dub_faces(
     generator = LdmFaceGenerator(bundle, audio, options)
     reference_THWC = None if reference_TCHW is None else reference_TCHW.transpose(0, 2, 3, 1)
     dubber = FaceDubber(
-        generator, 0, len(frames_TCHW), options.overlap_frames, reference_THWC=reference_THWC
+        generator,
+        0,
+        len(frames_TCHW),
+        options.overlap_frames,
+        reference_THWC=reference_THWC,
+        reference=options.reference,
     )
     return np.stack(list(_dubbed(dubber, frames_TCHW)))
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ class RenderPlan:
     crop_px: int
     """Edge of the aligned faces that are cut and pasted; the generator's may be smaller."""
     overlap_frames: int
+    reference: Literal["self", "apart"]
     source_frames: NDArray[np.int64]
     """Source frame of each output frame."""
 
@@ -113,7 +115,14 @@ class _ActiveInterval:
 def _start(plan: RenderPlan, interval: FaceInterval, first: int) -> _ActiveInterval:
     wanted = max(0, first - interval.start)
     length = interval.end - interval.start
-    dubber = FaceDubber(plan.generator, interval.start, length, plan.overlap_frames, wanted)
+    dubber = FaceDubber(
+        plan.generator,
+        interval.start,
+        length,
+        plan.overlap_frames,
+        wanted,
+        reference=plan.reference,
+    )
     takes_from, returns_from = (
         interval.start + dubber.takes_from,
         interval.start + dubber.returns_from,

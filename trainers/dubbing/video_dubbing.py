@@ -187,6 +187,7 @@ class _Job:
             generator=self.generator_of(self.bundle, samples, self.options.dub),
             crop_px=crop_px,
             overlap_frames=self.options.dub.overlap_frames,
+            reference=self.options.dub.reference,
             source_frames=timeline.sources(),
         )
 

@@ -32,6 +32,7 @@ class VideoOptions:
             "steps": self.dub.steps,
             "guidance": self.dub.guidance,
             "temperature": self.dub.temperature,
+            "reference": self.dub.reference,
             "overlap_frames": self.dub.overlap_frames,
             "seed": self.dub.seed,
             "precision": self.dub.precision,

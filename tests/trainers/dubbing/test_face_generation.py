@@ -81,6 +81,27 @@ def test_an_interval_that_begins_later_gives_the_same_faces(first):
     assert all(torch.equal(a, b) for a, b in zip(wanted, whole[first:], strict=True))
 
 
+@pytest.mark.parametrize("count", [5, 16, 45, 120])
+@pytest.mark.parametrize("first", [0, 3])
+def test_a_reference_apart_is_another_face_and_needs_no_more_than_the_neighbours(count, first):
+    given = faces(count)
+    dubber = FaceDubber(Copying(), 7, count, 4, first, reference="apart")
+    back = torch.stack(all_of(dubber, given[dubber.takes_from :])).permute(0, 2, 3, 1)
+    assert len(back) == count - dubber.returns_from
+    own = torch.from_numpy(given[dubber.returns_from :] / 127.5 - 1).float()
+    assert not torch.isclose(back, own, atol=1e-4).flatten(1).all(dim=1).any()
+    assert len(dubber._faces) <= 3 * 16
+
+
+def test_a_resumed_interval_gets_the_same_references():
+    whole = all_of(FaceDubber(Copying(), 7, 90, 4, reference="apart"), faces(90))
+    dubber = FaceDubber(Copying(), 7, 90, 4, 50, reference="apart")
+    late = all_of(dubber, faces(90)[dubber.takes_from :])
+    assert all(
+        torch.equal(a, b) for a, b in zip(late[50 - dubber.returns_from :], whole[50:], strict=True)
+    )
+
+
 def test_the_real_network_with_random_weights_changes_mouths_only_and_the_same_way_twice():
     model, given = bundle(64), faces(20, 64).transpose(0, 3, 1, 2)
     audio = np.random.default_rng(1).integers(-9000, 9000, 20 * 640).astype(np.int16)

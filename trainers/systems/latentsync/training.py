@@ -143,6 +143,7 @@ def bundle_facts(task: LatentDiffusion, outcome: FitResult) -> dict[str, Any]:
             "steps": profile.sample_steps,
             "guidance": profile.sample_guidance,
             "temperature": profile.sample_temperature,
+            "reference": profile.sample_reference,
         },
         "metrics": outcome.metrics,
         "profile": _portable_profile(profile),
