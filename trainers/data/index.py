@@ -37,6 +37,8 @@ class ShardContents:
     num_frames: list[int]
     spans: list[list[int]]
     """Offset and size in bytes of `mp4`, then of `flac`."""
+    crop_px: list[int] = field(default_factory=list)
+    """Height and width of the pictures, as the JSON says; 0 where it does not."""
     bad: dict[str, str] = field(default_factory=dict)
     """clip_id, or "" for the shard itself -> error."""
 
@@ -54,6 +56,8 @@ class ShardIndex:
     """(N,) at 25 fps."""
     spans: NDArray[np.int64]
     """(N, 2, 2): member `mp4`, `flac`; offset, size in bytes."""
+    crop_px: NDArray[np.int32]
+    """(N,) height and width of the pictures, as the JSON says; 0 where it does not."""
     too_short: tuple[str, ...]
     """Keys of clips with fewer than the required frames."""
     bad: Mapping[str, str]
@@ -113,9 +117,9 @@ def _all_clips(urls: tuple[str, ...], _states: tuple[str, ...]) -> ShardIndex:
 
 def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardIndex:
     rows = [
-        (shard, clip_id, frames, spans)
+        (shard, *clip)
         for shard, one in enumerate(contents)
-        for clip_id, frames, spans in zip(one.clip_ids, one.num_frames, one.spans, strict=True)
+        for clip in zip(one.clip_ids, one.num_frames, one.spans, one.crop_px, strict=True)
     ]
     return ShardIndex(
         urls=tuple(urls),
@@ -123,6 +127,7 @@ def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardInde
         clip_ids=np.array([row[1] for row in rows], np.str_),
         num_frames=np.array([row[2] for row in rows], np.int32),
         spans=np.array([row[3] for row in rows], np.int64).reshape(-1, 2, 2),
+        crop_px=np.array([row[4] for row in rows], np.int32),
         too_short=(),
         bad={
             f"{_name(url)}/{clip_id}": why
@@ -140,6 +145,7 @@ def _long_enough(index: ShardIndex, min_frames: int) -> ShardIndex:
         clip_ids=index.clip_ids[kept],
         num_frames=index.num_frames[kept],
         spans=index.spans[kept],
+        crop_px=index.crop_px[kept],
         too_short=tuple(index.key(int(clip)) for clip in np.flatnonzero(~kept)),
     )
 
@@ -226,12 +232,20 @@ def _add(
         return
     try:
         stream = tar.extractfile(members["json"])
-        num_frames = int(json.load(stream)["num_frames"]) if stream else 0
+        facts = json.load(stream) if stream else {}
+        num_frames = int(facts["num_frames"])
     except (ValueError, KeyError, TypeError, tarfile.TarError) as error:
         contents.bad[clip_id] = f"its JSON has no num_frames: {error!r}"
         return
     contents.clip_ids.append(clip_id)
     contents.num_frames.append(num_frames)
+    contents.crop_px.append(_crop_px(facts))
     contents.spans.append(
         [n for m in TRAINING_MEMBERS for n in (members[m].offset_data, members[m].size)]
     )
+
+
+def _crop_px(facts: Mapping[str, Any]) -> int:
+    clip = facts.get("clip")
+    found = clip.get("crop_px") if isinstance(clip, dict) else None
+    return found if isinstance(found, int) and found > 0 else 0

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.params.training import LdmProfile
 from pipeline.weights.files import weights_file_sha256
+from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
 from trainers.data.window_items import Prepare
@@ -92,13 +93,16 @@ def train(
         workers: threads per process that decode ahead.
 
     Raises:
-        TrainingDataError: no shard, or none with clips that are long enough.
+        TrainingDataError: no shard, none with clips that are long enough, or crops smaller than the
+            stage's.
         ParamsError, WeightsError: an unknown name, or a file that is absent or altered.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
     stage, item = stage_of(profile), item_of(profile, augmented=True)
     plain = item_of(profile, augmented=False)
     learn, measure = (_index(urls, item) for _, urls in _urls_by_split(shards))
+    for index in (learn, measure):
+        require_crops(index, stage.resolution_px, f"train_ldm.stage: {profile.stage}")
     prepare = prepare or EncodeOnTheFly(profile.whisper)
     size = stage.resolution_px
     sample_batches = sample_windows(measure, plain, size, prepare, profile.sample_clips)

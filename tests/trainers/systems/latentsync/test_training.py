@@ -16,6 +16,7 @@ from tests.trainers.data.made_shards import write_shards
 from trainers.data.clip import DecodedClip
 from trainers.data.collation import collated
 from trainers.data.shard_urls import shard_urls
+from trainers.errors import TrainingDataError
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.latentsync.bundle import load_bundle, save_bundle
@@ -330,6 +331,14 @@ def test_samples_show_the_real_clip_beside_the_dubbed_one_and_ranks_share_them()
 
 
 # --- what a user gets wrong
+
+
+def test_a_stage_for_larger_pictures_than_the_shards_stops_before_any_step(tmp_path, monkeypatch):
+    monkeypatch.setitem(STAGES, "large", replace(STAGES["test"], resolution_px=128))
+    profile = profile_of(stage="large")
+    with pytest.raises(TrainingDataError, match=r"crop_px was 64.*wants 128.*train_ldm.stage: lar"):
+        train(profile, shards_in(tmp_path), World(), RunOptions(), tmp_path / "run", heard)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_syncnet_names_the_key_and_the_command():
