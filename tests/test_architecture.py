@@ -58,6 +58,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "sidecar",
         "frozen",
         "audio",
+        "preflight",
         "data",
         "loop",
         "processes",

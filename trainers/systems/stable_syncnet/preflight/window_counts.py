@@ -3,6 +3,7 @@
 Shape suffixes: B items; K windows of an item; N windows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from trainers.loop.batches import BatchSource, read_ahead
 from trainers.loop.task import Batch
+from trainers.preflight.split_statistics import DIGITS
 
 WINDOWS = 256
 """Drawn at least. Of as many single pairs, the share in sync is within 0.125 of one half in all but
@@ -56,6 +58,19 @@ def count_windows(
             counted = _with(counted, part)
             kept.take(part)
     return counted, kept.batch()
+
+
+def overlapping_negatives(lengths: Sequence[int], window_frames: int) -> float:
+    """Return the share of `compat` negatives that have a frame in common with the right window.
+
+    The mean over clips: of W starts, those nearer than a window to a start drawn evenly.
+    """
+    shares = []
+    for frames in lengths:
+        starts = frames - window_frames + 1
+        near = sum(2 * (starts - shift) for shift in range(1, min(window_frames, starts)))
+        shares.append(near / (starts * (starts - 1)) if starts > 1 else 0.0)
+    return round(sum(shares) / len(shares), DIGITS) if shares else 0.0
 
 
 def _with(counted: WindowCounts, batch: Batch) -> WindowCounts:

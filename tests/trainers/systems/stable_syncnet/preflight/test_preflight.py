@@ -17,28 +17,25 @@ from pipeline.shards.tar import PackedSample, write_shard
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
 from trainers.errors import ShardReadError
-from trainers.processes.world import World
-from trainers.systems.stable_syncnet.preflight import overfit as preflight_overfit
-from trainers.systems.stable_syncnet.preflight import window_counts
-from trainers.systems.stable_syncnet.preflight.checks import CHECKS, PreflightFindings, run_checks
-from trainers.systems.stable_syncnet.preflight.overfit import OverfitResult
-from trainers.systems.stable_syncnet.preflight.preflight import (
-    PlannedRun,
-    PreflightError,
-    examine,
-    preflight,
-)
-from trainers.systems.stable_syncnet.preflight.sample_metadata import (
-    parse_metadata,
-    read_sample_metadata,
-)
-from trainers.systems.stable_syncnet.preflight.split_statistics import (
+from trainers.preflight.answer import PreflightError
+from trainers.preflight.overfit import OverfitResult
+from trainers.preflight.sample_metadata import parse_metadata, read_sample_metadata
+from trainers.preflight.split_statistics import (
     Overlap,
     _wrongly_applied,
     find_overlap,
     summarize_split,
 )
-from trainers.systems.stable_syncnet.preflight.window_counts import WindowCounts, count_windows
+from trainers.processes.world import World
+from trainers.systems.stable_syncnet.preflight import overfit as preflight_overfit
+from trainers.systems.stable_syncnet.preflight import window_counts
+from trainers.systems.stable_syncnet.preflight.checks import CHECKS, PreflightFindings, run_checks
+from trainers.systems.stable_syncnet.preflight.preflight import PlannedRun, examine, preflight
+from trainers.systems.stable_syncnet.preflight.window_counts import (
+    WindowCounts,
+    count_windows,
+    overlapping_negatives,
+)
 from trainers.systems.stable_syncnet.training import SyncnetShards, new_task, training_source
 
 CPU = torch.device("cpu")
@@ -122,14 +119,14 @@ def test_a_clip_that_tells_nothing_is_counted_as_unknown(shards):
     silent = [
         parse_metadata("x", 40, {"sync": "broken", "rescored": {"offset_frames": float("nan")}})
     ]
-    split = summarize_split(index, silent, 16)
+    split = summarize_split(index, silent)
     assert (split.unscored, split.unnamed, split.judges) == (1, 1, {"unknown": 1})
     assert split.probability_median is None
 
 
 def test_splits_are_summed_up_with_their_offsets(shards):
     index = index_shards(shards.train, 32)
-    split = summarize_split(index, read_sample_metadata(index), 16)
+    split = summarize_split(index, read_sample_metadata(index))
     assert split.offsets_before == {"-1": 1, "0": 1, "1": 1}
     assert split.offsets_after == {"0": 3}
     assert split.residual_quarters == {"1": 3}
@@ -139,7 +136,7 @@ def test_splits_are_summed_up_with_their_offsets(shards):
 
 def test_negatives_of_compat_that_share_frames_are_counted_as_they_are_drawn(shards):
     index = index_shards(shards.train, 32)
-    share = summarize_split(index, read_sample_metadata(index), 16).overlapping_negatives
+    share = overlapping_negatives(index.num_frames.tolist(), 16)
     starts = np.arange(FRAMES - 15)
     apart = np.abs(starts[:, None] - starts)
     assert share == pytest.approx(
@@ -256,11 +253,12 @@ def good() -> PreflightFindings:
     clips = [
         replace(clip, clip_id=str(k), source=str(k), crop_px=256, face_px=300) for k in range(20)
     ]
-    split = replace(summarize_split(index, clips, 16), hours=25.0)
+    split = replace(summarize_split(index, clips), hours=25.0)
     return PreflightFindings(
         network="syncnet_16_pixel_attn",
         published=True,
         window_frames=16,
+        min_frames=32,
         resolution_px=256,
         item="pair",
         batch=256,
@@ -270,6 +268,7 @@ def good() -> PreflightFindings:
         train=split,
         validation=split,
         overlap=Overlap([], [], []),
+        overlapping_negatives=0.1,
         drawn=WindowCounts(256, 3, 130, 126),
         overfit=OverfitResult(8, 1e-5, [0.7, 0.2]),
     )

@@ -6,22 +6,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from trainers.systems.stable_syncnet.preflight.checks import Check, PreflightFindings, Verdict
+from trainers.preflight.checks import Check, SplitFindings, Verdict
 
 COLOURS: Mapping[Verdict, str] = {"ok": "green", "warning": "yellow", "stop": "bold red"}
 BAR_CELLS = 24
 
 
 def print_preflight(
-    checks: tuple[Check, ...], findings: PreflightFindings, verdict: Verdict, console: Console
+    system: str,
+    checks: tuple[Check, ...],
+    findings: SplitFindings,
+    verdict: Verdict,
+    console: Console,
 ) -> None:
     """Print the offsets as bars, then every check."""
     console.print(_offsets(findings))
-    console.print(_checks(checks, verdict))
+    console.print(_checks(system, checks, verdict))
 
 
-def _checks(checks: tuple[Check, ...], verdict: Verdict) -> Table:
-    table = Table(title=f"StableSyncNet pre-flight: {verdict}", title_justify="left")
+def _checks(system: str, checks: tuple[Check, ...], verdict: Verdict) -> Table:
+    table = Table(title=f"{system} pre-flight: {verdict}", title_justify="left")
     for name in ("check", "verdict", "finding"):
         table.add_column(name)
     for one in checks:
@@ -31,7 +35,7 @@ def _checks(checks: tuple[Check, ...], verdict: Verdict) -> Table:
     return table
 
 
-def _offsets(findings: PreflightFindings) -> Table:
+def _offsets(findings: SplitFindings) -> Table:
     before, after = findings.train.offsets_before, findings.train.offsets_after
     table = Table(title="A/V offset of the training clips, in frames", title_justify="left")
     table.add_column("audio early by", justify="right")

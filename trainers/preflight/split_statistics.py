@@ -7,14 +7,13 @@ from statistics import median
 
 from pipeline.tables.rows import FPS
 from trainers.data.index import ShardIndex
-from trainers.systems.stable_syncnet.preflight.sample_metadata import (
-    SampleMetadata,
-    read_sample_metadata,
-)
+from trainers.preflight.sample_metadata import SampleMetadata, read_sample_metadata
 
 APPLIED_TOLERANCE_FRAMES = 1
 DIGITS = 3
 """Of shares and medians in the JSON."""
+LISTED = 20
+"""Names of what leaks, in the JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,7 @@ class SplitStatistics:
     """One split. Offsets are frames at 25 fps, positive = audio early."""
 
     clips: int
-    """Long enough for a positive and a negative window."""
+    """Long enough for an item."""
     too_short: int
     bad: int
     """Samples that cannot be used at all."""
@@ -54,8 +53,6 @@ class SplitStatistics:
     confidence_median: float | None
     face_px_median: float | None
     crop_px_min: int | None
-    overlapping_negatives: float
-    """Share of `compat` negatives that have a frame in common with the right window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +68,12 @@ class Overlap:
         """Whether something leaks."""
         return bool(self.clips or self.sources or self.speakers)
 
+    def shortened(self) -> "Overlap":
+        """Return the first names of each, for a file."""
+        return Overlap(self.clips[:LISTED], self.sources[:LISTED], self.speakers[:LISTED])
 
-def summarize_split(
-    index: ShardIndex, clips: Sequence[SampleMetadata], window_frames: int
-) -> SplitStatistics:
+
+def summarize_split(index: ShardIndex, clips: Sequence[SampleMetadata]) -> SplitStatistics:
     """Sum up the clips of an index."""
     scored = [clip for clip in clips if clip.residual_frames is not None]
     off = [clip for clip in scored if abs(clip.residual_frames or 0) > 1]
@@ -101,20 +100,17 @@ def summarize_split(
         confidence_median=_median(clip.confidence for clip in clips),
         face_px_median=_median(clip.face_px for clip in clips),
         crop_px_min=min((clip.crop_px for clip in clips if clip.crop_px), default=None),
-        overlapping_negatives=_overlapping([clip.num_frames for clip in clips], window_frames),
     )
 
 
-def read_split(
-    index: ShardIndex, window_frames: int
-) -> tuple[SplitStatistics, list[SampleMetadata]]:
+def read_split(index: ShardIndex) -> tuple[SplitStatistics, list[SampleMetadata]]:
     """Read and sum up.
 
     Raises:
         ShardReadError: a shard cannot be read.
     """
     clips = read_sample_metadata(index)
-    return summarize_split(index, clips, window_frames), clips
+    return summarize_split(index, clips), clips
 
 
 def find_overlap(train: Sequence[SampleMetadata], validation: Sequence[SampleMetadata]) -> Overlap:
@@ -157,13 +153,3 @@ def _quarters(frames: float | None) -> int | None:
 def _median(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return round(median(known), DIGITS) if known else None
-
-
-def _overlapping(lengths: Sequence[int], window_frames: int) -> float:
-    """Return the mean share: of W starts, those nearer than a window to a start drawn evenly."""
-    shares = []
-    for frames in lengths:
-        starts = frames - window_frames + 1
-        near = sum(2 * (starts - shift) for shift in range(1, min(window_frames, starts)))
-        shares.append(near / (starts * (starts - 1)) if starts > 1 else 0.0)
-    return round(sum(shares) / len(shares), DIGITS) if shares else 0.0
