@@ -28,6 +28,11 @@ from trainers.page.charts import (
     term_charts,
 )
 from trainers.page.embedded_samples import EmbeddedSamples, read_samples
+from trainers.page.listening_section import (
+    ListeningSection,
+    listening_section,
+    without_listening,
+)
 from trainers.page.offset_histograms import offset_histograms
 from trainers.page.report_tables import (
     ReportTable,
@@ -52,6 +57,7 @@ class TrainingReportInputs:
     ldm_outcome: Mapping[str, Any] | None
     model: Mapping[str, Any] | None
     metrics: Mapping[str, Any] | None
+    openings: Mapping[str, Any] | None
     samples: EmbeddedSamples | None
 
 
@@ -82,6 +88,7 @@ def build_training_report(root: Path, params: Params) -> Path:
         ldm_outcome=_read(reports / "train_ldm.json"),
         model=_read(models / "train_ldm" / "model.json"),
         metrics=_read(reports / "metrics.json"),
+        openings=_read(reports / "samples" / "openings.json"),
         samples=read_samples(reports / "samples"),
     )
     write_text(reports / PAGE, render(inputs))
@@ -96,13 +103,15 @@ def render(inputs: TrainingReportInputs) -> str:
 
 
 def _context(inputs: TrainingReportInputs) -> dict[str, Any]:
+    listening = listening_section(inputs.metrics, inputs.openings)
     return {
         "lead": _lead(inputs),
-        "tiles": _tiles(inputs),
+        "tiles": [*_tiles(inputs), _listening_tile(listening)],
         "stand_ins": _stand_ins(inputs),
         "preflight": _preflight(inputs.preflight),
         "trained": _trained(inputs),
-        "metrics_tables": metric_tables(inputs.metrics) if inputs.metrics else [],
+        "listening": listening,
+        "metrics_tables": metric_tables(without_listening(inputs.metrics or {})),
         "samples": inputs.samples,
         "parts": _parts(inputs.model),
         "sections": _sections(inputs.params),
@@ -136,6 +145,12 @@ def _tiles(inputs: TrainingReportInputs) -> list[Tile]:
         Tile("loss", "Sync loss", loss, "last validation; 0.693 knows nothing"),
         Tile("prediction", "Prediction error", _last(ldm, predicted), _first(ldm, predicted)),
     ]
+
+
+def _listening_tile(section: ListeningSection | None) -> Tile:
+    if section is None:
+        return Tile("listening", "Listening", "missing", "not evaluated")
+    return Tile("listening", "Listening", section.foreign, section.note)
 
 
 def _prediction_error(rows: Rows) -> str:

@@ -16,6 +16,7 @@ from pipeline.params.curation import Params
 from tests.stages.test_report import Page, browse
 from trainers.page.charts import MOST_POINTS, learning_chart, syncnet_charts, term_charts
 from trainers.page.embedded_samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
+from trainers.page.listening_section import listening_section, without_listening
 from trainers.page.offset_histograms import offset_histograms
 from trainers.page.report_tables import metric_tables, stand_ins
 from trainers.training_report import build_training_report
@@ -39,6 +40,16 @@ METRICS = {
         "own": {"ssim": 0.91, "lmd_px": 1.5, "fid_stand_in": {"value": None, "needed_samples": 65}},
         "real": {"ssim": 1.0, "lmd_px": 0.0},
         "names": {"whisper": "stand-in:whisper-tiny"},
+        "listening": {
+            "own_r": 0.61,
+            "foreign_r": 0.52,
+            "leak_r": 0.14,
+            "chance_r": 0.03,
+            "kept_pixels_r": 0.89,
+            "vae_r": None,
+            "clips": 2,
+            "spread": {"own_r": 0.07, "foreign_r": 0.09},
+        },
         "skipped": [],
     },
 }
@@ -70,6 +81,9 @@ def write_run(root: Path) -> Path:
     ldm = ["train/unet/noise", "train/unet/trepa", "validation/noise", "validation/<b>odd</b>"]
     write_curve(root / "reports/train_ldm_curve.csv", ldm)
     samples = root / "reports/samples"
+    wave = [math.sin(k / 3) for k in range(50)]
+    curves = {"own_true": wave, "own_made": wave, "foreign_key": HOSTILE}
+    (samples / "openings.json").write_text(json.dumps({HOSTILE: curves}))
     pixels = np.tile(np.arange(256, dtype=np.uint8), (96, 5))[..., None].repeat(3, axis=2)
     cv2.imwrite(str(samples / "a clip's <b>.png"), pixels)
     write_clip(samples / "short.mp4", (np.full((64, 128, 3), k, np.uint8) for k in range(25)), 23)
@@ -213,7 +227,7 @@ def test_bars_hold_every_clip():
 
 
 def test_versions_stand_side_by_side_and_nothing_is_lost():
-    syncnet, compared, rest = metric_tables(METRICS)
+    syncnet, compared, rest = metric_tables(without_listening(METRICS))
     assert compared.columns == ("real", "own")
     assert {row.name: [c.text for c in row.cells] for row in compared.rows}["ssim"] == ["1", "0.91"]
     named = {row.name: row.cells[0].text for row in rest.rows}
@@ -221,6 +235,26 @@ def test_versions_stand_side_by_side_and_nothing_is_lost():
     assert {row.name for row in syncnet.rows} == {"accuracy", "pairs", "split"}
     stand_in = {row.name: row.stand_in for row in compared.rows}
     assert stand_in["fid_stand_in.needed_samples"]
+
+
+def test_the_section_listening_shows_what_the_mouths_follow_and_their_curves(page):
+    shown = Page(page.read_text(encoding="utf-8"))
+    assert shown.by_id["tile-listening"].split()[0] == "0.52"
+    assert "with the picture's own mouth 0.14, chance 0.03" in shown.by_id["tile-listening"]
+    section = listening_section(METRICS, {"a": {"own_true": [0.0, 1.0], "own_made": [0.0, 0.5]}})
+    cells = {row.name: [cell.text for cell in row.cells] for row in section.table.rows}
+    assert cells["own_r"] == ["0.61", "0.07"]
+    assert cells["kept_pixels_r"] == ["0.89", "\N{EN DASH}"]
+    assert cells["vae_r"][0] == "\N{EN DASH}"
+    (chart,) = section.charts
+    assert [(line.name, line.last) for line in chart.lines] == [("true", "1"), ("made", "0.5")]
+    assert chart.over == "frames"
+
+
+def test_without_an_evaluation_listening_is_said_to_be_missing(tmp_path):
+    assert listening_section({"ldm": {"own": {}}}, None) is None
+    text = text_of(build_training_report(tmp_path, Params()))
+    assert "Missing: ldm.listening of reports/metrics.json is not there" in text
 
 
 def test_a_distance_has_a_meaning_and_the_name_of_its_network_none():

@@ -50,6 +50,8 @@ class Chart:
     summary: str
     cut_off: str
     """What is not drawn; empty where all is."""
+    over: str
+    """What is on the horizontal axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ChartSpec:
     columns: tuple[str, ...]
     reference: float | None = None
     reference_name: str = ""
+    over: str = "steps"
+    """What is on the horizontal axis."""
 
 
 def read_table(path: Path) -> Rows | None:
@@ -81,19 +85,19 @@ def syncnet_charts(rows: Rows) -> list[Chart]:
         ChartSpec("Cosine", "of pairs in sync and out of sync", cosines),
     ]
     rest = [name for name in names if not any(name in spec.columns for spec in specs)]
-    return _charts(rows, [*specs, *_by_term(rest)])
+    return drawn_charts(rows, [*specs, *_by_term(rest)])
 
 
 def term_charts(rows: Rows) -> list[Chart]:
     """Return one chart per number, training and validation together."""
-    return _charts(rows, _by_term(_names(rows)))
+    return drawn_charts(rows, _by_term(_names(rows)))
 
 
 def learning_chart(losses: Sequence[float]) -> Chart | None:
     """Return the chart of the pre-flight's fit to one batch."""
     rows: Rows = [{"step": float(step), "loss": loss} for step, loss in enumerate(losses)]
     told = "loss over the steps on the same windows"
-    charts = _charts(
+    charts = drawn_charts(
         rows, [ChartSpec("One batch by heart", told, ("loss",), KNOWS_NOTHING, "0.693")]
     )
     return charts[0] if charts else None
@@ -118,7 +122,8 @@ def _title(term: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _charts(rows: Rows, specs: Sequence[ChartSpec]) -> list[Chart]:
+def drawn_charts(rows: Rows, specs: Sequence[ChartSpec]) -> list[Chart]:
+    """Return the charts that have numbers; `step` is on the horizontal axis."""
     return [chart for spec in specs if (chart := _chart(rows, spec)) is not None]
 
 
@@ -146,6 +151,7 @@ def _chart(rows: Rows, spec: ChartSpec) -> Chart | None:
         cut_off=f"Peaks up to {number(max(values))} are cut off."
         if max(values) > y_scale.high
         else "",
+        over=spec.over,
     )
 
 

@@ -2,10 +2,11 @@
 
 import math
 
+import pytest
 import torch
 
 from trainers.evaluation.clip_scores import ClipScores
-from trainers.evaluation.summary import for_json, mean_scores, summary, table
+from trainers.evaluation.summary import for_json, mean_scores, spreads, summary, table
 
 
 def clip(key, own, features=None):
@@ -15,6 +16,11 @@ def clip(key, own, features=None):
 def test_a_number_that_a_clip_lacks_is_no_zero():
     found = mean_scores([{"lmd_px": 2.0, "judged": 1.0}, {"lmd_px": math.nan, "judged": 0.0}])
     assert found == {"lmd_px": 2.0, "judged": 0.5, "clips": 2}
+
+
+def test_a_spread_is_the_deviation_of_the_clips_that_have_the_number():
+    found = spreads([{"own_r": 0.2}, {"own_r": 0.6, "leak_r": 0.1}, {"own_r": math.nan}])
+    assert found == {"own_r": pytest.approx(0.2), "leak_r": 0}
 
 
 def test_json_has_null_where_there_is_no_number():

@@ -11,7 +11,11 @@ from pipeline.judge.syncnet.judge import SyncNetJudge
 from pipeline.judge.syncnet.network import SyncNet
 from tests.golden_rules import rule_frames, rule_sound
 from trainers.audio.mel import mel_window
-from trainers.evaluation.sync_scores import AlignedFaceJudge, stable_syncnet_cosine
+from trainers.evaluation.sync_scores import (
+    AlignedFaceJudge,
+    score_disentanglement,
+    stable_syncnet_cosine,
+)
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -54,6 +58,20 @@ def test_a_clip_without_a_face_has_no_scores(clip):
     judge = AlignedFaceJudge(choice("landmark"), LandmarkJudge.load(), "mesh468")
     frames, points, sound = clip
     assert judge.scores(frames, np.full_like(points, np.nan), sound) == {}
+
+
+def test_scores_that_depend_on_the_sound_are_half_of_both_differences():
+    judged = {
+        ("own", "own"): {"lse_c": 7.0, "lse_d": 6.0},
+        ("foreign", "foreign"): {"lse_c": 5.0, "lse_d": 9.0},
+        ("own_itself", "own"): {"lse_c": 8.0, "lse_d": 6.0},
+        ("foreign_itself", "foreign"): {"lse_c": 8.5, "lse_d": 5.5},
+    }
+    versions = [version for version, _ in judged]
+    found = score_disentanglement(lambda *pair: judged[pair], versions)
+    assert found == {"lsd_ar": 2.5, "lsd_cr": 0.5}
+    assert score_disentanglement(lambda *pair: {}, versions) == {}
+    assert score_disentanglement(lambda *pair: judged[pair], ["own"]) == {}
 
 
 class RecordingSyncNet(nn.Module):
