@@ -1,0 +1,2 @@
+def update_document(*a):
+    pass
