@@ -23,8 +23,6 @@ class Variant:
     """`ours`, or a set of `benchmarks/claims/shard_sets.py`, to train on."""
     architecture: str = ""
     """`wav2lip`: the network of `benchmarks/claims/wav2lip_syncnet.py` in place of ours."""
-    evaluation: Mapping[str, Any] = field(default_factory=dict)
-    """Keys of `benchmarks/claims/listening.py`, for the diffusion model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,5 +84,22 @@ METRICS: Mapping[str, Metric] = {
     "roughness": Metric(
         "roughness", "mean size of the second difference of the loss, second half of the run", 4
     ),
+    "own_r": Metric("own r", "own sound: made opening with the film's; 1 is perfect"),
+    "foreign_r": Metric("foreign r", "foreign sound: made opening with that sound's own film"),
+    "leak_r": Metric("leak r", "foreign sound: made opening with the mouth that was replaced"),
+    "chance_r": Metric("chance r", "true openings of both films, which have nothing in common"),
+    "foreign_itself_r": Metric("foreign r, itself", "foreign r, the picture itself as reference"),
+    "leak_itself_r": Metric("leak r, itself", "leak r, the picture itself as reference"),
+    "amplitude": Metric("amplitude", "foreign sound: how far the mouth moves; 1 as in its film"),
+    "roughness_ratio": Metric(
+        "roughness in time", "second difference of frames in the mask's hole, made over real"
+    ),
+    "temporal_error": Metric("temporal error", "size of that ratio's logarithm; 0 is as filmed"),
+    "mouth_psnr_db": Metric("PSNR dB", "of a one-step estimate in the mask's hole", 2),
+    "vae_r": Metric("autoencoder r", "opening behind the autoencoder with the film's"),
+    "kept_pixels_r": Metric("kept pixels r", "opening by ridge from pixels outside of the hole"),
+    "geometry_r": Metric("geometry r", "opening by ridge from crop matrix and eye corners"),
+    "regression_r": Metric("sound r", "opening by kernel ridge from the sound alone"),
+    "kind_accuracy": Metric("accuracy", "of the temporal encoder on held-out windows; chance 0.25"),
     "cpu_seconds": Metric("CPU s", "of one core, with validation and imports", 0),
 }

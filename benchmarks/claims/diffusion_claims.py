@@ -1,7 +1,7 @@
 """Claims on the lip-sync diffusion model, with the bench's profile for it.
 
-Every run trains for two to three minutes of one core; StableSyncNet for its sync loss is the one
-that claim `a` trains on our clips with seed 0. Openings of mouths are read as docs/evaluate.md says.
+Every run trains for two to three minutes of one core. StableSyncNet for its sync loss is the one
+that claim `a` trains on our clips with seed 0. Openings are read as docs/evaluate.md says.
 """
 
 from collections.abc import Mapping
@@ -27,6 +27,7 @@ QUICK: Mapping[str, Any] = {
     "batch": 1,
     "validation_batches": 1,
     "fit.max_steps": 2,
+    "fit.warmup_steps": 0,
     "fit.validate_every": 2,
 }
 PUBLISHED_TREPA = 10 / 1408
@@ -42,9 +43,7 @@ def _variant(label: str, **keys: Any) -> Variant:
 
 DEFAULT = _variant("the default")
 WITHOUT_SYNC = _variant("without SyncNet, equal steps", sync_weight=0.0)
-LONGER = _variant(
-    "without SyncNet, equal time", sync_weight=0.0, fit__max_steps=LONGER_STEPS
-)
+LONGER = _variant("without SyncNet, equal time", sync_weight=0.0, fit__max_steps=LONGER_STEPS)
 _LISTENING = (
     "own_r",
     "foreign_r",
@@ -79,7 +78,7 @@ SUPERVISION = Claim(
 MOVEMENT = Claim(
     key="c.moves",
     title="SyncNet supervision makes the mouth move as far as it should",
-    statement="With the SyncNet loss the mouth opens wider than with the reconstruction loss alone.",
+    statement="With the SyncNet loss the mouth opens wider than with reconstruction alone.",
     source="our reading of LatentSync's comparison; not claimed there in these words",
     here=_SUPERVISION_HERE + " Compared is the amplitude of the opening, 1 as in the film.",
     variants={"with": DEFAULT, "without": WITHOUT_SYNC, "longer": LONGER},
@@ -147,8 +146,8 @@ TREPA = Claim(
     "consistent.",
     source=f"{LATENTSYNC}, section 3, TREPA",
     here="VideoMAE-v2's weights are absent. In their place stands a small encoder that was trained "
-    "for this, on the training films, to tell windows as filmed from shuffled, frozen and flickering "
-    "ones; the term's weight gives the cosine the strength it has in the paper. Measured: how far "
+    "for this, on the training films, to tell windows as filmed from shuffled, held and "
+    "flickering ones; the term's weight gives the cosine the strength it has in the paper. Measured: how far "
     "the roughness in time of the made mouths is from the film's.",
     variants={
         "with": _variant(

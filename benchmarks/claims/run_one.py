@@ -19,6 +19,7 @@ from pipeline.atomic import write_json
 SYSTEMS = {
     "syncnet": "benchmarks.claims.syncnet_run",
     "diffusion": "benchmarks.claims.diffusion_run",
+    "temporal_encoder": "benchmarks.claims.temporal_encoder",
 }
 SPENT = "cpu_seconds.jsonl"
 """CPU seconds of every attempt that could say so."""

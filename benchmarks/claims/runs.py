@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from benchmarks.claims import diffusion_claims, syncnet_claims
+from benchmarks.claims import diffusion_claims, syncnet_claims, temporal_encoder
 from benchmarks.claims.claim import Claim, Variant
 from pipeline.digest import digest
 from pipeline.errors import LipforgeError
@@ -26,6 +26,11 @@ VERSION = 1
 STORE = Path(".cache/claims")
 RESULT = "result.json"
 SYNCNET_WEIGHTS = "stable_syncnet.safetensors"
+WEIGHTS = {"syncnet": SYNCNET_WEIGHTS, "temporal_encoder": temporal_encoder.FILE}
+"""By system: the file that other runs read."""
+LISTENING = {"clips": 6, "frames": 64}
+QUICK_LISTENING = {"clips": 2, "frames": 34}
+"""Held-out clips that a diffusion model dubs, and frames of each."""
 OURS = "ours"
 Profile = SyncnetProfile | LdmProfile
 Checked = TypeVar("Checked", bound=BaseModel)
@@ -62,8 +67,8 @@ class Run:
     """All that decides the result, as JSON."""
     train: Path
     validation: Path
-    needs: "Run | None" = None
-    """A run whose weights this one reads."""
+    needs: "tuple[Run, ...]" = ()
+    """Runs whose weights this one reads."""
 
     @property
     def digest(self) -> str:
@@ -87,11 +92,14 @@ class Run:
 
     def order(self) -> dict[str, Any]:
         """Return the content of `run.json`."""
+        weights = {
+            one.facts["system"]: one.folder / WEIGHTS[one.facts["system"]] for one in self.needs
+        }
         return {
             "facts": dict(self.facts),
             "train": str(self.train),
             "validation": str(self.validation),
-            "syncnet": str(self.needs.folder / SYNCNET_WEIGHTS) if self.needs else "",
+            "weights": {system: str(path) for system, path in weights.items()},
         }
 
 
@@ -107,21 +115,39 @@ class Plan:
     def run(self, variant: Variant, seed: int) -> Run:
         """Return the run of a variant with a seed."""
         profile = profile_of(variant, seed, self.quick)
-        train, validation = self.shards.train(variant.shards), self.shards.validation
-        needs = None
-        if isinstance(profile, LdmProfile) and profile.sync_weight:
-            needs = self.run(syncnet_claims.OURS, 0)
+        needs = self._needs(profile)
         facts = {
             "version": VERSION,
             "system": variant.system,
             "architecture": variant.architecture,
             "profile": profile.model_dump(),
-            "evaluation": dict(variant.evaluation) if variant.system == "diffusion" else {},
-            "train": fingerprint(train),
-            "validation": fingerprint(validation),
-            "needs": needs.digest if needs else "",
+            "needs": [one.digest for one in needs],
+            **self._clips(variant.shards),
         }
-        return Run(facts, train, validation, needs)
+        if variant.system == "diffusion":
+            facts["evaluation"] = QUICK_LISTENING if self.quick else LISTENING
+        return Run(facts, self.shards.train(variant.shards), self.shards.validation, needs)
+
+    def _needs(self, profile: Profile) -> tuple[Run, ...]:
+        """Return the runs whose networks a diffusion model is supervised by."""
+        if not isinstance(profile, LdmProfile):
+            return ()
+        sync = [self.run(syncnet_claims.OURS, 0)] if profile.sync_weight else []
+        return (*sync, *([self._encoder()] if profile.trepa_weight else []))
+
+    def _encoder(self) -> Run:
+        steps = temporal_encoder.QUICK_STEPS if self.quick else temporal_encoder.STEPS
+        facts = {
+            "version": VERSION,
+            "system": "temporal_encoder",
+            "profile": {"seed": 0, "steps": steps},
+            **self._clips(OURS),
+        }
+        return Run(facts, self.shards.train(OURS), self.shards.validation)
+
+    def _clips(self, name: str) -> dict[str, str]:
+        train, validation = self.shards.train(name), self.shards.validation
+        return {"train": fingerprint(train), "validation": fingerprint(validation)}
 
     def runs_of(self, claim: Claim) -> dict[str, list[Run]]:
         """Return the runs of every variant, by seed."""
@@ -137,7 +163,7 @@ class Plan:
             for seed in range(self.seeds)
         ]
         runs = [run for one in by_seed for run in one]
-        needed = [run.needs for run in runs if run.needs]
+        needed = [one for run in runs for one in run.needs]
         return list({run.digest: run for run in [*needed, *runs]}.values())
 
 

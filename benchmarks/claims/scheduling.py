@@ -49,7 +49,7 @@ def run_all(
 
 
 def _ready(progress: Progress) -> list[Run]:
-    return [run for run in progress.waiting if run.needs is None or run.needs.finished]
+    return [run for run in progress.waiting if all(one.finished for one in run.needs)]
 
 
 def _start(progress: Progress, jobs: int) -> None:

@@ -30,7 +30,8 @@ PICTURE_PX = 32
 FRAMES = 16
 KINDS = 4
 """As filmed, shuffled, held, flickering."""
-STEPS, BATCH = 150, 16
+STEPS, QUICK_STEPS = 150, 3
+BATCH = 16
 LEARNING_RATE = 1e-3
 HELD_OUT = 64
 """Windows of the validation films on which its accuracy is measured."""

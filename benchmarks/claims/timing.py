@@ -14,6 +14,7 @@ WINDOW_S = 0.017
 """One picture and one sound embedded, forward and backward, by 16 frames."""
 VALIDATION_WINDOW_S = 0.006
 DIFFUSION_STEP_S = 0.75
+ENCODER_STEP_S = 0.2
 LISTENING_S = 40.0
 """Dubbing of the held-out clips."""
 VALIDATION_CLIPS = 9
@@ -22,6 +23,8 @@ VALIDATION_CLIPS = 9
 def estimate_s(run: Run) -> float:
     """Return seconds of one core."""
     profile: Mapping[str, Any] = run.facts["profile"]
+    if run.facts["system"] == "temporal_encoder":
+        return START_S + profile["steps"] * ENCODER_STEP_S
     steps = profile["fit"]["max_steps"]
     if run.facts["system"] == "diffusion":
         return START_S + LISTENING_S + steps * DIFFUSION_STEP_S

@@ -1,10 +1,10 @@
 """The rule that decides, the same for every claim, fixed before the runs.
 
-A comparison holds if the difference of both means over seeds has the claimed sign and is larger than
-twice its standard error, sqrt(s1^2 / n1 + s2^2 / n2) with sample deviations s and n seeds. It is
-turned round if the difference has the other sign and that size. A claim is reproduced if all its
-comparisons hold, contradicted if one is turned round, and not established otherwise. With fewer
-than three seeds of a variant there is no verdict.
+A comparison holds if the difference of both means over seeds has the claimed sign and is larger
+than twice its standard error, sqrt(s1^2 / n1 + s2^2 / n2) with sample deviations s and n seeds. It
+is turned round if the difference has the other sign and that size. A claim is reproduced if all
+its comparisons hold, contradicted if one is turned round, and not established otherwise. With
+fewer than three seeds of a variant there is no verdict.
 """
 
 import math
