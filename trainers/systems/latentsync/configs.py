@@ -4,7 +4,7 @@ Source: the published configurations, sections 4.1 and 4.3 of the anchor study.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 NORM_GROUPS = 32
@@ -133,6 +133,14 @@ STAGES: dict[str, LatentSyncStage] = {
     ),
     "mini": LatentSyncStage(
         unet=MINI,
+        trained=EVERYTHING,
+        resolution_px=64,
+        published_batch=1,
+        published_memory_gb=None,
+        sizes_follow_parts=True,
+    ),
+    "mini_no_motion": LatentSyncStage(
+        unet=replace(MINI, motion="none"),
         trained=EVERYTHING,
         resolution_px=64,
         published_batch=1,

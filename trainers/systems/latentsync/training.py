@@ -84,6 +84,7 @@ def train(
     folder: Path,
     prepare: Prepare | None = None,
     workers: int = 0,
+    networks: FrozenNetworks | None = None,
 ) -> tuple[LatentDiffusion, FitResult]:
     """Train until the profile's steps are done; resumes where an earlier run stopped.
 
@@ -91,6 +92,7 @@ def train(
         folder: of this run alone (`run_folder`), seen by all ranks.
         prepare: gives Whisper's features (T, L, D) of a clip; None makes them while reading.
         workers: threads per process that decode ahead.
+        networks: frozen networks at hand; None loads what the profile names.
 
     Raises:
         TrainingDataError: no shard, none with clips that are long enough, or crops smaller than the
@@ -106,7 +108,7 @@ def train(
     prepare = prepare or EncodeOnTheFly(profile.whisper)
     size = stage.resolution_px
     sample_batches = sample_windows(measure, plain, size, prepare, profile.sample_clips)
-    networks = load_frozen_networks(profile)
+    networks = networks or load_frozen_networks(profile)
     if named := _stand_ins(_network_names(profile, networks)):
         logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
     seed_all(profile.fit.seed, "weights")

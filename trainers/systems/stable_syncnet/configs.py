@@ -218,17 +218,33 @@ PUBLISHED: Mapping[str, StableSyncNetConfig] = {
 }
 """By the name of the published file. `stable_syncnet.pt` holds `syncnet_16_pixel_attn`."""
 
+
+def _tiny(
+    frames: int = 16, width: int = 256, audio_factors: tuple[int | Factor, ...] | None = None
+) -> StableSyncNetConfig:
+    """Faces of 64 pixels: windows of so many frames, embeddings of `width` numbers."""
+    sound = audio_factors or (2, 2, 2, 2, 2, (2, 1))
+    picture = (2, 2, 2, 2, 2, (1, 2))
+    return StableSyncNetConfig(
+        audio=_tower(1, (32, 32, 64, 128, 256, width), sound, attention=(3,)),
+        visual=_tower(3 * frames, (32, 64, 64, 128, 256, width), picture, attention=(3,)),
+        num_frames=frames,
+        resolution=64,
+    )
+
+
 OURS: Mapping[str, StableSyncNetConfig] = {
     "small": StableSyncNetConfig(
         audio=_tower(1, (32, 32, 32, 64, 64, 64, 96), _AUDIO_FACTORS, attention=(3, 4)),
         visual=_tower(48, (32, 32, 32, 64, 64, 64, 96, 96), _PIXEL_FACTORS, attention=(4, 5)),
     ),
-    "tiny": StableSyncNetConfig(
-        audio=_tower(1, (32, 32, 64, 128, 256, 256), (2, 2, 2, 2, 2, (2, 1)), attention=(3,)),
-        visual=_tower(48, (32, 64, 64, 128, 256, 256), (2, 2, 2, 2, 2, (1, 2)), attention=(3,)),
-        resolution=64,
-    ),
+    "tiny": _tiny(),
+    "tiny_5_frames": _tiny(frames=5, audio_factors=(2, 2, 2, 2, (2, 1), (2, 1))),
+    "tiny_25_frames": _tiny(frames=25, audio_factors=(2, 2, 2, 2, 2, 2)),
+    "tiny_64_wide": _tiny(width=64),
+    "tiny_768_wide": _tiny(width=768),
 }
-"""`small`: the published shape at 0.4 % of its size. `tiny`: 64-pixel faces, for two CPU cores."""
+"""`small`: the published shape at 0.4 % of its size. `tiny`: 64-pixel faces, for two CPU cores;
+the others differ from it in what their name says, for benchmarks/claims."""
 
 CONFIGS: Mapping[str, StableSyncNetConfig] = {**PUBLISHED, **OURS}

@@ -1,0 +1,101 @@
+"""`python -m benchmarks.claims`: plan, run what is missing, write page, results and table.
+
+python -m benchmarks.claims [--only a,b] [--seeds 3] [--jobs 2] [--budget-minutes 60]
+    [--shards data/shards] [--sets data/claims]
+python -m benchmarks.claims --quick
+python -m benchmarks.claims --table
+
+The first form can be repeated until nothing is left; finished runs are not made again. `--quick`
+runs everything for a few steps. `--table` writes the table of docs/claims.md from results.json.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from benchmarks.claims.diffusion_claims import DIFFUSION_CLAIMS
+from benchmarks.claims.page import write_page
+from benchmarks.claims.results import RESULTS, results_of, write_results
+from benchmarks.claims.runs import OURS, ClaimsError, Plan, Run, Shards, chosen
+from benchmarks.claims.scheduling import run_all
+from benchmarks.claims.syncnet_claims import SYNCNET_CLAIMS
+from benchmarks.claims.table import update_document
+from benchmarks.claims.timing import estimate_s
+from pipeline.errors import LipforgeError
+
+CLAIMS = (*SYNCNET_CLAIMS, *DIFFUSION_CLAIMS)
+REPORTS = Path("reports/claims")
+QUICK_REPORTS = REPORTS / "quick"
+
+
+def main() -> int:
+    """Return the exit code: 1 where a run failed, 0 also where time was up."""
+    given = _arguments()
+    if given.table:
+        update_document(REPORTS / RESULTS)
+        return 0
+    try:
+        plan = _plan(given)
+        runs = plan.all_runs()
+    except LipforgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    _print_plan(plan, runs, given.jobs)
+    left = run_all(
+        runs, given.jobs, given.budget_minutes * 60, lambda text: print(text, flush=True)
+    )
+    return _report(plan, len(left.waiting), len(left.failed))
+
+
+def _report(plan: Plan, waiting: int, failed: int) -> int:
+    out = QUICK_REPORTS if plan.quick else REPORTS
+    results = results_of(plan)
+    write_results(out / RESULTS, results)
+    write_page(out / "index.html", results, plan)
+    for claim in results["claims"]:
+        print(f"{claim['key']:16} {claim['verdict']:16} {claim['title']}")
+    print(f"{out / 'index.html'}; {waiting} runs left, {failed} failed")
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.claims")
+    parser.add_argument("--only", default="", help="claims, e.g. a,b.width; default: all")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--budget-minutes", type=float, default=1e6, help="then stop, resumably")
+    parser.add_argument("--shards", type=Path, default=Path("data/shards"))
+    parser.add_argument("--sets", type=Path, default=Path("data/claims"))
+    parser.add_argument("--quick", action="store_true", help="shows that it runs, proves nothing")
+    parser.add_argument("--table", action="store_true", help="only write docs/claims.md")
+    return parser.parse_args()
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    claims, shards = chosen(CLAIMS, given.only), Shards(given.shards, given.sets)
+    names = {variant.shards for claim in claims for variant in claim.variants.values()}
+    for name in sorted(names - {OURS}):
+        if not any(shards.train(name).glob("*.tar")):
+            fix = "run `python -m benchmarks.claims.shard_sets`, or name another folder by --sets"
+            raise ClaimsError(f"{shards.train(name)}: no .tar; {fix}")
+    seeds = 1 if given.quick else given.seeds
+    return Plan(claims=claims, seeds=seeds, quick=given.quick, shards=shards)
+
+
+def _print_plan(plan: Plan, runs: list[Run], jobs: int) -> None:
+    missing = [run for run in runs if not run.finished]
+    seconds = sum(estimate_s(run) for run in missing)
+    print(
+        f"{len(plan.claims)} claims, {len(runs)} runs, {len(missing)} to do: about "
+        f"{seconds / 60:.0f} CPU minutes, {seconds / 60 / jobs:.0f} minutes with {jobs} jobs"
+    )
+    for claim in plan.claims:
+        runs_by_variant = plan.runs_of(claim)
+        done = sum(run.finished for runs in runs_by_variant.values() for run in runs)
+        total = sum(map(len, runs_by_variant.values()))
+        print(f"  {claim.key:16} {done:3} of {total:3} runs done   {claim.title}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

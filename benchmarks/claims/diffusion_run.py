@@ -1,0 +1,52 @@
+"""One run of the diffusion model: training by the loop, then what its mouths follow."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.claims.listening import listening
+from benchmarks.claims.syncnet_run import read_curve
+from benchmarks.claims.temporal_encoder import load_encoder
+from pipeline.params.training import LdmProfile
+from trainers.data.shard_urls import shard_urls
+from trainers.loop.fit import RunOptions
+from trainers.processes.world import World
+from trainers.systems.latentsync.bundle import load_bundle, save_bundle
+from trainers.systems.latentsync.frozen_networks import FrozenNetworks, load_frozen_networks
+from trainers.systems.latentsync.training import LdmShards, bundle_facts, train
+
+BUNDLE = "bundle"
+
+
+def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Train what `run.json` says, dub held-out clips and return the result's numbers."""
+    profile = LdmProfile.model_validate(order["facts"]["profile"])
+    weights = order["weights"]
+    profile = profile.model_copy(update={"syncnet": weights.get("syncnet", profile.syncnet)})
+    shards = LdmShards(train=shard_urls(order["train"]), validation=shard_urls(order["validation"]))
+    networks = frozen_networks(profile, weights.get("temporal_encoder", ""))
+    training = folder / "training"
+    task, outcome = train(profile, shards, World(), RunOptions(), training, networks=networks)
+    save_bundle(training / BUNDLE, task.unet, bundle_facts(task, outcome))
+    heard = listening(
+        load_bundle(training / BUNDLE),
+        order["train"],
+        order["validation"],
+        order["facts"]["evaluation"],
+        folder,
+    )
+    return {
+        "steps": outcome.step,
+        "metrics": {**outcome.metrics, **heard},
+        "curve": read_curve(training / "metrics.jsonl"),
+        "parameters": sum(one.numel() for one in task.unet.parameters()),
+    }
+
+
+def frozen_networks(profile: LdmProfile, encoder: str) -> FrozenNetworks:
+    """Return what the profile names, with the bench's own encoder where TREPA is on."""
+    if not encoder:
+        return load_frozen_networks(profile)
+    others = load_frozen_networks(profile.model_copy(update={"trepa_weight": 0.0}))
+    return replace(others, videomae=load_encoder(Path(encoder)))

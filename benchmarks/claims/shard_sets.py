@@ -1,0 +1,166 @@
+"""Other shards from the same curated clips, for what curation is to be compared with.
+
+    python -m benchmarks.claims.shard_sets [--data data] [--cache .cache/items] [--out data/claims]
+
+Only clips of films that `select` puts into the split `train` are taken, so that none of them has
+anything to do with the held-out clips.
+
+| set | which clips | offset |
+|---|---|---|
+| `as_detected` | every aligned face clip with a score, whole | left in |
+| `latentsync` | whole clips by LatentSync's rule, see `by_latentsync` | whole frames, corrected |
+| `uncorrected` | ours | left in |
+| `shifted` | ours | corrected, then -6 ... 6 frames of its own, uniform by the clip's id |
+"""
+
+import argparse
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pipeline.digest import canonical_json
+from pipeline.engine.cache import Cache, open_cache
+from pipeline.params.curation import SelectParams, load_params
+from pipeline.selection.confidence import judge_confidence
+from pipeline.selection.rules import Candidate, split_of
+from pipeline.shards.sample import SelectedClip, interval_of, sample_facts, write_streams
+from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_shard
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import FPS, Selected
+from pipeline.tables.run_tables import MeasuredClip, RunTables, measured_clips
+
+MAX_OFFSET_FRAMES = 6
+"""LatentSync's filter; also the largest shift of the set `shifted`."""
+BUCKETS = 4
+MAX_SHARD_BYTES = 512 * 2**20
+
+
+def whole_clips(tables: RunTables, params: SelectParams) -> list[tuple[MeasuredClip, Selected]]:
+    """Return every measured clip of the training films as a whole, its offset left in."""
+    found = []
+    for one in measured_clips(tables):
+        group = Candidate(one.video, one.clip, one.sync, one.quality).group
+        if one.sync and one.quality and split_of(group, params) == "train":
+            found.append((one, _as_a_whole(one, group)))
+    return found
+
+
+def _as_a_whole(one: MeasuredClip, group: str) -> Selected:
+    clip, sync = one.clip, one.sync
+    assert sync is not None
+    return Selected(
+        clip_id=clip.clip_id,
+        source_clip_id=clip.clip_id,
+        video_id=clip.video_id,
+        split="train",
+        group=group,
+        start_frame=clip.start_frame,
+        end_frame=clip.end_frame,
+        offset_frames=0.0,
+        drift_frames=0.0,
+        probability=sync.probability or 0.0,
+    )
+
+
+def by_latentsync(one: MeasuredClip, params: SelectParams) -> bool:
+    """Return whether LatentSync's rule keeps a clip: a sure judge and at most 6 frames of offset.
+
+    Sure is LSE-C 3 by SyncNet. Where the landmark judge scored, whose numbers are others, it is the
+    probability that `select` asks of it.
+    """
+    assert one.sync is not None
+    sure = judge_confidence(one.sync, params).sufficient
+    return sure and abs(one.sync.offset_frames) <= MAX_OFFSET_FRAMES
+
+
+def own_shift(clip_id: str) -> float:
+    """Return a whole number of frames, -6 ... 6, by the clip's id."""
+    drawn = int(hashlib.sha256(f"shifted|{clip_id}".encode()).hexdigest()[:8], 16)
+    return float(drawn % (2 * MAX_OFFSET_FRAMES + 1) - MAX_OFFSET_FRAMES)
+
+
+def set_as_detected(tables: RunTables, params: SelectParams) -> list[Selected]:
+    """Return all clips, nothing corrected."""
+    return [row for _, row in whole_clips(tables, params)]
+
+
+def set_latentsync(tables: RunTables, params: SelectParams) -> list[Selected]:
+    """Return what LatentSync's rule keeps, moved by whole frames."""
+    return [
+        replace(row, offset_frames=float(one.sync.offset_frames))
+        for one, row in whole_clips(tables, params)
+        if one.sync and by_latentsync(one, params)
+    ]
+
+
+def set_uncorrected(tables: RunTables, params: SelectParams) -> list[Selected]:
+    """Return our own choice, nothing corrected."""
+    return [replace(row, offset_frames=0.0, drift_frames=0.0) for row in _ours(tables)]
+
+
+def set_shifted(tables: RunTables, params: SelectParams) -> list[Selected]:
+    """Return our own choice, each part off by a shift of its own."""
+    return [
+        replace(row, offset_frames=row.offset_frames + own_shift(row.clip_id))
+        for row in _ours(tables)
+    ]
+
+
+def _ours(tables: RunTables) -> list[Selected]:
+    packed = {row["clip_id"] for row in tables.kept("shards")}
+    rows = tables.rows("select", Selected)
+    return [row for row in rows if row.split == "train" and row.clip_id in packed]
+
+
+SETS: dict[str, Callable[[RunTables, SelectParams], list[Selected]]] = {
+    "as_detected": set_as_detected,
+    "latentsync": set_latentsync,
+    "uncorrected": set_uncorrected,
+    "shifted": set_shifted,
+}
+
+
+def write_set(out: Path, rows: Sequence[Selected], tables: RunTables, cache: Cache) -> float:
+    """Write the tars of a set below `out`/train; return its seconds."""
+    measured = {one.clip.clip_id: one for one in measured_clips(tables)}
+    with tempfile.TemporaryDirectory() as name:
+        samples = [_packed(row, measured[row.source_clip_id], cache, Path(name)) for row in rows]
+        for shard, members in plan_shards(samples, MAX_SHARD_BYTES):
+            write_shard(out / shard, members)
+    return sum(one.num_frames for one in samples) / FPS
+
+
+def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> PackedSample:
+    assert one.sync is not None
+    assert one.quality is not None
+    files = ClipFiles.of(one.clip, cache)
+    item = SelectedClip(row, one.video, one.clip, one.sync, one.quality, files)
+    interval = interval_of(item)
+    write_streams(item, interval, folder)
+    paths = {suffix: folder / f"{row.clip_id}.{suffix}" for suffix in MEMBERS}
+    facts = {**sample_facts(item), "num_frames": interval.num_frames}
+    paths["json"].write_text(canonical_json(facts), encoding="utf-8")
+    bucket = bucket_of(row.video_id, BUCKETS)
+    return PackedSample(row.clip_id, "train", bucket, interval.num_frames, paths)
+
+
+def main() -> None:
+    """Write all sets and say how long they are."""
+    parser = argparse.ArgumentParser(description="shards for the claims on curation")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="tables of a curation")
+    parser.add_argument("--cache", default=None, help="its item cache")
+    parser.add_argument("--out", type=Path, default=Path("data/claims"))
+    given = parser.parse_args()
+    tables, cache = RunTables(given.data), open_cache(given.cache)
+    params = load_params().select
+    for name, rows_of in SETS.items():
+        rows = rows_of(tables, params)
+        seconds = write_set(given.out / name, rows, tables, cache)
+        off = sum(abs(row.offset_frames) > 0 for row in rows)
+        print(f"{name}: {len(rows)} clips, {seconds:.0f} s, {off} of them moved")
+
+
+if __name__ == "__main__":
+    main()
