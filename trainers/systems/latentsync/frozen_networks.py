@@ -22,10 +22,7 @@ from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.videomae import VideoMaeEncoder
 from trainers.systems.latentsync.bundle import UNET_FILE
 from trainers.systems.latentsync.configs import STAGES, LatentSyncStage, UNetConfig
-from trainers.systems.latentsync.identity_start import (
-    initialize_as_identity,
-    initialize_for_clean_latents,
-)
+from trainers.systems.latentsync.identity_start import initialize_new
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.pretrained_start import (
     start_from_other_stage,
@@ -235,8 +232,7 @@ def _start(unet: LatentSyncUNet, profile: LdmProfile) -> None:
     path = start_path(profile)
     if path is None:
         logger.info("the U-Net starts from nothing")
-        starts = {"epsilon": initialize_as_identity, "x0": initialize_for_clean_latents}
-        starts[profile.prediction](unet)
+        initialize_new(unet, profile.prediction)
         return
     if profile.start.startswith(STABLE_DIFFUSION):
         report = start_from_stable_diffusion(unet, path, keep_noisy_input=profile.keep_noisy_input)

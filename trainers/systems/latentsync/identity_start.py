@@ -7,8 +7,9 @@ skip connection, and two channels per latent make up for the curve behind it:
 silu(x) - silu(-x) = x. So the first prediction is the input itself, in units of its deviation, and
 the first one-step estimate is grey instead of noise.
 
-A network that predicts clean latents has no use for that: it begins with a usual first convolution,
-behind which the zero of the last one says grey (`initialize_for_clean_latents`).
+A network that predicts clean latents has no use for that, and one with more latents than its first
+block can carry twice cannot: they begin with a usual first convolution, and the zero of the last
+one says 0.
 """
 
 from typing import Any
@@ -18,6 +19,16 @@ from diffusers.models.unets.unet_motion_model import UNetMotionModel
 from torch import Tensor, nn
 
 from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.systems.latentsync.parametrization import Prediction
+
+
+def initialize_new(unet: LatentSyncUNet, prediction: Prediction) -> None:
+    """Set the first and last weights of a U-Net that starts from nothing."""
+    fits = 2 * unet.config.latent_channels <= unet.config.widths[0]
+    if prediction == "epsilon" and fits:
+        initialize_as_identity(unet)
+    else:
+        unet.net.conv_in.reset_parameters()
 
 
 @torch.no_grad()
@@ -38,11 +49,6 @@ def initialize_as_identity(unet: LatentSyncUNet) -> None:
     _set(net.conv_in, slice(0, passed), both_signs)
     _pass_last_block(net, passed)
     net.conv_out.weight[:, :passed] = _at_centre(net.conv_out.weight[:, :passed], signs.T)
-
-
-def initialize_for_clean_latents(unet: LatentSyncUNet) -> None:
-    """Give the first convolution usual random weights; the last one stays zero."""
-    unet.net.conv_in.reset_parameters()
 
 
 def _pass_last_block(net: UNetMotionModel, passed: int) -> None:

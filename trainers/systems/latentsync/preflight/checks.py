@@ -115,7 +115,9 @@ def _stand_ins(f: LdmFindings) -> Check:
     if not f.stand_ins:
         return Check("stand-ins", "ok", "none")
     finding = f"{', '.join(f.stand_ins)}: the model will be of no use for real pictures"
-    return Check("stand-ins", "warning", finding, "name networks with weights (docs/frozen_parts.md)")
+    return Check(
+        "stand-ins", "warning", finding, "name networks with weights (docs/frozen_parts.md)"
+    )
 
 
 def _disk(f: LdmFindings) -> Check:
@@ -124,7 +126,9 @@ def _disk(f: LdmFindings) -> Check:
     finding = f"checkpoints and model take {f.run_bytes / GB:.2f} GB"
     if f.missing_bytes:
         finding += f", {f.missing_bytes / GB:.2f} GB more than the disk has"
-        return Check("disk", "stop", finding, "free space, or set LIPFORGE_TRAINING to another disk")
+        return Check(
+            "disk", "stop", finding, "free space, or set LIPFORGE_TRAINING to another disk"
+        )
     return Check("disk", "ok", finding)
 
 

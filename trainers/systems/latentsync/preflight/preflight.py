@@ -1,7 +1,7 @@
 """Checks before the diffusion model is trained (docs/preflight.md). A `stop` ends the run.
 
-    found = preflight(plan, world)
-    found.require()
+found = preflight(plan, world)
+found.require()
 """
 
 from dataclasses import asdict, dataclass
