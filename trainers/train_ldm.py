@@ -1,4 +1,4 @@
-"""The DVC stage `train_ldm`: the lip-sync diffusion model, its weights and curve.
+"""The DVC stage `train_ldm`: pre-flight, training, weights and curve of the diffusion model.
 
 data/shards/{train,val} + models/train_syncnet -> models/train_ldm, reports/train_ldm.json and
 _curve.csv
@@ -19,6 +19,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.data.shard_urls import split_urls
+from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
@@ -26,6 +27,7 @@ from trainers.processes.world import World
 from trainers.sidecar.layout import NONE
 from trainers.sidecar.reader import features_for_loader
 from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
+from trainers.systems.latentsync.preflight.preflight import PlannedLdmRun, preflight
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
 
 STAGE = "train_ldm"
@@ -34,25 +36,44 @@ REPORTS = Path("reports")
 CPU_THREADS = 1
 """Two take longer: the `tiny` network is many small layers."""
 MODEL = "model"
+PREFLIGHT = "preflight.json"
 FROM_PROFILE = "profile:"
 FEATURES = DATA / "features"
 
 
 def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict[str, Any]:
-    """Train on this rank; rank 0 leaves the model in the run's folder, which all machines see.
+    """Look first, then train, on this rank; rank 0 leaves all in the run's folder, which all see.
 
     Every rank returns after the model is whole.
+
+    Raises:
+        PreflightError: a check says that training would be in vain.
     """
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])
     prepare = features_for_loader(features, FEATURES, profile.whisper)
+    plan = PlannedLdmRun(
+        profile=profile,
+        shards=shards,
+        folder=folder,
+        prepare=prepare or EncodeOnTheFly(profile.whisper),
+        overfit_steps=config["preflight_steps"],
+        name=config["name"],
+    )
+    _run_preflight(plan, world)
     options = run_options(folder, stop_file)
     task, outcome = train(profile, shards, world, options, folder, prepare, loader_workers())
     facts = bundle_facts(task, outcome)
     world.by_first(partial(save_bundle, folder / MODEL, task.unet, facts))
     return asdict(outcome)
+
+
+def _run_preflight(plan: PlannedLdmRun, world: World) -> None:
+    found = preflight(plan, world)
+    world.by_first(lambda: write_json(plan.folder / PREFLIGHT, found.content()))
+    found.require()
 
 
 def with_start(
@@ -94,12 +115,18 @@ def main() -> None:
     profile = with_start(section, section.profile, shards)
     folder = run_folder(profile, shards)
     config = {
+        "name": section.profile,
+        "preflight_steps": section.preflight_steps,
         "profile": profile.model_dump(),
         "features": params.features.model_dump(),
         "shards": asdict(shards),
         "folder": str(folder),
     }
-    outcome = launch(run, config, folder)
+    try:
+        outcome = launch(run, config, folder)
+    finally:  # also what the pre-flight found when it stops the run
+        if (folder / PREFLIGHT).exists():
+            copy_file(folder / PREFLIGHT, OUT / PREFLIGHT)
     for file in sorted((folder / MODEL).iterdir()):
         copy_file(file, OUT / file.name)
     write_learning_curves(folder / "metrics.jsonl", REPORTS / f"{STAGE}_curve.csv")

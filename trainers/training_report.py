@@ -43,6 +43,8 @@ from trainers.page.report_tables import (
 )
 
 PAGE = "training.html"
+PREFLIGHTS = {"train_syncnet": "StableSyncNet", "train_ldm": "the diffusion model"}
+"""Stages that look before they train, and what they train."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class TrainingReportInputs:
     """All that the page is made from; None is missing."""
 
     params: Params
-    preflight: Mapping[str, Any] | None
+    preflights: Mapping[str, Mapping[str, Any] | None]
+    """By stage."""
     syncnet_curve: Rows | None
     ldm_curve: Rows | None
     syncnet_outcome: Mapping[str, Any] | None
@@ -81,7 +84,7 @@ def build_training_report(root: Path, params: Params) -> Path:
     models, reports = root / "models", root / "reports"
     inputs = TrainingReportInputs(
         params=params,
-        preflight=_read(models / "train_syncnet" / "preflight.json"),
+        preflights={one: _read(models / one / "preflight.json") for one in PREFLIGHTS},
         syncnet_curve=_rows(reports / "train_syncnet_curve.csv"),
         ldm_curve=_rows(reports / "train_ldm_curve.csv"),
         syncnet_outcome=_read(reports / "train_syncnet.json"),
@@ -108,7 +111,7 @@ def _context(inputs: TrainingReportInputs) -> dict[str, Any]:
         "lead": _lead(inputs),
         "tiles": [*_tiles(inputs), _listening_tile(listening)],
         "stand_ins": _stand_ins(inputs),
-        "preflight": _preflight(inputs.preflight),
+        "preflights": [_preflight(stage, inputs.preflights[stage]) for stage in PREFLIGHTS],
         "trained": _trained(inputs),
         "listening": listening,
         "metrics_tables": metric_tables(without_listening(inputs.metrics or {})),
@@ -129,13 +132,9 @@ def _lead(inputs: TrainingReportInputs) -> str:
 
 def _tiles(inputs: TrainingReportInputs) -> list[Tile]:
     syncnet, ldm = inputs.syncnet_curve or (), inputs.ldm_curve or ()
-    warnings = sum(
-        c["verdict"] == "warning" for c in (inputs.preflight or {"checks": ()})["checks"]
-    )
-    verdict = str((inputs.preflight or {}).get("verdict", "missing"))
     loss, predicted = _last(syncnet, "validation/loss"), _prediction_error(ldm)
     return [
-        Tile("preflight", "Pre-flight", verdict, f"{warnings} warnings"),
+        Tile("preflight", "Pre-flight", *_verdict(inputs)),
         Tile(
             "accuracy",
             "Sync accuracy",
@@ -151,6 +150,15 @@ def _listening_tile(section: ListeningSection | None) -> Tile:
     if section is None:
         return Tile("listening", "Listening", "missing", "not evaluated")
     return Tile("listening", "Listening", section.foreign, section.note)
+
+
+def _verdict(inputs: TrainingReportInputs) -> tuple[str, str]:
+    """Return the severest verdict of the stages' pre-flights, and the number of warnings."""
+    found = [one for one in inputs.preflights.values() if one is not None]
+    warnings = sum(check["verdict"] == "warning" for one in found for check in one["checks"])
+    verdicts = {str(one["verdict"]) for one in found}
+    worst = next((one for one in ("stop", "warning", "ok") if one in verdicts), "missing")
+    return worst, f"{warnings} warnings"
 
 
 def _prediction_error(rows: Rows) -> str:
@@ -181,15 +189,18 @@ def _stand_ins(inputs: TrainingReportInputs) -> list[tuple[str, str]]:
     return list(found)
 
 
-def _preflight(content: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _preflight(stage: str, content: Mapping[str, Any] | None) -> dict[str, Any]:
+    head = {"stage": stage, "trained": PREFLIGHTS[stage]}
     if content is None:
-        return None
+        return {**head, "checks": None}
     findings = content["findings"]
     overfitted = findings.get("overfit") or {"losses": []}
+    own = stage == "train_syncnet"  # the same clips; and 0.693 is that of its loss
     return {
+        **head,
         "checks": content["checks"],
-        "histograms": offset_histograms(findings["train"]),
-        "learning": learning_chart(overfitted["losses"]),
+        "histograms": offset_histograms(findings["train"]) if own else [],
+        "learning": learning_chart(overfitted["losses"]) if own else None,
     }
 
 

@@ -265,3 +265,5 @@ class TrainLdmParams(Profiles[LdmProfile]):
     """The lip-sync diffusion model."""
 
     profiles: dict[str, LdmProfile] = {"tiny": LdmProfile()}
+    preflight_steps: Annotated[int, Field(ge=0)] = 0
+    """Most steps in which the pre-flight tries to learn one batch by heart; 0: it does not try."""

@@ -33,6 +33,11 @@ PREFLIGHT = {
         "overfit": {"losses": [0.7, 0.5, 0.2]},
     },
 }
+LDM_PREFLIGHT = {
+    "verdict": "stop",
+    "checks": [{"name": "disk", "verdict": "stop", "finding": "9 GB lacking", "fix": "free space"}],
+    "findings": {"train": PREFLIGHT["findings"]["train"], "overfit": None},
+}
 MODEL = {"vae": "stand-in:blocks", "syncnet": HOSTILE, "sha256": {"unet": "ab" * 32}, "steps": 40}
 METRICS = {
     "syncnet": {"accuracy": 0.8125, "pairs": 2048, "split": "val"},
@@ -72,6 +77,7 @@ def write_run(root: Path) -> Path:
     for folder in ("models/train_syncnet", "models/train_ldm", "reports/samples"):
         (root / folder).mkdir(parents=True)
     (root / "models/train_syncnet/preflight.json").write_text(json.dumps(PREFLIGHT))
+    (root / "models/train_ldm/preflight.json").write_text(json.dumps(LDM_PREFLIGHT))
     (root / "models/train_ldm/model.json").write_text(json.dumps(MODEL))
     (root / "reports/metrics.json").write_text(json.dumps(METRICS))
     ended = {"profile": HOSTILE, "step": 490, "finished": "max_steps", "best_value": None}
@@ -137,6 +143,13 @@ def test_nothing_is_loaded_from_outside_the_page(page):
     assert "default-src 'none'" in text
 
 
+def test_both_stages_tell_what_they_looked_at_and_the_worst_verdict_stands_at_the_head(page):
+    shown = Page(page.read_text(encoding="utf-8"))
+    assert "9 GB lacking" in shown.text
+    assert "7.6 min" in shown.text
+    assert shown.by_id["tile-preflight"].split()[:2] == ["stop", "1"]
+
+
 def test_stand_ins_are_named_in_red_at_the_head_and_where_they_stand(page):
     text = page.read_text(encoding="utf-8")
     head = text[: text.index("<main>")]
@@ -163,6 +176,7 @@ def test_what_is_not_there_is_said_to_be_missing(tmp_path):
     text = text_of(build_training_report(tmp_path, Params()))
     for path in (
         "models/train_syncnet/preflight.json",
+        "models/train_ldm/preflight.json",
         "reports/train_syncnet_curve.csv",
         "reports/train_ldm_curve.csv",
         "reports/metrics.json",

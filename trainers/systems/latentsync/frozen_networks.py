@@ -4,8 +4,9 @@ A loss of weight 0 needs no network, and none is loaded for it.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.training import LdmProfile
-from pipeline.weights.files import sha256_of, weights_file_sha256
+from pipeline.weights.files import path_of, sha256_of, weights_file_sha256
 from trainers.frozen import registry as frozen
 from trainers.frozen.audio_encoders import audio_identity, load_audio_encoder
 from trainers.frozen.latent_vae import LATENT_CHANNELS, LatentVae
@@ -193,12 +194,9 @@ def weight_file_digests(profile: LdmProfile) -> dict[str, dict[str, str]]:
     Raises:
         WeightsError: a file is absent.
     """
-    networks = {"vae": profile.vae}
-    networks |= {"lpips": profile.lpips} if profile.lpips_weight else {}
-    networks |= {"videomae": profile.videomae} if profile.trepa_weight else {}
     digests = {
         role: {file: sha256_of(file) for file in FILES.get(name, ())}
-        for role, name in networks.items()
+        for role, name in named_networks(profile).items()
     }
     digests["whisper"] = dict(audio_identity(profile.whisper).sha256)
     paths = {"syncnet": syncnet_path(profile) if profile.sync_weight else None}
@@ -206,6 +204,31 @@ def weight_file_digests(profile: LdmProfile) -> dict[str, dict[str, str]]:
     return digests | {
         r: {p.name: weights_file_sha256(p)} for r, p in paths.items() if p is not None
     }
+
+
+def named_networks(profile: LdmProfile) -> dict[str, str]:
+    """Return the names, by role, of the frozen networks that the profile uses."""
+    names = {"vae": profile.vae, "whisper": profile.whisper}
+    names |= {"lpips": profile.lpips} if profile.lpips_weight else {}
+    return names | ({"videomae": profile.videomae} if profile.trepa_weight else {})
+
+
+def absent_files(profile: LdmProfile) -> list[str]:
+    """Return, for every weights file that is absent or altered, what is wrong and what to do."""
+    files = [file for name in named_networks(profile).values() for file in FILES.get(name, ())]
+    looked_at: list[Callable[[], object]] = [partial(path_of, file) for file in files]
+    looked_at += [partial(audio_identity, profile.whisper), partial(start_path, profile)]
+    if profile.sync_weight:
+        looked_at.append(partial(syncnet_path, profile))
+    return [told for look in looked_at if (told := _refusal(look))]
+
+
+def _refusal(look: Callable[[], object]) -> str:
+    try:
+        look()
+    except WeightsError as error:
+        return str(error)
+    return ""
 
 
 def start_path(profile: LdmProfile) -> Path | None:

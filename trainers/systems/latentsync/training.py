@@ -18,6 +18,7 @@ from pipeline.weights.files import weights_file_sha256
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
+from trainers.data.shard_batches import ShardBatches
 from trainers.data.window_items import Prepare
 from trainers.frozen.audio_encoders import audio_identity
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
@@ -25,6 +26,7 @@ from trainers.frozen.stand_ins import STAND_IN
 from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.run_identity import folder_of_run
 from trainers.loop.seeding import seed_all
+from trainers.loop.task import Batch
 from trainers.loop.validation import Validation
 from trainers.processes.world import World
 from trainers.systems.latentsync.frozen_networks import (
@@ -63,12 +65,11 @@ def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
         TrainingDataError, ShardReadError: the shards cannot be read.
         WeightsError: the weights of the start or of SyncNet are absent.
     """
-    item = item_of(profile, augmented=True)
-    indices = {name: _index(urls, item) for name, urls in _urls_by_split(shards)}
+    learn, measure = index_splits(profile, shards)
     facts: dict[str, Any] = {
         "version": VERSION,
         "stage": _network_facts(profile),
-        "data": {name: index.fingerprint() for name, index in indices.items()},
+        "data": {"train": learn.fingerprint(), "validation": measure.fingerprint()},
         "files": weight_file_digests(profile),
     }
     if shards.sidecar:
@@ -100,24 +101,53 @@ def train(
         ParamsError, WeightsError: an unknown name, or a file that is absent or altered.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
-    stage, item = stage_of(profile), item_of(profile, augmented=True)
-    plain = item_of(profile, augmented=False)
-    learn, measure = (_index(urls, item) for _, urls in _urls_by_split(shards))
+    size, plain = stage_of(profile).resolution_px, item_of(profile, augmented=False)
+    learn, measure = index_splits(profile, shards)
     for index in (learn, measure):
-        require_crops(index, stage.resolution_px, f"train_ldm.stage: {profile.stage}")
+        require_crops(index, size, f"train_ldm.stage: {profile.stage}")
     prepare = prepare or EncodeOnTheFly(profile.whisper)
-    size = stage.resolution_px
     sample_batches = sample_windows(measure, plain, size, prepare, profile.sample_clips)
+    task = new_task(profile, sample_batches, networks)
+    source = training_source(profile, learn, prepare, workers)
+    held_out = batches(measure, plain, order_of(profile), size, prepare)
+    validation = Validation(held_out, profile.validation_batches)
+    return task, fit(task, source, profile.fit, folder, validation, world, options)
+
+
+def index_splits(profile: LdmProfile, shards: LdmShards) -> tuple[ShardIndex, ShardIndex]:
+    """Return the indices of the training and of the validation shards.
+
+    Raises:
+        ShardReadError: a shard cannot be read.
+    """
+    item = item_of(profile, augmented=True)
+    return _index(shards.train, item), _index(shards.validation, item)
+
+
+def new_task(
+    profile: LdmProfile,
+    sample_batches: Sequence[Batch] = (),
+    networks: FrozenNetworks | None = None,
+) -> LatentDiffusion:
+    """Return the task with the run's first weights, drawn from its seed.
+
+    Raises:
+        ParamsError, WeightsError: an unknown name, or a file that is absent or altered.
+    """
     networks = networks or load_frozen_networks(profile)
     if named := _stand_ins(_network_names(profile, networks)):
         logger.warning("stand-ins, of no use for real pictures: %s", ", ".join(named))
     seed_all(profile.fit.seed, "weights")
     unet = new_unet(profile, networks.vae.network.channels)
-    task = LatentDiffusion(profile, unet, networks, sample_batches)
-    source = batches(learn, item, order_of(profile), size, prepare, workers)
-    held_out = batches(measure, plain, order_of(profile), size, prepare)
-    validation = Validation(held_out, profile.validation_batches)
-    return task, fit(task, source, profile.fit, folder, validation, world, options)
+    return LatentDiffusion(profile, unet, networks, sample_batches)
+
+
+def training_source(
+    profile: LdmProfile, index: ShardIndex, prepare: Prepare, workers: int = 0
+) -> ShardBatches:
+    """Return the training batches."""
+    size, item = stage_of(profile).resolution_px, item_of(profile, augmented=True)
+    return batches(index, item, order_of(profile), size, prepare, workers)
 
 
 def order_of(profile: LdmProfile) -> OrderConfig:
@@ -186,7 +216,3 @@ def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:
     for key in index.too_short:
         logger.info("left out: %s: under %d frames", key, item.min_frames)
     return index
-
-
-def _urls_by_split(shards: LdmShards) -> tuple[tuple[str, Sequence[str]], ...]:
-    return ("train", shards.train), ("validation", shards.validation)

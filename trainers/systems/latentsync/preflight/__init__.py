@@ -1,1 +1,1 @@
-"""Checks of data, files, sizes and, if asked for, one batch before the diffusion model is trained."""
+"""Checks of data, files, sizes and, if asked for, one batch before the diffusion model trains."""

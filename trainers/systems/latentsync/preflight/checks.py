@@ -1,4 +1,4 @@
-"""What would make the training of the diffusion model stop, or its result useless, each as a check."""
+"""What would stop the training of the diffusion model, or make its result useless, as checks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

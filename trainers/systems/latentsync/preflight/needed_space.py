@@ -48,7 +48,7 @@ def network_size(profile: LdmProfile) -> NetworkSize:
 
 
 def checkpoint_bytes(size: NetworkSize, profile: LdmProfile) -> int:
-    """Return the size of one checkpoint: weights, moments, and the moving average if there is one."""
+    """Return the size of one checkpoint: weights, moments, moving average if there is one."""
     average = profile.fit.ema_decay is not None
     return FLOAT_BYTES * (size.weights + (MOMENTS + average) * size.trained)
 

@@ -22,6 +22,7 @@ from trainers.preflight.overfit import OverfitResult
 from trainers.preflight.split_statistics import SplitStatistics, find_overlap, read_split
 from trainers.processes.world import World
 from trainers.systems.latentsync.frozen_networks import absent_files, named_networks, stage_of
+from trainers.systems.latentsync.items import item_of
 from trainers.systems.latentsync.preflight.checks import LdmFindings, run_checks
 from trainers.systems.latentsync.preflight.needed_space import (
     decoded_bytes,
@@ -78,15 +79,16 @@ def examine(plan: PlannedLdmRun, device: torch.device) -> Preflight:
     absent = absent_files(plan.profile)
     able = not absent and len(learn) > 0
     overfitted = _overfit(plan, learn, train, device) if plan.overfit_steps and able else None
-    needed = None if absent else run_bytes(network_size(plan.profile), plan.profile)
     order, stage = order_of(plan.profile), stage_of(plan.profile)
+    hidden = absent and stage.sizes_follow_parts
+    needed = None if hidden else run_bytes(network_size(plan.profile), plan.profile)
     frames = learn.num_frames.tolist()
     parts = named_networks(plan.profile)
     findings = LdmFindings(
         stage=plan.profile.stage,
         resolution_px=stage.resolution_px,
         window_frames=plan.profile.frames,
-        min_frames=3 * plan.profile.frames - 1,
+        min_frames=item_of(plan.profile, augmented=True).min_frames,
         batch=plan.profile.batch,
         in_flight_clips=order.slots,
         windows_per_clip=plan.profile.windows_per_clip,
