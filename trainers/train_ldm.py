@@ -19,7 +19,6 @@ from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
 from trainers.data.shard_urls import split_urls
-from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
@@ -58,7 +57,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
         profile=profile,
         shards=shards,
         folder=folder,
-        prepare=prepare or EncodeOnTheFly(profile.whisper),
+        prepare=prepare,
         overfit_steps=config["preflight_steps"],
         name=config["name"],
     )
