@@ -254,7 +254,7 @@ def test_versions_stand_side_by_side_and_nothing_is_lost():
 def test_the_section_listening_shows_what_the_mouths_follow_and_their_curves(page):
     shown = Page(page.read_text(encoding="utf-8"))
     assert shown.by_id["tile-listening"].split()[0] == "0.52"
-    assert "with the picture's own mouth 0.14, chance 0.03" in shown.by_id["tile-listening"]
+    assert "leak_r 0.14, chance 0.03" in shown.by_id["tile-listening"]
     section = listening_section(METRICS, {"a": {"own_true": [0.0, 1.0], "own_made": [0.0, 0.5]}})
     cells = {row.name: [cell.text for cell in row.cells] for row in section.table.rows}
     assert cells["own_r"] == ["0.61", "0.07"]

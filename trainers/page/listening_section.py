@@ -78,7 +78,7 @@ def opening_charts(openings: Mapping[str, Any]) -> tuple[Chart, ...]:
 
 def _note(found: Mapping[str, Any]) -> str:
     leak, chance = (_text(found, name) for name in ("leak_r", "chance_r"))
-    return f"r with the foreign sound's film; with the picture's own mouth {leak}, chance {chance}"
+    return f"foreign_r; leak_r {leak}, chance {chance}"
 
 
 def _chart(title: str, curves: Mapping[str, Any], sound: str) -> list[Chart]:

@@ -93,13 +93,16 @@ def landmarks(opening_T: NDArray[np.float64]) -> NDArray[np.float32]:
     return points
 
 
-def write_film(folder: Path, name: str, frames: int, seed: int) -> PackedSample:
-    """Write the four members of a film."""
+def write_film(
+    folder: Path, name: str, frames: int, seed: int, sound_seed: int | None = None
+) -> PackedSample:
+    """Write the four members of a film, with its own sound or that of the film of another seed."""
     folder.mkdir(parents=True, exist_ok=True)
     one = film(frames, seed)
     files = {suffix: folder / f"{name}.{suffix}" for suffix in ("mp4", "flac", "json", "npz")}
     write_clip(files["mp4"], (frame.transpose(1, 2, 0) for frame in one.frames), crf=14)
-    write_flac(files["flac"], one.audio, 16_000)
+    heard = one if sound_seed is None else film(frames, sound_seed)
+    write_flac(files["flac"], heard.audio, 16_000)
     facts = {"clip_id": name, "num_frames": frames, "clip": {"landmark_schema": "mesh468"}}
     files["json"].write_text(json.dumps(facts))
     stored = io.BytesIO()
@@ -109,10 +112,23 @@ def write_film(folder: Path, name: str, frames: int, seed: int) -> PackedSample:
     return PackedSample(name, "train", 0, frames, files)
 
 
-def write_films(folder: Path, split: str, lengths: list[int], seed: int = 0) -> Path:
-    """Write one shard of films and return its folder; names are clip000, clip001, ..."""
+def write_films(
+    folder: Path, split: str, lengths: list[int], seed: int = 0, sound_shift: int = 0
+) -> Path:
+    """Write one shard of films and return its folder; names are clip000, clip001, ...
+
+    Args:
+        sound_shift: each has the sound of the film so many places behind it.
+    """
+    films = len(lengths)
     samples = [
-        write_film(folder / f"loose-{split}", f"clip{k:03d}", frames, seed + k)
+        write_film(
+            folder / f"loose-{split}",
+            f"clip{k:03d}",
+            frames,
+            seed + k,
+            seed + (k + sound_shift) % films,
+        )
         for k, frames in enumerate(lengths)
     ]
     write_shard(folder / split / f"{split}-0000-000.tar", samples)

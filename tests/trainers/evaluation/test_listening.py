@@ -116,6 +116,12 @@ def test_the_ceilings_of_these_films_are_known(clips, readers):
     assert ceiling_scores(one, np.full_like(one.frames, 99), readers)["vae_r"] == 0
 
 
+def test_the_reader_reads_in_distances_of_the_eyes(readers):
+    one = film(FRAMES, 42)
+    read, truth = readers.mouth.opening(one.frames), one.opening - one.opening.mean()
+    assert np.abs(read - truth).mean() < 0.15 * np.abs(truth).mean()
+
+
 def test_geometry_that_carries_the_mouth_is_found(clips):
     def leaking(seed):
         one = film(FRAMES, seed)
