@@ -2,8 +2,8 @@
 
 Vertices: 468 landmarks, rings of points round the head (hair, hat, neck) that follow it less and
 less, the picture's border, which never moves, and the outline of the skin that the mouth may move
-(`moving_skin.py`). The face deforms by a Laplacian: lips, jaw, eyes are driven where to go, what lies
-outside of the outline stays, every other vertex takes the mean of its neighbours.
+(`moving_skin.py`). The face deforms by a Laplacian: lips, jaw, eyes are driven where to go, what
+lies outside of the outline stays, every other vertex takes the mean of its neighbours.
 
 Shape suffixes: V vertices, L landmarks, K driven vertices, T triangles, C coordinates.
 """
@@ -25,6 +25,7 @@ from pipeline.faces.schemas import (
     MESH_FACE_OVAL,
     MESH_LOWER_LIDS,
     MESH_LOWER_LIP_ROWS,
+    MESH_SKULL,
     MESH_UPPER_LIDS,
     MESH_UPPER_LIP_ROWS,
 )
@@ -130,7 +131,7 @@ def _above_outline(
 def _driven_vertices() -> tuple[int, ...]:
     lids = [i for lid in (*MESH_UPPER_LIDS, *MESH_LOWER_LIDS) for i in lid]
     named = [i for group in Mouth() for i in group]
-    return (*named, *dict.fromkeys(i for i in lids if i not in named))
+    return (*named, *dict.fromkeys(i for i in (*lids, *MESH_SKULL) if i not in named))
 
 
 def _vertices(portrait: Portrait) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -160,9 +161,7 @@ def _between(line: NDArray[np.float64]) -> NDArray[np.float64]:
     return (line[:-1, None] * (1 - shares) + line[1:, None] * shares).reshape(-1, 3)
 
 
-def _with_depth(
-    flat: NDArray[np.float64], around: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _with_depth(flat: NDArray[np.float64], around: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return points (P, 2) with the depth of the points (V, 3) around them."""
     depth = LinearNDInterpolator(around[:, :2], around[:, 2])(flat)
     return np.column_stack([flat, depth])
@@ -217,12 +216,12 @@ def _follow(
 def draw(image: Frame, mesh: Mesh, moved_VC: NDArray[np.float64]) -> Frame:
     """Paint the portrait with its vertices moved; the mouth is left for `teeth`."""
     ids = _triangle_ids(image.shape[:2], mesh.triangles, moved_VC)
-    back = _inverse_maps(mesh, moved_VC)[ids]
+    xx, xy, x0, yx, yy, y0 = (np.take(one, ids) for one in _inverse_maps(mesh, moved_VC).T.copy())
     height, width = ids.shape
     x = np.arange(width, dtype=np.float32)[None]
     y = np.arange(height, dtype=np.float32)[:, None]
-    map_x = back[..., 0] * x + back[..., 1] * y + back[..., 2]
-    map_y = back[..., 3] * x + back[..., 4] * y + back[..., 5]
+    map_x = xx * x + xy * y + x0
+    map_y = yx * x + yy * y + y0
     return np.asarray(
         cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,

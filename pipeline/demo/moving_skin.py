@@ -15,7 +15,7 @@ from pipeline.faces.schemas import MESH468
 
 TOP, BOTTOM = 135.0, 233.0
 """Rows of the aligned face of 256 x 256: between nose and upper lip, below an open jaw."""
-CENTRE, HALF_WIDTH = 128.5, 103.0
+CENTRE, HALF_WIDTH = 128.5, 99.0
 _POWERS = (2.41, 1.866)
 """As the mask's jaw: half width at depth d is (1 - d ** p) ** (1 / q)."""
 _SPACING = 7.0
