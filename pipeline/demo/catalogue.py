@@ -15,14 +15,24 @@ FILMS = (
         uri="anna/interview.mp4",
         kind="talking",
         shots=alone(
-            says(ANNA, "My brother bought five big apples. We always move above the bay in May.")
+            says(
+                ANNA,
+                "My brother bought five big apples. We always move above the bay in May. "
+                "Papa makes warm bread in the morning, and Mom has a bowl of plums on the table. "
+                "After that we all walk up to the farm, past the pond, and bathe by the old pump.",
+            )
         ),
     ),
     Film(
         uri="grace/interview.mp4",
         kind="talking",
         shots=alone(
-            says(GRACE, "Please open the window. Our mother has a fabulous view of the harbour.")
+            says(
+                GRACE,
+                "Please open the window. Our mother has a fabulous view of the harbour. "
+                "A large barge from Panama brought palm oil, pepper and a hundred bags of barley. "
+                "My father marks every boat on a map, and by evening half of the paper is black.",
+            )
         ),
         how=Format(audio_rate_hz=48_000, channels=2),
         faults=("stereo_48k",),
@@ -33,7 +43,10 @@ FILMS = (
         shots=alone(
             says(
                 BELLA,
-                "Bon matin, ma belle amie. Nous avons vu un beau bateau blanc, puis un vapeur.",
+                "Bon matin, ma belle amie. Nous avons vu un beau bateau blanc, puis un vapeur. "
+                "Papa a mangé une pomme au bord de la mare. Ma maman prépare un bon repas à midi. "
+                "Par beau temps, on part à la plage avec Barbara et Paul, on bavarde, on ramasse "
+                "du bois.",
                 "fr+f3",
             )
         ),
@@ -123,7 +136,10 @@ FILMS = (
         shots=alone(
             says(
                 HOPE,
-                "Meine Mutter backt am Abend Brot. Wir wollen oben am Wasser Urlaub machen.",
+                "Meine Mutter backt am Abend Brot. Wir wollen oben am Wasser Urlaub machen. "
+                "Am Morgen malt Papa ein Bild von einem braunen Pferd, aber am Abend mag er es "
+                "nicht mehr. Mein Bruder baut am Bach ein Boot aus Pappe, und alle Affen im Park "
+                "haben Spaß daran.",
                 "de",
             )
         ),
@@ -137,7 +153,10 @@ FILMS = (
         shots=alone(
             says(
                 ANNA,
-                "We may bomb the exam, but Mom will never worry. Papa always found a way home.",
+                "We may bomb the exam, but Mom will never worry. Papa always found a way home. "
+                "A farmer by the road had a map and a lamp. He pointed up to the top of the "
+                "mountain, past a barn, a palm and a broken bridge. My part of the plan was to "
+                "carry the bag, and I may say it was half empty before we were halfway up.",
                 "en-us+f4",
                 165,
             )
@@ -152,7 +171,10 @@ FILMS = (
         shots=alone(
             says(
                 GRACE,
-                "Mi abuela compra pan para mamá. Un hombre famoso bebe agua por la mañana.",
+                "Mi abuela compra pan para mamá. Un hombre famoso bebe agua por la mañana. "
+                "Papá prepara una sopa de papas, y mi primo abre la puerta para mirar el mar. "
+                "Por la tarde vamos a la plaza, bailamos un poco y hablamos de barcos, mapas y "
+                "palomas.",
                 "es+f2",
             )
         ),
@@ -163,7 +185,13 @@ FILMS = (
         uri="rates/thirty.mp4",
         kind="talking",
         shots=alone(
-            says(HOPE, "Five boys were moving a piano up the old bumpy ramp above our wooden barn.")
+            says(
+                HOPE,
+                "Five boys were moving a piano up the old bumpy ramp above our wooden barn. "
+                "Half of the band was already there and began to play a march by heart. "
+                "Papa clapped, my baby brother banged on a pan, and a lamb by the apple tree "
+                "jumped for fun.",
+            )
         ),
         how=Format(fps=Fraction(30)),
         faults=("fps_30",),
@@ -174,7 +202,10 @@ FILMS = (
         shots=alone(
             says(
                 BELLA,
-                "La mamma prepara una buona pizza. Poi beviamo vino bianco vicino al mare.",
+                "La mamma prepara una buona pizza. Poi beviamo vino bianco vicino al mare. "
+                "Papà porta il pane, la bambina mangia una mela, e il mio bravo amico Pablo ama "
+                "parlare della sua barca. Domani mattina andiamo al parco, impariamo a ballare "
+                "e compriamo pepe e prezzemolo.",
                 "it+f2",
             )
         ),
@@ -186,7 +217,13 @@ FILMS = (
         uri="rates/variable.mp4",
         kind="talking",
         shots=alone(
-            says(ANNA, "Above all, we hope for a warm summer. My father bought a farm by the pub.")
+            says(
+                ANNA,
+                "Above all, we hope for a warm summer. My father bought a farm by the pub. "
+                "There is a pond with a palm, a barn for the ponies and a path up to the marble "
+                "arch. My Mom has planned to plant basil, parsley and pumpkins, and Bob may build "
+                "a bath.",
+            )
         ),
         how=Format(variable_fps=True),
         faults=("fps_variable",),
@@ -197,7 +234,10 @@ FILMS = (
         shots=alone(
             says(
                 replace(GRACE, face_px=110.0, centre=(0.5, 0.5)),
-                "Maybe we should call Bob and Fiona. They have a beautiful map of Rome.",
+                "Maybe we should call Bob and Fiona. They have a beautiful map of Rome. "
+                "Bob is apt to forget the bags, but he is a marvellous partner on a march. "
+                "Pack a warm jumper, a lamp and a pan. We may camp by the palm farm, above the "
+                "river, and be back on Monday afternoon.",
                 "en-us+f5",
             )
         ),
@@ -209,7 +249,13 @@ FILMS = (
         uri="phone/late start.mkv",
         kind="talking",
         shots=alone(
-            says(BELLA, "A small boat appeared from a foggy bay. Its brave owner waved at us.")
+            says(
+                BELLA,
+                "A small boat appeared from a foggy bay. Its brave owner waved at us. "
+                "He had a box of bananas, a black lamp and a very big umbrella. "
+                "My mother asked him to come up to the house, and before supper he told us "
+                "how a calm morning may become a bad afternoon.",
+            )
         ),
         how=Format(".mkv", audio_start_s=0.32, audio_rate_hz=48_000, channels=2),
         faults=("audio_starts_late",),

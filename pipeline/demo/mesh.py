@@ -1,8 +1,9 @@
 """The mesh over a portrait: which vertices drive which, and rendering of a deformed mesh.
 
 Vertices: 468 landmarks, rings of points round the head (hair, hat, neck) that follow it less and
-less, and the picture's border, which never moves. The face deforms by a Laplacian: lips, jaw, eyes
-are driven where to go, every other vertex takes the mean of its neighbours.
+less, the picture's border, which never moves, and the outline of the skin that the mouth may move
+(`moving_skin.py`). The face deforms by a Laplacian: lips, jaw, eyes are driven where to go, what
+lies outside of the outline stays, every other vertex takes the mean of its neighbours.
 
 Shape suffixes: V vertices, L landmarks, K driven vertices, T triangles, C coordinates.
 """
@@ -13,8 +14,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.interpolate import LinearNDInterpolator
 from scipy.spatial import Delaunay
 
+from pipeline.demo import moving_skin
 from pipeline.demo.portrait import Portrait
 from pipeline.faces.backend import Frame
 from pipeline.faces.schemas import (
@@ -32,7 +35,10 @@ UPPER_INNER, LOWER_INNER = MESH468.inner_lip.upper_edge, MESH468.inner_lip.lower
 INNER = UPPER_INNER + LOWER_INNER[-2:0:-1]
 CHEEK_TO_CHEEK = MESH_FACE_OVAL[9:28]
 """The lower half of the oval, along the jaw."""
-RINGS = ((1.3, 1.0), (1.65, 0.85), (2.2, 0.4))
+_BETWEEN = 2
+"""Points put between two of those, or the jaw's edge would be jagged."""
+JAW_BETWEEN = tuple(range(468, 468 + _BETWEEN * (len(CHEEK_TO_CHEEK) - 1)))
+RINGS = ((1.42, 1.0), (1.65, 0.85), (2.2, 0.4))
 """Rings round the oval: radius as a multiple of its own, share of the head's movement."""
 _BORDER_STEPS = 7
 _SHIFT = 4
@@ -48,7 +54,7 @@ class Mouth(NamedTuple):
     lower_inner: tuple[int, ...] = LOWER_INNER[1:-1]
     upper_outer: tuple[int, ...] = UPPER_OUTER
     lower_outer: tuple[int, ...] = LOWER_OUTER[1:-1]
-    jaw: tuple[int, ...] = CHEEK_TO_CHEEK
+    jaw: tuple[int, ...] = CHEEK_TO_CHEEK + JAW_BETWEEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,9 @@ def build_mesh(portrait: Portrait) -> Mesh:
     points, shares = _vertices(portrait)
     driven = _driven_vertices()
     _even_lips(points)
-    triangles = _triangles(_opened(points, portrait.scale_px), points)
-    follow = _follow(triangles, driven, shares)
+    triangles = _triangles(_opened(points, portrait), points)
+    still = moving_skin.is_still(points[:, :2], portrait.points) | (shares < 1.0)
+    follow = _follow(triangles, driven, still)
     return Mesh(points, triangles, shares, driven, follow)
 
 
@@ -91,8 +98,8 @@ def _even_lips(points: NDArray[np.float64]) -> None:
             points[list(row)] = edge + share * (points[list(inner)] - edge)
 
 
-def _opened(points: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
-    """Drop all that lies below the line of the mouth, most in its middle: order is kept."""
+def _opened(points: NDArray[np.float64], portrait: Portrait) -> NDArray[np.float64]:
+    """Drop the skin that lies below the line of the mouth, most in its middle: order is kept."""
     upper, lower = points[list(UPPER_INNER)], points[list(LOWER_INNER)]
     line = (upper + lower) / 2
     line = line[np.argsort(line[:, 0])]
@@ -105,9 +112,20 @@ def _opened(points: NDArray[np.float64], unit: float) -> NDArray[np.float64]:
     below[list(UPPER_INNER)] = False
     below[list(LOWER_INNER[1:-1])] = True
     opened = points.copy()
-    drop = 0.25 * unit * np.clip(1.0 - ((x - middle) / half) ** 2, 0.0, 1.0)
+    drop = 0.25 * portrait.scale_px * np.clip(1.0 - ((x - middle) / half) ** 2, 0.0, 1.0)
+    drop *= _above_outline(points, on_line, moving_skin.outline(portrait.points))
     opened[below, 1] += drop[below]
     return opened
+
+
+def _above_outline(
+    points: NDArray[np.float64], on_line: NDArray[np.float64], outline: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return (V,): 1 on the line of the mouth, falling to 0 at the lower side of the outline."""
+    under = outline[outline[:, 1] > outline[:, 1].mean()]
+    under = under[np.argsort(under[:, 0])]
+    bottom = np.interp(points[:, 0], under[:, 0], under[:, 1])
+    return np.clip((bottom - points[:, 1]) / np.maximum(bottom - on_line, 1.0), 0.0, 1.0)
 
 
 def _driven_vertices() -> tuple[int, ...]:
@@ -121,17 +139,32 @@ def _vertices(portrait: Portrait) -> tuple[NDArray[np.float64], NDArray[np.float
     face = portrait.points
     oval = face[list(MESH_FACE_OVAL)]
     middle = oval.mean(axis=0) * [1.0, 1.0, 0.0] + [0.0, 0.0, oval[:, 2].mean()]
-    groups, shares = [face], [np.ones(len(face))]
+    head = np.concatenate([face, _between(face[list(CHEEK_TO_CHEEK)])])
+    groups, shares = [head], [np.ones(len(head))]
     for radius, share in RINGS:
         groups.append(middle + (oval - middle) * [radius, radius, 1.0])
         shares.append(np.full(len(oval), share))
     height, width = portrait.image.shape[:2]
+    groups.append(_with_depth(moving_skin.outline(face), np.concatenate(groups)))
+    shares.append(np.ones(len(groups[-1])))
     groups.append(_border(width, height))
     shares.append(np.zeros(len(groups[-1])))
     points, follows = np.concatenate(groups), np.concatenate(shares)
     inside = _inside(points, width, height) | (follows == 0)
-    inside[: len(face)] = True
+    inside[: len(head)] = True
     return points[inside], follows[inside]
+
+
+def _between(line: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return `_BETWEEN` points between every two neighbours of a line (P, 3)."""
+    shares = np.arange(1, _BETWEEN + 1)[None, :, None] / (_BETWEEN + 1)
+    return (line[:-1, None] * (1 - shares) + line[1:, None] * shares).reshape(-1, 3)
+
+
+def _with_depth(flat: NDArray[np.float64], around: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points (P, 2) with the depth of the points (V, 3) around them."""
+    depth = LinearNDInterpolator(around[:, :2], around[:, 2])(flat)
+    return np.column_stack([flat, depth])
 
 
 def _inside(points: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
@@ -157,20 +190,24 @@ def _triangles(opened: NDArray[np.float64], rest: NDArray[np.float64]) -> NDArra
 
 
 def _follow(
-    triangles: NDArray[np.intp], driven: tuple[int, ...], shares: NDArray[np.float64]
+    triangles: NDArray[np.intp], driven: tuple[int, ...], still: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
-    """Return (V, K): every free vertex is the mean of its neighbours, the driven ones are given."""
-    count = len(shares)
+    """Return (V, K): every free vertex is the mean of its neighbours, the driven ones are given.
+
+    Driven vertices that must be still, the upper ends of the jaw, are.
+    """
+    count = len(still)
     linked = np.zeros((count, count))
     for one, two in ((0, 1), (1, 2), (2, 0)):
         linked[triangles[:, one], triangles[:, two]] = 1.0
         linked[triangles[:, two], triangles[:, one]] = 1.0
     laplacian = np.diag(linked.sum(axis=1)) - linked
-    fixed = np.array([*driven, *np.flatnonzero(shares < 1.0)])
+    fixed = np.array([*driven, *np.setdiff1d(np.flatnonzero(still), driven)])
     free = np.setdiff1d(np.arange(count), fixed)
     answer = np.linalg.solve(laplacian[np.ix_(free, free)], -laplacian[np.ix_(free, fixed)])
     follow = np.zeros((count, len(driven)))
     follow[list(driven), np.arange(len(driven))] = 1.0
+    follow[still] = 0.0
     # rounded: a threaded solver may differ in the last digits
     follow[free] = np.round(answer[:, : len(driven)], 9)
     return follow
@@ -179,12 +216,12 @@ def _follow(
 def draw(image: Frame, mesh: Mesh, moved_VC: NDArray[np.float64]) -> Frame:
     """Paint the portrait with its vertices moved; the mouth is left for `teeth`."""
     ids = _triangle_ids(image.shape[:2], mesh.triangles, moved_VC)
-    back = _inverse_maps(mesh, moved_VC)[ids]
+    xx, xy, x0, yx, yy, y0 = (np.take(one, ids) for one in _inverse_maps(mesh, moved_VC).T.copy())
     height, width = ids.shape
     x = np.arange(width, dtype=np.float32)[None]
     y = np.arange(height, dtype=np.float32)[:, None]
-    map_x = back[..., 0] * x + back[..., 1] * y + back[..., 2]
-    map_y = back[..., 3] * x + back[..., 4] * y + back[..., 5]
+    map_x = xx * x + xy * y + x0
+    map_y = yx * x + yy * y + y0
     return np.asarray(
         cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE),
         np.uint8,

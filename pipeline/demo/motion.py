@@ -1,4 +1,8 @@
-"""Head pose and blinks as functions of time: sums of slow sines, drawn from a seed."""
+"""Head pose and blinks as functions of time: sums of slow and of fast sines, drawn from a seed.
+
+Real heads keep moving at 1 to 3 Hz. After smoothing with a sigma of 1.5 frames their anchors are
+off by 0.8 to 1.6 of 256 pixels on most clips; those of a head that moves slowly by 0.35.
+"""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -26,7 +30,10 @@ class Pose(NamedTuple):
 
 
 _REACH = Pose(0.035, 0.025, 0.02, 6.0, 3.5, 2.5)
-"""Largest movement either way of a calm speaker."""
+"""Largest slow movement either way of a calm speaker."""
+_NOD_HZ = (0.8, 2.6)
+_NOD_REACH = Pose(0.045, 0.06, 0.008, 1.2, 1.2, 1.2)
+"""Largest fast movement: nods and small shakes, which real speakers make all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +43,14 @@ class Motion:
     hz: NDArray[np.float64]
     phase: NDArray[np.float64]
     size: NDArray[np.float64]
+    """(S, 6): sines, fields of Pose."""
     blinks_s: NDArray[np.float64]
     base: Pose
 
     def pose(self, time_s: float) -> Pose:
         """Return the pose at a time."""
         waves = (np.sin(2 * np.pi * self.hz * time_s + self.phase) * self.size).sum(axis=0)
-        return Pose(*(np.array(self.base) + waves * np.array(_REACH)).tolist())
+        return Pose(*(np.array(self.base) + waves).tolist())
 
     def lids(self, time_s: float) -> float:
         """Return how far the eyes are closed, 0 to 1."""
@@ -58,13 +66,13 @@ def move(seed: int, duration_s: float, base: Pose | None = None) -> Motion:
     shape = (_SINES, len(Pose._fields))
     size = random.uniform(0.3, 1.0, shape)
     gaps = random.uniform(*_BLINK_EVERY_S, size=1 + int(duration_s / _BLINK_EVERY_S[0]))
-    return Motion(
-        hz=random.uniform(_SLOWEST_HZ, _FASTEST_HZ, shape),
-        phase=random.uniform(0.0, 2 * np.pi, shape),
-        size=size / size.sum(axis=0),
-        blinks_s=np.cumsum(gaps),
-        base=base or Pose(),
-    )
+    hz = [random.uniform(_SLOWEST_HZ, _FASTEST_HZ, shape)]
+    phase = [random.uniform(0.0, 2 * np.pi, shape)]
+    nods = random.uniform(0.3, 1.0, shape)
+    hz.append(random.uniform(*_NOD_HZ, shape))
+    phase.append(random.uniform(0.0, 2 * np.pi, shape))
+    sizes = [size / size.sum(axis=0) * _REACH, nods / nods.sum(axis=0) * _NOD_REACH]
+    return Motion(*map(np.concatenate, (hz, phase, sizes)), np.cumsum(gaps), base or Pose())
 
 
 def rotation(pose: Pose) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ from pipeline.faces.boxes import box_of
 from pipeline.faces.schemas import MESH468, MESH_FACE_OVAL, MESH_LOWER_LIDS, MESH_UPPER_LIDS
 
 UPPER_LIP, LOWER_LIP = MESH468.lip_pairs[0]
-GAP = 0.2
+GAP = 0.22
 """Opening of gap 1."""
 REST_WIDTH = 0.43
 SPREAD, ROUNDED = 0.18, 0.24
