@@ -123,8 +123,10 @@ SETS: dict[str, Callable[[RunTables, SelectParams], list[Selected]]] = {
 
 
 def write_set(out: Path, rows: Sequence[Selected], tables: RunTables, cache: Cache) -> float:
-    """Write the tars of a set below `out`/train; return its seconds."""
+    """Write the tars of a set below `out`/train, and no others; return its seconds."""
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
+    for old in out.glob("train/*.tar"):
+        old.unlink()
     with tempfile.TemporaryDirectory() as name:
         samples = [_packed(row, measured[row.source_clip_id], cache, Path(name)) for row in rows]
         for shard, members in plan_shards(samples, MAX_SHARD_BYTES):
