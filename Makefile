@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: repro test setup check latest bench clean
+.PHONY: repro test setup check latest bench claims clean
 
 repro: setup ## curate the embedded demo corpus, or the videos params.yaml names
 	dvc repro
@@ -47,6 +47,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 bench: setup ## speed against the peers, as ratios
 	python -m benchmarks.judge
 	python -m benchmarks.curation data/demo/videos
+
+claims: setup ## the claims of the field, repeated in small: an hour or two, resumable
+	python -m benchmarks.claims.shard_sets
+	python -m benchmarks.claims
 
 clean: ## remove what a run made; the item cache and the weights stay
 	rm -rf data reports

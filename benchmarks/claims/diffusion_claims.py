@@ -190,8 +190,8 @@ TREPA = Claim(
     source=f"{LATENTSYNC}, section 3, TREPA",
     here="VideoMAE-v2's weights are absent. In their place stands a small encoder that was trained "
     "for this, on the training films, to tell windows as filmed from shuffled, held and "
-    "flickering ones; the term's weight gives the cosine the strength it has in the paper. Measured: how far "
-    "the roughness in time of the made mouths is from the film's.",
+    "flickering ones; the term's weight gives the cosine the strength it has in the paper. "
+    "Measured: how far the roughness in time of the made mouths is from the film's.",
     variants={
         "with": _variant(
             "with TREPA, encoder trained on the demo films",

@@ -5,11 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from benchmarks.claims.listening import listening
 from benchmarks.claims.syncnet_run import read_curve
-from benchmarks.claims.temporal_encoder import load_encoder
+from benchmarks.claims.temporal_encoder import TemporalEncoder
 from pipeline.params.training import LdmProfile
 from trainers.data.shard_urls import shard_urls
+from trainers.frozen.registry import FrozenNetwork
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.latentsync.bundle import load_bundle, save_bundle
@@ -17,6 +20,8 @@ from trainers.systems.latentsync.frozen_networks import FrozenNetworks, load_fro
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, train
 
 BUNDLE = "bundle"
+ENCODER = "trained-on-demo:temporal-encoder"
+"""Name of the encoder in place of VideoMAE."""
 
 
 def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -50,3 +55,10 @@ def frozen_networks(profile: LdmProfile, encoder: str) -> FrozenNetworks:
         return load_frozen_networks(profile)
     others = load_frozen_networks(profile.model_copy(update={"trepa_weight": 0.0}))
     return replace(others, videomae=load_encoder(Path(encoder)))
+
+
+def load_encoder(path: Path) -> FrozenNetwork[TemporalEncoder]:
+    """Return the frozen encoder under the name that says how it came to be."""
+    network = TemporalEncoder()
+    network.load_state_dict(load_file(path))
+    return FrozenNetwork(ENCODER, network.requires_grad_(False).eval(), {})

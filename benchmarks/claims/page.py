@@ -65,7 +65,7 @@ def _drawn(claim: Claim, section: Mapping[str, Any], plan: Plan) -> dict[str, An
         )
         for column, title, line in CURVES[system]
     ]
-    numbers = {one["label"]: one["numbers"] for one in section["variants"].values()}
+    numbers = {one["label"]: one["numbers"] for one in section["variants"]}
     deciding = dict.fromkeys(one.metric for one in claim.comparisons)
     spread: list[Dots | None] = [
         dots(METRICS[metric].title, {name: one.get(metric, ()) for name, one in numbers.items()})

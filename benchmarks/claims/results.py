@@ -41,8 +41,9 @@ def _claim_results(claim: Claim, plan: Plan) -> dict[str, Any]:
         "verdict": "no verdict" if plan.quick else verdict,
         "metrics": list(claim.metrics),
         "comparisons": [_comparison(part, claim) for part in parts],
-        "variants": {
-            key: {
+        "variants": [
+            {
+                "key": key,
                 "label": variant.label,
                 "runs": [run.digest for run in runs[key]],
                 "numbers": numbers[key],
@@ -51,7 +52,7 @@ def _claim_results(claim: Claim, plan: Plan) -> dict[str, Any]:
                 **_size(runs[key]),
             }
             for key, variant in claim.variants.items()
-        },
+        ],
     }
 
 

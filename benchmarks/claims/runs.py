@@ -25,6 +25,8 @@ VERSION = 1
 """Incremented when the same facts give another result."""
 STORE = Path(".cache/claims")
 RESULT = "result.json"
+SUPERVISING_SEED = 0
+"""Of the StableSyncNet that supervises the diffusion model; only that seed's weights are kept."""
 SYNCNET_WEIGHTS = "stable_syncnet.safetensors"
 WEIGHTS = {"syncnet": SYNCNET_WEIGHTS, "temporal_encoder": temporal_encoder.FILE}
 """By system: the file that other runs read."""
@@ -132,7 +134,7 @@ class Plan:
         """Return the runs whose networks a diffusion model is supervised by."""
         if not isinstance(profile, LdmProfile):
             return ()
-        sync = [self.run(syncnet_claims.OURS, 0)] if profile.sync_weight else []
+        sync = [self.run(syncnet_claims.OURS, SUPERVISING_SEED)] if profile.sync_weight else []
         return (*sync, *([self._encoder()] if profile.trepa_weight else []))
 
     def _encoder(self) -> Run:

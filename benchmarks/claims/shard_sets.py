@@ -26,13 +26,16 @@ from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.confidence import judge_confidence
 from pipeline.selection.rules import Candidate, split_of
 from pipeline.shards.sample import SelectedClip, interval_of, sample_facts, write_streams
-from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_shard
+from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_tar
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, Selected
 from pipeline.tables.run_tables import MeasuredClip, RunTables, measured_clips
 
 MAX_OFFSET_FRAMES = 6
 """LatentSync's filter; also the largest shift of the set `shifted`."""
+TRAINED_ON = ("flac", "json", "mp4")
+"""Members of these samples. Landmarks are left out: the trainer of StableSyncNet reads none, and
+they would be half of the bytes."""
 BUCKETS = 4
 MAX_SHARD_BYTES = 512 * 2**20
 
@@ -123,13 +126,21 @@ SETS: dict[str, Callable[[RunTables, SelectParams], list[Selected]]] = {
 
 
 def write_set(out: Path, rows: Sequence[Selected], tables: RunTables, cache: Cache) -> float:
-    """Write the tars of a set below `out`/train; return its seconds."""
+    """Write the tars of a set below `out`/train, and no others; return its seconds."""
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
+    for old in out.glob("train/*.tar"):
+        old.unlink()
     with tempfile.TemporaryDirectory() as name:
         samples = [_packed(row, measured[row.source_clip_id], cache, Path(name)) for row in rows]
         for shard, members in plan_shards(samples, MAX_SHARD_BYTES):
-            write_shard(out / shard, members)
+            write_tar(out / shard, _members(members))
     return sum(one.num_frames for one in samples) / FPS
+
+
+def _members(samples: Sequence[PackedSample]) -> list[tuple[str, Path]]:
+    return [
+        (f"{one.clip_id}.{suffix}", one.files[suffix]) for one in samples for suffix in TRAINED_ON
+    ]
 
 
 def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> PackedSample:

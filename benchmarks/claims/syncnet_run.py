@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.claims.runs import SYNCNET_WEIGHTS
+from benchmarks.claims.runs import SUPERVISING_SEED, SYNCNET_WEIGHTS
 from benchmarks.claims.wav2lip_syncnet import Wav2LipSyncNet
 from pipeline.params.training import SyncnetProfile
 from trainers.data.shard_urls import shard_urls
@@ -41,7 +41,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     outcome = fit(
         task, training_source(profile, learn), profile.fit, folder / "training", validation
     )
-    if not facts["architecture"]:
+    if profile.fit.seed == SUPERVISING_SEED and not facts["architecture"]:
         save_safetensors(folder / SYNCNET_WEIGHTS, task.syncnet, {"steps": outcome.step})
     curve = read_curve(folder / "training" / "metrics.jsonl")
     return {

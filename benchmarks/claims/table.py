@@ -50,7 +50,7 @@ def _claim(claim: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
     lines = [f"### {claim['title']}: {claim['verdict']}", "", claim["here"], ""]
     lines.append(f"| variant | seeds | {' | '.join(map(_cell, titles))} |")
     lines.append("|" + "---|" * (len(names) + 2))
-    for one in claim["variants"].values():
+    for one in claim["variants"]:
         cells = [_cell(one["label"]), str(len(one["runs"]))]
         cells += [_number(one, name) for name in names]
         lines.append(f"| {' | '.join(cells)} |")

@@ -8,23 +8,23 @@ Shape suffixes: B clips, F frames, C channels, H and W pixels, D features.
 """
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainers.data.index import index_shards
 from trainers.data.indexed_clips import decode_indexed
 from trainers.data.shard_urls import shard_urls
-from trainers.frozen.registry import FrozenNetwork
 
-NAME = "trained-on-demo:temporal-encoder"
 FILE = "temporal_encoder.safetensors"
+"""Among the files of its run."""
 FEATURES = 64
 PICTURE_PX = 32
 FRAMES = 16
@@ -44,8 +44,7 @@ class TemporalEncoder(nn.Module):
         super().__init__()
         widths = (3, 16, 32, 64, FEATURES)
         self.layers = nn.ModuleList(
-            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1)
-            for a, b in zip(widths, widths[1:], strict=False)
+            nn.Conv3d(a, b, 3, stride=(1, 2, 2), padding=1) for a, b in pairwise(widths)
         )
         self.norm = nn.LayerNorm(FEATURES)
         self.head = nn.Linear(FEATURES, KINDS)
@@ -81,13 +80,6 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     accuracy = _accuracy(network, _films(order["validation"]))
     save_file(dict(network.state_dict()), folder / FILE)
     return {"steps": steps, "metrics": {"kind_accuracy": accuracy}, "curve": curve}
-
-
-def load_encoder(path: Path) -> FrozenNetwork[TemporalEncoder]:
-    """Return the frozen encoder under the name that says how it came to be."""
-    network = TemporalEncoder()
-    network.load_state_dict(load_file(path))
-    return FrozenNetwork(NAME, network.requires_grad_(False).eval(), {})
 
 
 def _films(folder: str) -> list[NDArray[np.uint8]]:

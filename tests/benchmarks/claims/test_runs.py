@@ -1,0 +1,149 @@
+"""Runs of the claims: what they are named by, that none is made twice, what they may import."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from benchmarks.claims import results, runs
+from benchmarks.claims.__main__ import CLAIMS
+from benchmarks.claims.claim import Comparison
+from benchmarks.claims.page import write_page
+from benchmarks.claims.runs import ClaimsError, Plan, Shards, chosen, profile_of, with_keys
+from benchmarks.claims.scheduling import run_all
+from benchmarks.claims.syncnet_claims import BATCH, FRAMES, WIDTH
+from benchmarks.claims.table import BEGIN, END, update_document
+from pipeline.params.training import LdmProfile, SyncnetProfile
+from tests.conftest import ROOT
+from tests.trainers.data.made_shards import write_shards
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    for split, lengths in (("train", [[60, 64], [70]]), ("val", [[60]])):
+        write_shards(folder / split, lengths)
+    return folder
+
+
+def plan(films, *claims, quick=True, seeds=1):
+    return Plan(claims=claims, seeds=seeds, quick=quick, shards=Shards(films, films / "sets"))
+
+
+def test_every_variant_of_every_claim_is_a_possible_profile():
+    for claim in CLAIMS:
+        for variant in claim.variants.values():
+            for quick in (False, True):
+                profile = profile_of(variant, 2, quick)
+                assert profile.fit.seed == 2
+                assert isinstance(profile, (SyncnetProfile, LdmProfile))
+
+
+def test_claims_share_runs_and_seeds_do_not(films):
+    both = plan(films, BATCH, FRAMES, seeds=2)
+    shared = {run.digest for run in both.runs_of(BATCH)["4"]}
+    assert shared == {run.digest for run in both.runs_of(FRAMES)["16"]}
+    assert len(shared) == 2
+    assert len(both.all_runs()) == 2 * 5
+
+
+def test_a_run_is_named_by_its_clips_and_not_by_their_place(films, tmp_path):
+    shutil.copytree(films, tmp_path / "elsewhere")
+    there = plan(tmp_path / "elsewhere", WIDTH).all_runs()
+    assert [run.digest for run in there] == [run.digest for run in plan(films, WIDTH).all_runs()]
+    (tar,) = (films / "val").rglob("*.tar")
+    shutil.copy(tar, tmp_path / "elsewhere/train/zzz.tar")
+    runs.fingerprint.cache_clear()
+    assert plan(tmp_path / "elsewhere", WIDTH).all_runs()[0].digest != there[0].digest
+
+
+def test_what_a_model_is_supervised_by_is_run_first(films):
+    claim = next(one for one in CLAIMS if one.key == "e.trepa")
+    first, second, *others = plan(films, claim, quick=False).all_runs()
+    assert {first.facts["system"], second.facts["system"]} == {"syncnet", "temporal_encoder"}
+    assert {one.digest for one in others[0].needs} == {first.digest, second.digest}
+    assert [one.digest for one in others[1].needs] == [first.digest]
+
+
+def test_an_unknown_key_or_claim_or_an_empty_set_is_named(films):
+    with pytest.raises(ClaimsError, match=r"fit.steps: no key of SyncnetProfile.*max_steps"):
+        with_keys(SyncnetProfile(), {"fit.steps": 3})
+    with pytest.raises(ClaimsError, match=r"--only z: no such claim; known: a, b.offsets"):
+        chosen(CLAIMS, "a,z")
+    assert {one.key for one in chosen(CLAIMS, "b.batch,f")} == {"b.batch", "b.batch_cost", "f"}
+    with pytest.raises(ClaimsError, match=r"sets/uncorrected/train: no .tar; .*shard_sets"):
+        plan(films, next(one for one in CLAIMS if one.key == "b.offsets")).all_runs()
+
+
+def test_a_run_stopped_half_way_goes_on_is_not_repeated_and_gives_page_and_table(
+    films, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    one = Comparison(metric="loss", higher="64", lower="64")
+    small = replace(WIDTH, variants={"64": WIDTH.variants["64"]}, comparisons=(one,))
+    only, said = plan(films, small), []
+    stopped = _stopped_half_way(only.all_runs()[0])
+    left = run_all(only.all_runs(), 2, 300.0, said.append)
+    assert (left.waiting, left.failed) == ([], [])
+    assert stopped.result()["steps"] == 3
+    assert stopped.result()["attempts"] == 2
+    assert len(said) == 1
+    assert not (stopped.folder / "training").exists()
+    assert run_all(only.all_runs(), 2, 300.0, said.append).failed == []
+    assert len(said) == 1, "finished runs are not made again"
+    _check_reports(only, tmp_path)
+
+
+def _stopped_half_way(run):
+    """Start a run by itself, and end it with SIGTERM after its first step."""
+    run.folder.mkdir(parents=True)
+    (run.folder / "run.json").write_text(json.dumps(run.order()))
+    command = [sys.executable, "-m", "benchmarks.claims.run_one", str(run.folder)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    curve, end = run.folder / "training/metrics.jsonl", time.monotonic() + 120
+    while time.monotonic() < end and not (curve.exists() and '"step": 1' in curve.read_text()):
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 143
+    assert not run.finished
+    return run
+
+
+def _check_reports(only, folder):
+    found = results.results_of(only)
+    assert found["note"] == "quick: shows that it runs, proves nothing"
+    (claim,) = found["claims"]
+    assert claim["verdict"] == "no verdict"
+    assert [len(one["numbers"]["loss"]) for one in claim["variants"]] == [1]
+    write_page(folder / "index.html", found, only)
+    text = (folder / "index.html").read_text()
+    assert "proves nothing" in text
+    assert "<polyline" in text
+    assert "http" not in text
+    results.write_results(folder / "results.json", found)
+    document = folder / "claims.md"
+    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    with pytest.raises(ClaimsError, match="proves nothing"):
+        update_document(folder / "results.json", document)
+    results.write_results(folder / "results.json", {**found, "note": ""})
+    update_document(folder / "results.json", document)
+    written = document.read_text()
+    assert written.startswith("before\n")
+    assert written.endswith(f"{END}\nafter\n")
+    assert "old" not in written
+    assert "| 64 | 1 | 0." in written
+
+
+def test_nothing_of_a_run_needs_ray_or_dvc():
+    code = (
+        "import sys; sys.modules['ray'] = sys.modules['dvc'] = None; "
+        "import benchmarks.claims.__main__, benchmarks.claims.run_one; "
+        "import benchmarks.claims.syncnet_run, benchmarks.claims.diffusion_run"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -1,0 +1,93 @@
+"""The rule that decides about claims, and the numbers that go into it."""
+
+import math
+
+import pytest
+
+from benchmarks.claims.__main__ import CLAIMS
+from benchmarks.claims.claim import METRICS, Claim, Comparison, Variant
+from benchmarks.claims.syncnet_run import curve_metrics, roughness
+from benchmarks.claims.verdicts import compared, verdict_of
+
+HIGH = Comparison(metric="r", higher="a", lower="b")
+
+
+def decided(a, b):
+    return compared(HIGH, {"a": {"r": a}, "b": {"r": b}})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ([1.0, 1.1, 1.2], [0.5, 0.6, 0.7], "reproduced"),
+        ([0.5, 0.6, 0.7], [1.0, 1.1, 1.2], "contradicted"),
+        ([0.5, 1.0, 1.5], [0.4, 0.9, 1.4], "not established"),
+        ([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], "not established"),
+        ([1.0, 1.1], [0.5, 0.6, 0.7], "no verdict"),
+        ([], [0.5, 0.6, 0.7], "no verdict"),
+    ],
+)
+def test_a_difference_decides_beyond_two_standard_errors_of_three_seeds(a, b, verdict):
+    assert decided(a, b).verdict == verdict
+
+
+def test_the_standard_error_is_that_of_a_difference_of_two_means():
+    found = decided([1.0, 2.0, 3.0], [0.0, 0.0, 3.0])
+    assert found.difference == pytest.approx(1.0)
+    assert found.standard_error == pytest.approx(math.sqrt(1 / 3 + 3 / 3))
+
+
+def test_all_comparisons_must_hold_and_one_turned_round_contradicts():
+    variants = {name: Variant(label=name, system="syncnet") for name in "abc"}
+    claim = Claim(
+        key="x",
+        title="",
+        statement="",
+        source="",
+        here="",
+        variants=variants,
+        comparisons=(HIGH, Comparison(metric="r", higher="b", lower="c")),
+    )
+    high, middle, low = [3.0, 3.1, 3.2], [2.0, 2.1, 2.2], [1.0, 1.1, 1.2]
+    orders = {
+        "reproduced": (high, middle, low),
+        "contradicted": (high, low, middle),
+        "not established": (high, middle, middle),
+        "no verdict": (high, middle, low[:2]),
+    }
+    for verdict, values in orders.items():
+        numbers = {name: {"r": some} for name, some in zip("abc", values, strict=True)}
+        assert verdict_of(claim, numbers)[0] == verdict
+
+
+def test_a_claim_that_compares_an_unknown_variant_is_refused():
+    with pytest.raises(ValueError, match="no such variant"):
+        Claim(
+            key="x",
+            title="",
+            statement="",
+            source="",
+            here="",
+            variants={"a": Variant(label="a", system="syncnet")},
+            comparisons=(HIGH,),
+        )
+
+
+def test_keys_are_unique_and_every_number_of_a_claim_has_a_name():
+    assert len({claim.key for claim in CLAIMS}) == len(CLAIMS)
+    assert {name for claim in CLAIMS for name in claim.metrics} <= set(METRICS)
+
+
+def test_the_numbers_of_a_curve():
+    losses = [0.75, 0.69, 0.67, 0.66, 0.67]
+    curve = [
+        {"step": 10 * n, "validation/loss": loss, "validation/accuracy": 0.5 + loss / 10}
+        | {"validation/ranked": 0.6}
+        for n, loss in enumerate(losses)
+    ]
+    found = curve_metrics([*curve, {"step": 45, "train/loss": 0.1}], windows_per_step=32)
+    assert (found["loss"], found["best_loss"]) == (0.67, 0.66)
+    assert (found["left_at_step"], found["left_at_windows"]) == (20, 640)
+    assert found["roughness"] == pytest.approx(0.02)
+    assert curve_metrics(curve[:2], 1)["left_at_step"] == 10, "the last step if it never leaves"
+    assert roughness([0.5, 0.4]) == 0
