@@ -154,7 +154,6 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
         read_ahead(
             source.batches(state.step, world.rank, world.size),
             options.read_ahead_batches,
-            pin=world.device.type == "cuda",
         ) as batches,
     ):
         while not state.finished:
