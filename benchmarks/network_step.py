@@ -1,8 +1,8 @@
-"""Steps per second of one network on random inputs: StableSyncNet or the U-Net, any size and option.
+"""Steps per second of one network on random inputs: StableSyncNet or the U-Net, any option.
 
 python -m benchmarks.network_step tiny [--batch 16] [--precision bf16] [--compare] [--shards FOLDER]
 python -m benchmarks.network_step syncnet_16_pixel_attn --device cuda --precision bf16 --compare
-python -m benchmarks.network_step unet:stage2 --device cuda --precision fp16 --batch 1 --checkpointing
+python -m benchmarks.network_step unet:stage2 --precision fp16 --batch 1 --checkpointing
 
 A step is forward, loss, backward, clipping, AdamW, on random inputs that lie on the device. FLOPs
 are those of convolutions and matrix products of one forward and backward pass (torch's counter,

@@ -17,6 +17,7 @@ from trainers.loop import checkpoints
 from trainers.loop.ema import Ema
 from trainers.loop.metric_loggers import RunningMeans
 from trainers.loop.players import Player, new_players
+from trainers.loop.precision import cast_frozen_networks
 from trainers.loop.task import Task
 from trainers.processes.world import World
 
@@ -48,6 +49,7 @@ class TrainState:
 def new_state(task: Task, params: FitParams, world: World) -> TrainState:
     """Return the state at step 0, with the task on the world's device."""
     task.to(world.device)
+    cast_frozen_networks(task, params)
     task.train()
     players = new_players(task, params, world)
     ema = Ema(task, params.ema_decay) if params.ema_decay is not None else None
