@@ -29,7 +29,7 @@ from pipeline.errors import LipforgeError
 from pipeline.params.curation import load_params
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import moved
-from trainers.loop.optimizations import compile_networks, set_memory_format
+from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
 from trainers.loop.precision import autocast
 from trainers.loop.state import TrainState, new_state
 from trainers.loop.step import train_step
@@ -89,6 +89,7 @@ class Bench:
         self.given, self.end = given, time.monotonic() + given.seconds
         self.device = torch.device(given.device)
         self.world = World(device=self.device)
+        set_gpu_modes(self.device, exact_fp32=False)
         self.params = load_params(given.params)
         self.peaks: dict[str, float] = {}
         self.flops: dict[tuple[str, str], float] = {}

@@ -31,7 +31,7 @@ from trainers.loop.metric_loggers import (
     Throughput,
     close_at_end,
 )
-from trainers.loop.optimizations import compile_networks, set_memory_format
+from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
 from trainers.loop.run_lock import run_folder_lock
 from trainers.loop.sample_files import write_samples
 from trainers.loop.state import (
@@ -66,6 +66,8 @@ class RunOptions:
     """Channels-last memory format for convolutions on GPUs. Rounds differently."""
     compile: bool = False
     """torch.compile for every network: minutes of compilation. Rounds differently."""
+    exact_fp32: bool = False
+    """No TF32 on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ def fit(
     """
     world, options = world or World(), options or RunOptions()
     with run_folder_lock(folder, world):
-        _apply_options(task, options)
+        _apply_options(task, options, world)
         state = new_state(task, params, world)
         world.by_first(partial(start_from_shorter_run, folder, params))
         restore(state, folder, world)
@@ -135,7 +137,8 @@ def fit(
     )
 
 
-def _apply_options(task: Task, options: RunOptions) -> None:
+def _apply_options(task: Task, options: RunOptions, world: World) -> None:
+    set_gpu_modes(world.device, options.exact_fp32)
     if options.channels_last:
         set_memory_format(task, torch.channels_last)
     if options.compile:

@@ -20,7 +20,8 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
 
     LIPFORGE_TRAIN_LOGS names what else takes the numbers: `tensorboard`, `dvclive`, or both with
     a comma. Each writes into its own folder inside `folder`. LIPFORGE_TRAIN_SPEED names what a
-    GPU may gain from (docs/training_speed.md): `channels_last`, `compile`.
+    GPU may gain from (docs/training_speed.md): `channels_last`, `compile`; and what it
+    may not use: `exact_fp32` is no TF32.
 
     Raises:
         ParamsError: another name.
@@ -34,6 +35,7 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
         dvclive=folders.get("dvclive"),
         channels_last="channels_last" in speed,
         compile="compile" in speed,
+        exact_fp32="exact_fp32" in speed,
     )
 
 
