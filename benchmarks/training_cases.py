@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from pipeline.params.curation import Params
 from pipeline.params.training import LdmProfile, SyncnetProfile
 from trainers.frozen import registry
+from trainers.frozen.audio_encoders import load_audio_encoder
 from trainers.frozen.latent_vae import KlVae, LatentVae, sd_vae
 from trainers.frozen.lpips_vgg import LpipsVgg
 from trainers.frozen.registry import FrozenNetwork
-from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.videomae import VideoMaeEncoder
 from trainers.loop.task import Batch, Task
 from trainers.systems.latentsync.configs import TOKENS_PER_FRAME
 from trainers.systems.latentsync.frozen_networks import (
+    FILES,
     FrozenNetworks,
     load_frozen_networks,
     new_unet,
@@ -71,7 +72,7 @@ def new_task(profile: Profile, device: torch.device, random_weights: bool) -> Ta
         profile = profile.model_copy(update={"start": "", "keep_noisy_input": False})
     with torch.device(device):
         networks = _random(profile) if random_weights else load_frozen_networks(profile)
-        unet = new_unet(profile)
+        unet = new_unet(profile, networks.vae.network.channels)
     return LatentDiffusion(profile, unet, networks)
 
 
@@ -112,7 +113,7 @@ def _syncnet_batch(
 def _ldm_batch(profile: LdmProfile, items: int, draw: torch.Generator) -> Batch:
     stage = stage_of(profile)
     pictures = (items, profile.frames, 3, stage.resolution_px, stage.resolution_px)
-    tokens = (items, profile.frames, TOKENS_PER_FRAME, stage.unet.audio_width)
+    tokens = (items, *_tokens_shape(profile))
     batch = {
         "frames": _bytes(draw, *pictures),
         "reference": _bytes(draw, *pictures),
@@ -123,13 +124,23 @@ def _ldm_batch(profile: LdmProfile, items: int, draw: torch.Generator) -> Batch:
     return batch
 
 
+def _tokens_shape(profile: LdmProfile) -> tuple[int, ...]:
+    """Return (F, T, D)."""
+    stage = stage_of(profile)
+    if not stage.sizes_follow_parts:
+        return (profile.frames, TOKENS_PER_FRAME, stage.unet.audio_width)
+    encoder = load_audio_encoder(profile.whisper)
+    features_TLD = torch.zeros(1, encoder.num_layers, encoder.width)
+    return tuple(encoder.windows(features_TLD, 0, profile.frames).shape)
+
+
 def _bytes(draw: torch.Generator, *shape: int) -> Tensor:
     return torch.randint(256, shape, generator=draw, dtype=torch.uint8)
 
 
 def _random(profile: LdmProfile) -> FrozenNetworks:
     checkpointing = profile.gradient_checkpointing
-    small = profile.vae.startswith(STAND_IN)
+    small = profile.vae not in FILES
     videomae: FrozenNetwork[VideoMaeEncoder] | None = None
     if profile.trepa_weight:
         videomae = _network(profile.videomae, VideoMaeEncoder, registry.videomae)
@@ -150,8 +161,8 @@ def _random(profile: LdmProfile) -> FrozenNetworks:
 def _network(
     name: str, new: Callable[[], nn.Module], load: Callable[[str], FrozenNetwork[Any]]
 ) -> FrozenNetwork[Any]:
-    """Return a stand-in as the registry has it; what has a file, random at its real size."""
-    if name.startswith(STAND_IN):
+    """Return a network without a file as the registry has it; else random, at its real size."""
+    if name not in FILES:
         return load(name)
     return FrozenNetwork(RANDOM + name, new().requires_grad_(False).eval(), {})
 

@@ -11,6 +11,8 @@ from trainers.frozen import registry
 from trainers.loop.precision import cast_layers
 from trainers.loop.state import new_state
 from trainers.processes.world import World
+from trainers.systems.latentsync.configs import UNetConfig
+from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
 
@@ -28,7 +30,16 @@ def vae():
     return registry.vae("stand-in:sd-vae-ft-mse").network
 
 
+def unet():
+    torch.manual_seed(0)
+    config = UNetConfig(widths=(32, 32, 32, 32), audio_width=16)
+    network = LatentSyncUNet(config).requires_grad_(False).eval()
+    nn.init.normal_(network.net.conv_out.weight, std=0.1)  # zeros would hide the rest
+    return network
+
+
 NETWORKS = {
+    "unet": (unet, lambda net: net(pictures(1, 13, 2, 8, 8), 7, pictures(1, 2, 5, 16))),
     "vae encoder": (vae, lambda net: net.encode(pictures(2, 3, 32, 32))),
     "vae decoder": (vae, lambda net: net.decode(pictures(2, 4, 4, 4))),
     "taesd": (
