@@ -24,6 +24,7 @@ from trainers.loop import checkpoints
 from trainers.loop.batches import BatchSource, read_ahead
 from trainers.loop.checkpoints import SaveClock
 from trainers.loop.longer_runs import start_from_shorter_run
+from trainers.loop.memory_plan import log_activations, log_plan
 from trainers.loop.metric_loggers import (
     DvcLive,
     JsonLines,
@@ -161,6 +162,7 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
     if state.step == 0:
         _log_start(run, state)
     stop = StopRequest(options.stop_file)
+    make_step = _first_step
     with (
         stop.listening(),
         _throughput(run, state) as speed,
@@ -171,13 +173,22 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
     ):
         while not state.finished:
             batch = _checked(next(batches, None), state.step)
-            values = _step(run, state, batch)
+            values = make_step(run, state, batch)
+            make_step = _step
             state.step += 1
             if state.ema:
                 state.ema.update(state.step)
             speed.count(len(batch["keys"]) * world.size)
             _after_step(run, state, values, speed)
             _stop_if_requested(run, state, stop)
+
+
+def _first_step(run: _Run, state: TrainState, batch: Batch) -> dict[str, float]:
+    """Make one update, and log the memory that it is expected to take and that it took."""
+    planned = log_plan(state.task, state.micro_batch.of(run.params), batch, run.world)
+    values = _step(run, state, batch)
+    log_activations(planned, run.world)
+    return values
 
 
 def _step(run: _Run, state: TrainState, batch: Batch) -> dict[str, float]:
