@@ -1,342 +1,356 @@
-"""Training steps per second: StableSyncNet and the lip-sync U-Net, any size, any speed option.
+"""Training speed: whole optimizer steps, as the loop runs them, of profiles of params.yaml.
 
-python -m benchmarks.train tiny [--batch 16] [--precision bf16] [--compare] [--shards FOLDER]
-python -m benchmarks.train syncnet_16_pixel_attn --device cuda --precision bf16 --compare
-python -m benchmarks.train unet:stage2 --device cuda --precision fp16 --batch 1 --checkpointing
+python -m benchmarks.train --random-weights --out speed.json
+python -m benchmarks.train --profiles ldm:stage2 --micro-batch 8 --ways plain,compile --out x.json
 
-A step is forward, loss, backward, clipping, AdamW, on random inputs that lie on the device. FLOPs
-are those of convolutions and matrix products of one forward and backward pass (torch's counter,
-without what checkpointing repeats); the peak is a large matrix product in the same precision, in
-the same run. StableSyncNet needs nothing but torch here; the U-Net needs diffusers.
+A step is what trainers/loop does: the batch as bytes from the CPU, autoencoder, U-Net and judges,
+all micro-batches, clipping, AdamW, moving average. FLOPs are those that run (torch's counter, with
+what checkpointing repeats); the peak is a large matrix product in the same precision in the same
+run. Needs torch, numpy, pydantic, pydantic-settings, PyYAML, OpenCV, diffusers, transformers and
+safetensors; no shards and, with --random-weights, no files of weights.
 """
 
 import argparse
+import gc
+import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.nn.utils import clip_grad_norm_
 from torch.utils.flop_counter import FlopCounterMode
 
-from trainers.systems.latentsync.configs import STAGES, TOKENS_PER_FRAME
-from trainers.systems.stable_syncnet.configs import CONFIGS
-from trainers.systems.stable_syncnet.network import StableSyncNet
+from benchmarks.training_cases import Profile, frozen_names, new_batch, new_task, profile_named
+from pipeline.errors import LipforgeError
+from pipeline.params.curation import load_params
+from pipeline.params.fit import FitParams
+from trainers.loop.batches import moved
+from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
+from trainers.loop.precision import autocast
+from trainers.loop.state import TrainState, new_state
+from trainers.loop.step import train_step
+from trainers.loop.task import Batch
+from trainers.loop.validation import seed_batch
+from trainers.processes.world import World
 
-UNET = "unet:"
-CPU_CLOCK = "BENCHMARK_CPU_CLOCK" in os.environ
-"""Count CPU seconds, where other work shares the cores; with OMP_NUM_THREADS=1 only."""
+PROFILES = ("syncnet:paper", "ldm:stage1", "ldm:stage2")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-Inputs = dict[str, Tensor]
+WAYS = {
+    "plain": {},
+    "bf16": {"precision": "bf16"},
+    "channels_last": {"channels_last": True},
+    "compile": {"compiled": True},
+    "together": {"precision": "bf16", "channels_last": True, "compiled": True},
+}
+COMPILE_S = 90.0
+"""With less time left, nothing is compiled any more."""
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Case:
     """What is measured."""
 
-    batch: int
+    profile: str
+    way: str
     precision: str
-    device: torch.device
-    steps: int
-    checkpointing: bool = False
+    micro_batch: int
     channels_last: bool = False
     compiled: bool = False
-    optimizer: str = "fused"
-
-    def title(self) -> str:
-        """Name what differs from the plain step."""
-        named = {
-            "channels-last": self.channels_last,
-            "compile": self.compiled,
-            f"{self.optimizer} AdamW": self.optimizer != "fused",
-        }
-        return ", ".join(name for name, wanted in named.items() if wanted) or "plain"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Of one way to step."""
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What was found; None where there is nothing to measure."""
 
-    first_s: float
-    """The first step, compilation included."""
-    step_s: float
-    """Median of the others."""
-    memory_gib: float
-    loss: float
-
-
-class SyncNetWork(nn.Module):
-    """StableSyncNet with the published loss."""
-
-    def __init__(self, name: str, checkpointing: bool) -> None:
-        super().__init__()
-        self.config = CONFIGS[name]
-        self.network = StableSyncNet(self.config, checkpointing)
-
-    def inputs(self, batch: int, device: torch.device) -> Inputs:
-        """Return a batch of noise."""
-        return {
-            "visual": torch.randn(batch, *self.config.visual_shape, device=device),
-            "mel": torch.randn(batch, *self.config.mel_shape, device=device),
-            "in_sync": (torch.arange(batch, device=device) % 2).float(),
-        }
-
-    def loss(self, inputs: Inputs) -> Tensor:
-        """Binary cross-entropy of the cosine."""
-        visual, sound = self.network(inputs["visual"], inputs["mel"])
-        cosine = (visual * sound).sum(dim=1).float().clamp(1e-6, 1 - 1e-6)
-        return -torch.where(inputs["in_sync"] > 0.5, cosine, 1 - cosine).log().mean()
+    case: Case
+    outcome: str = "measured"
+    """Or why there are no numbers."""
+    items_per_step: int | None = None
+    samples_per_s: float | None = None
+    step_s: float | None = None
+    """Median."""
+    steps: int = 0
+    tflops: float | None = None
+    peak_share: float | None = None
+    memory_gib: float | None = None
+    first_step_s: float | None = None
+    networks: dict[str, str] | None = None
+    """The frozen ones, by role."""
 
 
-class UNetWork(nn.Module):
-    """The U-Net of a published stage with the noise loss alone: no VAE, no pixel losses."""
+class Bench:
+    """The measurements of one run of this program."""
 
-    def __init__(self, name: str, checkpointing: bool) -> None:
-        super().__init__()
-        from trainers.systems.latentsync.network import LatentSyncUNet
+    def __init__(self, given: argparse.Namespace) -> None:
+        self.given, self.end = given, time.monotonic() + given.seconds
+        self.device = torch.device(given.device)
+        self.world = World(device=self.device)
+        set_gpu_modes(self.device, exact_fp32=False)
+        self.params = load_params(given.params)
+        self.peaks: dict[str, float] = {}
+        self.flops: dict[tuple[str, str], float] = {}
+        self.largest: dict[str, int] = {}
 
-        self.stage = STAGES[name]
-        self.network = LatentSyncUNet(self.stage.unet)
-        if checkpointing:
-            self.network.checkpoint_gradients()
-        self.network.train_only(self.stage.trained)
+    def rows(self) -> Iterator[Row]:
+        """Measure the plain way of every profile, then the next way of every profile."""
+        for name in self.given.profiles:
+            if self.given.micro_batch == "auto" and self.device.type == "cuda":
+                yield self.row(self.case(name, "plain", self.own(name)))
+        for way in self.given.ways:
+            for name in self.given.profiles:
+                yield self.row(self.case(name, way, self.micro_batch(name)))
 
-    def inputs(self, batch: int, device: torch.device) -> Inputs:
-        """Return a batch of noise."""
-        frames, size = self.stage.frames, self.stage.latent_size
-        channels = self.stage.unet.input_channels
-        tokens = (TOKENS_PER_FRAME, self.stage.unet.audio_width)
-        return {
-            "latents": torch.randn(batch, channels, frames, size, size, device=device),
-            "timestep": torch.arange(batch, device=device) * 37 % 1000,
-            "audio": torch.randn(batch, frames, *tokens, device=device),
-            "noise": torch.randn(batch, 4, frames, size, size, device=device),
-        }
+    def case(self, name: str, way: str, micro_batch: int) -> Case:
+        """Return a case in the precision asked for."""
+        wanted = self.given.precision
+        precision = self.profile(name).fit.precision if wanted == "profile" else wanted
+        return replace(
+            Case(profile=name, way=way, precision=precision, micro_batch=micro_batch), **WAYS[way]
+        )
 
-    def loss(self, inputs: Inputs) -> Tensor:
-        """Mean squared error of the noise."""
-        made = self.network(inputs["latents"], inputs["timestep"], inputs["audio"])
-        return functional.mse_loss(made.float(), inputs["noise"])
+    def profile(self, name: str) -> Profile:
+        """Return the profile of this name."""
+        return profile_named(self.params, name)
+
+    def own(self, name: str) -> int:
+        """Return the profile's own micro-batch."""
+        profile = self.profile(name)
+        return profile.fit.micro_batch or profile.batch
+
+    def row(self, case: Case) -> Row:
+        """Measure one case, or say why not."""
+        left = self.end - time.monotonic()
+        if left < (COMPILE_S if case.compiled else 0):
+            return Row(case=case, outcome="not measured: the time is over")
+        try:
+            return self.measured(case)
+        except torch.OutOfMemoryError:
+            outcome = "out of memory"
+        except LipforgeError as error:
+            outcome = f"{type(error).__name__}: {error}"
+        return Row(case=case, outcome=outcome)
+
+    def measured(self, case: Case) -> Row:
+        """Train for some steps, and forget the networks."""
+        profile, params = self.profile(case.profile), self.fit_params(case)
+        empty_cache(self.device)
+        state = self.state(case)
+        flops = self.flops_per_item(case, state, profile)
+        if case.channels_last:
+            set_memory_format(state.task, torch.channels_last)
+        if case.compiled:
+            torch.compiler.reset()
+            compile_networks(state.task)
+        items = case.micro_batch * self.given.micro_batches
+        batch = new_batch(profile, items)
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+        seconds = list(self.timed(state, batch, params))
+        step_s = statistics.median(seconds[2:])
+        rate = items / step_s
+        return Row(
+            case=case,
+            items_per_step=items,
+            samples_per_s=rate,
+            step_s=step_s,
+            steps=len(seconds) - 2,
+            tflops=rate * flops / 1e12,
+            peak_share=rate * flops / self.peak(case.precision),
+            memory_gib=peak_memory_gib(self.device),
+            first_step_s=seconds[0],
+            networks=frozen_names(state.task),
+        )
+
+    def timed(self, state: TrainState, batch: Batch, params: FitParams) -> Iterator[float]:
+        """Yield the seconds of each step: two to warm up, then at least three."""
+        began = time.monotonic()
+        while state.step < 5 or time.monotonic() - began < self.given.case_seconds:
+            start = time.perf_counter()
+            one_step(state, batch, params, self.world)
+            synchronize(self.device)
+            yield time.perf_counter() - start
+            if state.step >= 5 and time.monotonic() > self.end:
+                return
+
+    def state(self, case: Case) -> TrainState:
+        """Return a new task with its optimizer, on the device."""
+        task = new_task(self.profile(case.profile), self.device, self.given.random_weights)
+        return new_state(task, self.fit_params(case), self.world)
+
+    def fit_params(self, case: Case) -> FitParams:
+        """Return the profile's parameters in the case's precision."""
+        changes = {"precision": case.precision, "micro_batch": case.micro_batch}
+        return self.profile(case.profile).fit.model_copy(update=changes)
+
+    def flops_per_item(self, case: Case, state: TrainState, profile: Profile) -> float:
+        """Count the forward and backward pass of one item."""
+        key = (case.profile, case.precision)
+        if key not in self.flops:
+            params = self.fit_params(case)
+            batch = moved(seed_batch(new_batch(profile, 1), params, 0, self.world), self.device)
+            with FlopCounterMode(display=False) as counter:
+                with autocast(params, self.device):
+                    loss = torch.stack(list(state.players[0].losses(batch).values())).sum()
+                loss.backward()
+            self.flops[key] = float(counter.get_total_flops())
+            state.players[0].optimizer.zero_grad(set_to_none=True)
+        return self.flops[key]
+
+    def peak(self, precision: str) -> float:
+        """Return the best FLOP/s of large matrix products in a precision."""
+        if precision not in self.peaks:
+            edge, times = (8192, 20) if self.device.type == "cuda" else (512, 6)
+            a = torch.randn(edge, edge, device=self.device, dtype=DTYPES[precision])
+            seconds = []
+            for _ in range(times):
+                start = time.perf_counter()
+                a @ a
+                synchronize(self.device)
+                seconds.append(time.perf_counter() - start)
+            self.peaks[precision] = 2 * edge**3 / min(seconds[2:])
+        return self.peaks[precision]
+
+    def micro_batch(self, name: str) -> int:
+        """Return the micro-batch asked for: a number, the profile's, or the largest that fits."""
+        asked, own = self.given.micro_batch, self.own(name)
+        if asked == "profile" or (asked == "auto" and self.device.type != "cuda"):
+            return own
+        if asked != "auto":
+            return int(asked)
+        if name not in self.largest:
+            self.largest[name] = self.largest_that_fits(name, own)
+        return self.largest[name]
+
+    def largest_that_fits(self, name: str, own: int) -> int:
+        """Double the profile's micro-batch while a step fits, then try one and a half times."""
+        empty_cache(self.device)
+        state = self.state(self.case(name, "plain", own))
+        fits = 0
+        trials = [own * 2**power for power in range(1, 6)]
+        while trials and time.monotonic() < self.end:
+            size = trials.pop(0)
+            if self.fits(state, name, size):
+                fits = size
+            else:
+                trials = [fits * 3 // 2] if fits and size == 2 * fits else []
+        return fits or own
+
+    def fits(self, state: TrainState, name: str, size: int) -> bool:
+        """Return whether a step of this micro-batch fits into memory."""
+        params = self.fit_params(self.case(name, "plain", size))
+        try:
+            one_step(state, new_batch(self.profile(name), size), params, self.world)
+            synchronize(self.device)
+            fit = True
+        except torch.OutOfMemoryError:
+            fit = False
+        # Only behind the except block is the memory free that its traceback held.
+        state.players[0].optimizer.zero_grad(set_to_none=True)
+        empty_cache(self.device)
+        return fit
 
 
-Work = SyncNetWork | UNetWork
+def one_step(state: TrainState, batch: Batch, params: FitParams, world: World) -> None:
+    """Do what the loop does for a step."""
+    seeded = seed_batch(batch, params, state.step, world)
+    train_step(state.task, state.players, seeded, state.step, params, world)
+    state.step += 1
+    if state.ema:
+        state.ema.update(state.step)
 
 
-def work_of(name: str, checkpointing: bool) -> Work:
-    """Build what `name` names."""
-    if name.startswith(UNET):
-        return UNetWork(name.removeprefix(UNET), checkpointing)
-    return SyncNetWork(name, checkpointing)
+def synchronize(device: torch.device) -> None:
+    """Wait for the device."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
-def flops_per_sample(name: str) -> float:
-    """Count one forward and backward pass on the meta device, which computes nothing."""
-    with torch.device("meta"):
-        work = work_of(name, checkpointing=False)
-        inputs = work.inputs(1, torch.device("meta"))
-        with FlopCounterMode(display=False) as counter:
-            backward(work.loss(inputs))
-    return float(counter.get_total_flops())
-
-
-def backward(loss: Tensor) -> None:
-    """Make the gradients."""
-    loss.backward()  # type: ignore[no-untyped-call]
-
-
-def peak_flops(options: Options) -> float:
-    """Return the best FLOP/s of some large matrix products in the precision of the step."""
-    on_gpu = options.device.type == "cuda"
-    edge, times = (8192, 20) if on_gpu else (1024, 10)
-    a = torch.randn(edge, edge, device=options.device, dtype=DTYPES[options.precision])
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32
-    seconds = list(timed(lambda: a @ a, options.device, times))
-    torch.backends.cuda.matmul.allow_tf32 = False
-    return 2 * edge**3 / min(seconds[2:])
-
-
-def timed(run: Callable[[], object], device: torch.device, times: int) -> Iterator[float]:
-    """Yield the seconds of each run, the device's work included."""
-    clock = time.process_time if CPU_CLOCK and device.type == "cpu" else time.perf_counter
-    for _ in range(times):
-        start = clock()
-        run()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        yield clock() - start
-
-
-def measured(name: str, options: Options) -> Measured:
-    """Build the network, train it for some steps, and forget it."""
-    torch.manual_seed(0)
-    work = work_of(name, options.checkpointing).to(options.device)
-    if options.channels_last:
-        for parameter in work.parameters():
-            if parameter.dim() == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    if options.compiled:
-        torch.compiler.reset()
-        work.network.compile()
-    if options.device.type == "cuda":
+def empty_cache(device: torch.device) -> None:
+    """Give back what was allocated for the case before."""
+    gc.collect()
+    if device.type == "cuda":
         torch.cuda.empty_cache()
-        torch.cuda.reset_peak_memory_stats(options.device)
-    step = Step(work, options)
-    seconds = list(timed(step, options.device, options.steps + 2))
-    gpu = options.device.type == "cuda"
-    memory = torch.cuda.max_memory_allocated(options.device) / 2**30 if gpu else float("nan")
-    return Measured(seconds[0], statistics.median(seconds[2:]), memory, step.loss.item())
 
 
-class Step:
-    """One training step, again and again on the same batch."""
-
-    def __init__(self, work: Work, options: Options) -> None:
-        self.work, self.options = work, options
-        self.parameters = [p for p in work.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(
-            self.parameters,
-            1e-5,
-            fused=options.optimizer == "fused",
-            foreach=options.optimizer == "foreach",
-        )
-        self.scaler = torch.amp.GradScaler(options.device.type, enabled=options.precision == "fp16")
-        self.inputs = work.inputs(options.batch, options.device)
-        self.loss = torch.tensor(0.0)
-
-    def __call__(self) -> None:
-        """Forward, backward, clip, update."""
-        options = self.options
-        self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(
-            options.device.type, DTYPES[options.precision], enabled=options.precision != "fp32"
-        ):
-            self.loss = self.work.loss(self.inputs)
-        backward(self.scaler.scale(self.loss))
-        self.scaler.unscale_(self.optimizer)
-        clip_grad_norm_(self.parameters, 1.0)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+def peak_memory_gib(device: torch.device) -> float | None:
+    """Return the largest memory that tensors took, of a GPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else None
 
 
-def variants(base: Options) -> list[Options]:
-    """Return the plain step, each option alone, and the two that a run can choose together."""
-    fast = replace(base, channels_last=True, compiled=True)
-    return [
-        base,
-        replace(base, optimizer="foreach"),
-        replace(base, optimizer="single"),
-        replace(base, channels_last=True),
-        replace(base, compiled=True),
-        fast,
-    ]
+def machine(device: torch.device) -> str:
+    """Return what it was measured on."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
 
 
-def windows_per_second(name: str, shards: str, batch: int, workers: int) -> float:
-    """Return what the loader alone delivers: windows of the network's frames and size."""
-    from trainers.data.index import index_shards
-    from trainers.data.loader import Loader, LoaderConfig
-    from trainers.data.order import OrderConfig
-    from trainers.data.shard_urls import shard_urls
-    from trainers.data.window_items import WindowItem
-
-    frames, size = _window(name)
-    index = index_shards(shard_urls(shards), min_frames=frames)
-    order = OrderConfig(seed=0, batch=batch)
-    config = LoaderConfig(order=order, window_frames=frames, size_px=size, workers=workers)
-    batches = Loader(index, WindowItem(frames=frames), config).batches()
-    for _ in range(2 * order.lanes):  # until every slot holds its first clip
-        next(batches)
-    start, made = time.perf_counter(), 0
-    while time.perf_counter() - start < 10:
-        made += len(next(batches).data["frames"])
-    batches.close()
-    return made / (time.perf_counter() - start)
+HEAD = (
+    f"{'profile':22} {'way':13} {'precision':9} {'micro':>5} {'items':>5} {'samples/s':>9} "
+    f"{'TFLOP/s':>8} {'of peak':>7} {'GiB':>6} {'1st s':>6}"
+)
 
 
-def _window(name: str) -> tuple[int, int]:
-    if name.startswith(UNET):
-        stage = STAGES[name.removeprefix(UNET)]
-        return stage.frames, stage.resolution_px
-    return CONFIGS[name].num_frames, CONFIGS[name].resolution
-
-
-def report(name: str, ways: Iterable[Options]) -> float:
-    """Measure and print every way; return the samples per second of the first."""
-    flops, first = flops_per_sample(name), 0.0
-    titles = f"{'samples/s':>9} {'ratio':>6} {'TFLOP/s':>8} {'of peak':>7} {'GiB':>6} {'1st s':>5}"
-    print(f"{'way':26} {titles}")
-    for options in ways:
-        if not first:
-            peak = peak_flops(options)
-        found = measured(name, options)
-        rate = options.batch / found.step_s
-        first = first or rate
-        achieved = rate * flops
-        print(
-            f"{options.title():26} {rate:9.3g} {rate / first:6.2f} {achieved / 1e12:8.3g} "
-            f"{achieved / peak:7.1%} {found.memory_gib:6.2f} {found.first_s:5.1f}",
-            flush=True,
-        )
-    print(f"{flops / 1e9:.4g} GFLOP per sample; peak {peak / 1e12:.3g} TFLOP/s")
-    return first
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=[*CONFIGS, *(UNET + stage for stage in STAGES)])
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--precision", choices=DTYPES, default="fp32")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--optimizer", choices=["fused", "foreach", "single"], default="fused")
-    for switch in ("checkpointing", "channels-last", "compile"):
-        parser.add_argument(f"--{switch}", action="store_true")
-    parser.add_argument("--compare", action="store_true", help="measure every option")
-    parser.add_argument("--shards", help="measure the loader on these, too")
-    parser.add_argument("--workers", type=int, default=0)
-    given = parser.parse_args()
-    base = Options(
-        given.batch,
-        given.precision,
-        _device(given.device),
-        given.steps,
-        given.checkpointing,
-        given.channels_last,
-        given.compile,
-        given.optimizer,
+def line(row: Row) -> str:
+    """Return one line of the table."""
+    case = row.case
+    start = f"{case.profile:22} {case.way:13} {case.precision:9} {case.micro_batch:5}"
+    if row.samples_per_s is None:
+        return f"{start} {row.outcome}"
+    memory = "-" if row.memory_gib is None else f"{row.memory_gib:.1f}"
+    return (
+        f"{start} {row.items_per_step:5} {row.samples_per_s:9.3g} {row.tflops:8.3g} "
+        f"{row.peak_share:7.1%} {memory:>6} {row.first_step_s:6.1f}"
     )
-    _print_facts(given.name, base)
-    rate = report(given.name, variants(base) if given.compare else [base])
-    if given.shards:
-        loaded = windows_per_second(given.name, given.shards, given.batch, given.workers)
-        share = rate / loaded
-        print(f"loader alone: {loaded:.3g} windows/s with {given.workers} workers;", end=" ")
-        print(f"one thread of it is busy {share:.1%} of the time of the first row")
 
 
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
+def content(bench: Bench, rows: list[Row]) -> dict[str, Any]:
+    """Return what is written as JSON."""
+    return {
+        "machine": machine(bench.device),
+        "torch": torch.__version__,
+        "random_weights": bench.given.random_weights,
+        "peak_tflops": {name: value / 1e12 for name, value in bench.peaks.items()},
+        "gflop_per_item": {f"{n}, {p}": value / 1e9 for (n, p), value in bench.flops.items()},
+        "rows": [asdict(row) for row in rows],
+    }
 
 
-def _print_facts(name: str, options: Options) -> None:
-    with torch.device("meta"):
-        work = work_of(name, checkpointing=False)
-    total = sum(p.numel() for p in work.parameters()) / 1e6
-    trained = sum(p.numel() for p in work.parameters() if p.requires_grad) / 1e6
-    gpu = options.device.type == "cuda"
-    machine = torch.cuda.get_device_name() if gpu else f"CPU, {torch.get_num_threads()} threads"
-    sizes = f"{total:.4g} M parameters, {trained:.4g} M trained"
-    how = f"batch {options.batch}, {options.precision}"
-    print(f"{name}: {sizes}; {how}; {machine}; torch {torch.__version__}", flush=True)
-    if options.checkpointing:
-        print("gradient checkpointing: the repeated forward pass is not counted as FLOPs")
+def parsed(arguments: list[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    names = {"type": lambda text: text.split(",")}
+    parser.add_argument("--profiles", default=list(PROFILES), **names)
+    parser.add_argument("--ways", default=list(WAYS), **names)
+    parser.add_argument("--micro-batch", default="auto", help="a number, `profile`, or `auto`")
+    parser.add_argument("--micro-batches", type=int, default=2, help="per optimizer step")
+    parser.add_argument("--precision", choices=["profile", *DTYPES], default="profile")
+    parser.add_argument("--random-weights", action="store_true", help="frozen networks, real sizes")
+    parser.add_argument("--seconds", type=float, default=420, help="of the whole run")
+    parser.add_argument("--case-seconds", type=float, default=6, help="of one case at least")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--out", type=Path, required=True, help="JSON, written after every case")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table and write it."""
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    bench = Bench(parsed(arguments))
+    named = "random weights of the real sizes" if bench.given.random_weights else "real weights"
+    print(f"{machine(bench.device)}; torch {torch.__version__}; frozen networks: {named}")
+    print(HEAD, flush=True)
+    rows: list[Row] = []
+    for row in bench.rows():
+        rows.append(row)
+        print(line(row), flush=True)
+        bench.given.out.write_text(json.dumps(content(bench, rows), indent=1) + "\n")
+    peaks = ", ".join(f"{name} {value / 1e12:.3g}" for name, value in bench.peaks.items())
+    print(f"peak of a matrix product, TFLOP/s: {peaks}")
 
 
 if __name__ == "__main__":

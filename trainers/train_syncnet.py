@@ -55,7 +55,8 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     shards, folder = SyncnetShards(**config["shards"]), Path(config["folder"])
     _run_preflight(profile, shards, config["name"], world, folder)
     options = run_options(folder, stop_file)
-    task, outcome = train(profile, shards, world, options, folder, loader_workers())
+    workers = loader_workers(world, profile.batch)
+    task, outcome = train(profile, shards, world, options, folder, workers)
     facts = {"profile": profile.model_dump(), "steps": outcome.step}
     world.by_first(partial(_save, folder, task.syncnet, facts))
     return asdict(outcome)

@@ -16,7 +16,7 @@ from pipeline.errors import ParamsError
 
 PREFIX = "LIPFORGE_"
 LOGS = ("tensorboard", "dvclive")
-SPEED = ("channels_last", "compile")
+SPEED = ("channels_last", "compile", "exact_fp32")
 
 
 def variable(field: str) -> str:
@@ -95,7 +95,8 @@ class Environment(BaseSettings):
     train_logs: Annotated[tuple[str, ...], NoDecode, _names_of(LOGS)] = ()
     train_speed: Annotated[tuple[str, ...], NoDecode, _names_of(SPEED)] = ()
     loader_workers: Count | None = None
-    """Threads that decode ahead in each training process; None: one thread reads ahead."""
+    """Threads that decode ahead in each training process; None: on a GPU by the number of cores, on
+    a CPU one thread reads ahead."""
 
 
 def environment() -> Environment:

@@ -32,6 +32,8 @@ class FitParams(BaseModel):
     """Keep a moving average of the weights; it is what is validated and saved."""
     validate_every: Steps = 1000
     save_every: Steps = 1000
+    save_minutes: Annotated[float, Field(gt=0)] | None = None
+    """Also save when so much time has passed since the latest checkpoint; None: by steps alone."""
     log_every: Steps = 50
     sample_every: Steps | None = None
     """Steps between pictures; None: never."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 from rich.console import Console
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pipeline.params.curation import FacesParams, ScenesParams
+    from trainers.dubbing.precision import Precision
     from trainers.dubbing.video_options import DubResult, VideoOptions
     from trainers.systems.latentsync.bundle import LdmBundle
 
@@ -61,8 +62,9 @@ def dub(
     overlap: Annotated[int, typer.Option(min=0, help="Frames shared by two windows.")] = 4,
     crf: Annotated[int, typer.Option(min=1, max=51, help="x264 quality; lower is better.")] = 7,
     precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], typer.Option(help="Of the network; fp16 for a GPU.")
-    ] = "fp32",
+        Literal["auto", "fp32", "bf16", "fp16"],
+        typer.Option(help="Of the network; auto: bf16 on a GPU (fp16 on an old one), else fp32."),
+    ] = "auto",
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
@@ -75,7 +77,7 @@ def dub(
         raise ParamsError("--face and --all-faces: give one of them")
     face_params, scene_params = _workspace()
     options = VideoOptions(
-        dub=DubOptions(overlap_frames=overlap, seed=seed, precision=precision),
+        dub=DubOptions(overlap_frames=overlap, seed=seed),
         faces=ALL if all_faces else tuple(face) if face else MAIN,
         longer=longer,
         shorter=shorter,
@@ -89,6 +91,7 @@ def dub(
     bundle = _model(model, device)
     given: dict[str, object] = {"steps": steps, "guidance": guidance}
     given |= {"temperature": temperature, "reference": reference}
+    given |= {"precision": _precision(bundle, precision)}
     _print_result(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, given)))
 
 
@@ -98,7 +101,8 @@ def _with_sampling(
     """Set the sampling options: as given, else of the model, else the authors'; print them."""
     given = {name: value for name, value in sampling.items() if value is not None}
     dub = replace(options.dub, **{**bundle.facts.get("sampling", {}), **given})
-    console.print(f"{dub.steps} steps, guidance {dub.guidance}, temperature {dub.temperature}")
+    how = f"guidance {dub.guidance}, temperature {dub.temperature}, {dub.precision}"
+    console.print(f"{dub.steps} steps, {how}")
     return replace(options, dub=dub)
 
 
@@ -127,6 +131,16 @@ def _model(folder: Path, device: str) -> "LdmBundle":
     for name in stand_ins(bundle):
         console.print(f"note: {name}: this model is a trial, not for use")
     return bundle
+
+
+def _precision(bundle: "LdmBundle", asked: str) -> str:
+    """Return the precision asked for, or that of the device, and cast the weights to it."""
+    from trainers.dubbing.precision import cast_bundle, precision_for
+
+    device = next(bundle.unet.parameters()).device
+    precision = precision_for(device) if asked == "auto" else cast("Precision", asked)
+    cast_bundle(bundle, precision)
+    return precision
 
 
 def _list(video: Path, options: "VideoOptions") -> None:

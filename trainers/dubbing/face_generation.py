@@ -27,11 +27,10 @@ from trainers.dubbing.overlapping_windows import (
 )
 from trainers.dubbing.reference_frames import frames_apart
 from trainers.frozen.latent_vae import PIXELS_PER_LATENT
+from trainers.loop.precision import DTYPES
 from trainers.systems.latentsync.bundle import LdmBundle
 from trainers.systems.latentsync.losses.noise import shared_noise
 from trainers.systems.latentsync.sampling import sample
-
-_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +50,7 @@ class DubOptions:
     (reference_frames.py), for models that would copy the mouth they are shown."""
     seed: int = 1247
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    """Of autocast; the weights stay float32."""
+    """Of autocast; `trainers.dubbing.precision` casts the weights beforehand."""
 
 
 class FaceGenerator(Protocol):
@@ -112,7 +111,7 @@ class LdmFaceGenerator:
         faces_1CFHW, reference_1CFHW = (
             one_FCHW.transpose(0, 1)[None].to(device) for one_FCHW in (faces_FCHW, reference_FCHW)
         )
-        dtype = _DTYPES.get(self._options.precision)
+        dtype = DTYPES.get(self._options.precision)
         with torch.autocast(device.type, dtype, enabled=dtype is not None):
             generated_1CFHW = sample(
                 self._bundle,

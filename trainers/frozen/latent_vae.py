@@ -52,6 +52,10 @@ class LatentVae(nn.Module, ABC):
     def checkpoint_gradients(self) -> None:
         """Recompute the decoder's activations in the backward pass, to save memory."""
 
+    def called_modules(self) -> list[nn.Module]:
+        """Return the networks behind `encode` and `decode`, to be compiled."""
+        return []
+
 
 class KlVae(LatentVae):
     """Stable Diffusion's autoencoder, with a posterior."""
@@ -79,6 +83,10 @@ class KlVae(LatentVae):
         """Checkpoint every block of the decoder."""
         self.model.enable_gradient_checkpointing()
 
+    def called_modules(self) -> list[nn.Module]:
+        """Return encoder and decoder."""
+        return [self.model.encoder, self.model.decoder]
+
 
 class TinyVae(LatentVae):
     """TAESD. Its latents are already scaled, and it has no posterior."""
@@ -101,6 +109,10 @@ class TinyVae(LatentVae):
     def checkpoint_gradients(self) -> None:
         """Checkpoint the decoder as a whole."""
         self.model.enable_gradient_checkpointing()
+
+    def called_modules(self) -> list[nn.Module]:
+        """Return encoder and decoder."""
+        return [self.model.encoder, self.model.decoder]
 
 
 def sd_vae() -> AutoencoderKL:

@@ -8,6 +8,7 @@ Source: Simonyan and Zisserman, "Very Deep Convolutional Networks" (2015), confi
 al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (CVPR 2018).
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
@@ -120,11 +121,20 @@ class _ChannelWeights(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.model = nn.ModuleDict({"1": nn.Conv2d(channels, 1, 1, bias=False)})
+        self.model = nn.ModuleDict({"1": _Weight(channels)})
 
     def forward(self, difference_NCHW: Tensor) -> Tensor:
         (weight_1C11,) = self.parameters()
         return (difference_NCHW * weight_1C11.to(difference_NCHW.dtype)).sum(dim=1)
+
+
+class _Weight(nn.Module):
+    """The weight of a 1 x 1 convolution to one channel, under its name; no layer to be cast."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(1, channels, 1, 1))
+        nn.init.kaiming_uniform_(self.weight, a=math.sqrt(5))  # as nn.Conv2d does
 
 
 def _unit(features_NCHW: Tensor) -> Tensor:

@@ -54,30 +54,39 @@ def micro_batches(batch: Batch, items: int | None) -> list[Batch]:
 
 
 def moved(batch: Batch, device: torch.device) -> Batch:
-    """Return the batch with its tensors on `device`; asynchronous from pinned memory."""
+    """Return the batch with its tensors on `device`.
+
+    To a GPU by way of pinned memory, asynchronously. Call it on micro-batches, just before use:
+    then no more than two of them are pinned at a time, however large the batch, and the next one is
+    pinned while the GPU still computes.
+    """
     return {name: _moved(value, device) for name, value in batch.items()}
 
 
 def _moved(value: Any, device: torch.device) -> Any:
-    return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+    if not isinstance(value, Tensor):
+        return value
+    if device.type == "cuda" and value.device.type == "cpu" and not value.is_pinned():
+        value = value.pin_memory()
+    return value.to(device, non_blocking=True)
 
 
-def pinned(batch: Batch) -> Batch:
-    """Return the batch with its tensors in pinned memory."""
-    return {k: v.pin_memory() if isinstance(v, Tensor) else v for k, v in batch.items()}
+def bytes_per_item(batch: Batch) -> float:
+    """Return the memory of a batch's tensors, divided by its items."""
+    tensors = [value for value in batch.values() if isinstance(value, Tensor)]
+    return sum(value.nbytes for value in tensors) / len(batch["keys"])
 
 
 @contextmanager
-def read_ahead(source: Iterator[Batch], depth: int, pin: bool = False) -> Iterator[Iterator[Batch]]:
+def read_ahead(source: Iterator[Batch], depth: int) -> Iterator[Iterator[Batch]]:
     """Yield the same batches, prefetched by one thread at most `depth` ahead; 0: no prefetching.
 
     An error of the source is raised at its batch. Leaving the block waits for the
     batch in work, ends the thread and closes the source.
     """
-    prepared = (pinned(batch) if pin else batch for batch in source)
     with ThreadPoolExecutor(1, "read-ahead") as pool:
         try:
-            yield _ahead(prepared, depth, pool) if depth else prepared
+            yield _ahead(source, depth, pool) if depth else source
         finally:
             pool.shutdown(cancel_futures=True)
             if isinstance(source, Generator):

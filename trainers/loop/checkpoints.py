@@ -5,6 +5,7 @@ folder. A file holds tensors, numbers and text only (`torch.load(weights_only=Tr
 """
 
 import logging
+import time
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from pipeline.atomic import replacing
 from pipeline.digest import digest
 from pipeline.errors import CheckpointError
 from pipeline.params.environment import environment
+from trainers.processes.world import World
 
 KEPT = 2
 FORMAT = 1
@@ -34,6 +36,26 @@ def training_folder(stage: str, facts: Mapping[str, Any]) -> Path:
     """
     root = environment().training or Path(".cache/training")
     return (root / stage / digest(dict(facts))[:16]).absolute()
+
+
+class SaveClock:
+    """Says when a checkpoint is due by time. Rank 0's clock counts, so that all ranks agree."""
+
+    def __init__(self, minutes: float | None, world: World) -> None:
+        self._seconds = None if minutes is None else 60 * minutes
+        self._world = world
+        self.saved()
+
+    def due(self) -> bool:
+        """Return whether the time is over; every rank must call it."""
+        if self._seconds is None:
+            return False
+        late = time.monotonic() - self._since >= self._seconds
+        return self._world.any(late and self._world.first)
+
+    def saved(self) -> None:
+        """Start the time anew."""
+        self._since = time.monotonic()
 
 
 def save_state(folder: Path, step: int, state: Mapping[str, Any]) -> None:

@@ -22,7 +22,9 @@ from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
 from trainers.loop.batches import BatchSource, read_ahead
+from trainers.loop.checkpoints import SaveClock
 from trainers.loop.longer_runs import start_from_shorter_run
+from trainers.loop.memory_plan import log_activations, log_plan
 from trainers.loop.metric_loggers import (
     DvcLive,
     JsonLines,
@@ -31,7 +33,7 @@ from trainers.loop.metric_loggers import (
     Throughput,
     close_at_end,
 )
-from trainers.loop.optimizations import compile_networks, set_memory_format
+from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
 from trainers.loop.run_lock import run_folder_lock
 from trainers.loop.sample_files import write_samples
 from trainers.loop.state import (
@@ -66,6 +68,8 @@ class RunOptions:
     """Channels-last memory format for convolutions on GPUs. Rounds differently."""
     compile: bool = False
     """torch.compile for every network: minutes of compilation. Rounds differently."""
+    exact_fp32: bool = False
+    """No TF32 on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class FitResult:
     best_step: int
     metrics: dict[str, float]
     """Of the latest validation."""
+    micro_batch: int | None = None
+    """In use at the end: less than `fit.micro_batch` where memory ran out."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class _Run:
     world: World
     validation: Validation | None
     logs: list[MetricLogger]
+    save_clock: SaveClock
 
     def log(self, step: int, values: dict[str, float]) -> None:
         for log in self.logs:
@@ -121,21 +128,28 @@ def fit(
     """
     world, options = world or World(), options or RunOptions()
     with run_folder_lock(folder, world):
-        _apply_options(task, options)
+        _apply_options(task, options, world)
         state = new_state(task, params, world)
         world.by_first(partial(start_from_shorter_run, folder, params))
         restore(state, folder, world)
         if not state.finished:
             with close_at_end(_open_loggers(state, folder, world, options)) as logs:
-                run = _Run(params, folder, world, validation, logs)
+                clock = SaveClock(params.save_minutes, world)
+                run = _Run(params, folder, world, validation, logs, clock)
                 _train(run, state, source, options)
         _load_final_weights(state, params, folder)
     return FitResult(
-        state.step, state.finished, state.best_value, state.best_step, dict(state.metrics)
+        state.step,
+        state.finished,
+        state.best_value,
+        state.best_step,
+        dict(state.metrics),
+        state.micro_batch.items,
     )
 
 
-def _apply_options(task: Task, options: RunOptions) -> None:
+def _apply_options(task: Task, options: RunOptions, world: World) -> None:
+    set_gpu_modes(world.device, options.exact_fp32)
     if options.channels_last:
         set_memory_format(task, torch.channels_last)
     if options.compile:
@@ -144,29 +158,61 @@ def _apply_options(task: Task, options: RunOptions) -> None:
 
 def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOptions) -> None:
     """Advance the state until it is finished."""
-    params, world = run.params, run.world
+    world = run.world
     if state.step == 0:
         _log_start(run, state)
     stop = StopRequest(options.stop_file)
+    make_step = _first_step
     with (
         stop.listening(),
         _throughput(run, state) as speed,
         read_ahead(
             source.batches(state.step, world.rank, world.size),
             options.read_ahead_batches,
-            pin=world.device.type == "cuda",
         ) as batches,
     ):
         while not state.finished:
             batch = _checked(next(batches, None), state.step)
-            batch = seed_batch(batch, params, state.step, world)
-            values = train_step(state.task, state.players, batch, state.step, params, world)
+            values = make_step(run, state, batch)
+            make_step = _step
             state.step += 1
             if state.ema:
                 state.ema.update(state.step)
             speed.count(len(batch["keys"]) * world.size)
             _after_step(run, state, values, speed)
             _stop_if_requested(run, state, stop)
+
+
+def _first_step(run: _Run, state: TrainState, batch: Batch) -> dict[str, float]:
+    """Make one update, and log the memory that it is expected to take and that it took."""
+    planned = log_plan(state.task, state.micro_batch.of(run.params), batch, run.world)
+    values = _step(run, state, batch)
+    log_activations(planned, run.world)
+    return values
+
+
+def _step(run: _Run, state: TrainState, batch: Batch) -> dict[str, float]:
+    """Make one update, with fewer items at once if memory runs out; the same draws every time."""
+
+    def update(params: FitParams) -> dict[str, float]:
+        seeded = seed_batch(batch, params, state.step, run.world)
+        return train_step(state.task, state.players, seeded, state.step, params, run.world)
+
+    return state.micro_batch.fitting(run.params, lambda: len(batch["keys"]), run.world, update)
+
+
+def _metrics(run: _Run, state: TrainState) -> dict[str, float]:
+    """Measure on the held-out batches, with fewer items at once if memory runs out."""
+    validation = run.validation
+    assert validation
+
+    def measure(params: FitParams) -> dict[str, float]:
+        return run_validation(state.task, validation, params, run.world)
+
+    def most() -> int:
+        return len(validation.source.batch_at(0, run.world.rank, run.world.size)["keys"])
+
+    return state.micro_batch.fitting(run.params, most, run.world, measure)
 
 
 def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: Throughput) -> None:
@@ -182,7 +228,7 @@ def _after_step(run: _Run, state: TrainState, values: dict[str, float], speed: T
         _validate(run, state)
     if params.sample_every and (step % params.sample_every == 0 or state.finished):
         _write_samples(run, state)
-    if step % params.save_every == 0 or state.finished:
+    if step % params.save_every == 0 or state.finished or run.save_clock.due():
         _save(run, state)
 
 
@@ -199,7 +245,7 @@ def _stop_if_requested(run: _Run, state: TrainState, stop: StopRequest) -> None:
 def _log_start(run: _Run, state: TrainState) -> None:
     """Validate before the first step: a baseline, and errors show early."""
     if run.validation:
-        metrics = run_validation(state.task, run.validation, run.params, run.world)
+        metrics = _metrics(run, state)
         _best_metric(run.params, metrics)
         run.log(0, {f"validation/{name}": value for name, value in metrics.items()})
 
@@ -207,7 +253,7 @@ def _log_start(run: _Run, state: TrainState) -> None:
 def _validate(run: _Run, state: TrainState) -> None:
     assert run.validation
     with state.averaged():
-        state.metrics = run_validation(state.task, run.validation, run.params, run.world)
+        state.metrics = _metrics(run, state)
     run.log(state.step, {f"validation/{name}": v for name, v in state.metrics.items()})
     value = _best_metric(run.params, state.metrics)
     if value is None:
@@ -250,6 +296,7 @@ def _save(run: _Run, state: TrainState) -> None:
     if run.world.first:
         checkpoints.save_state(run.folder, state.step, checkpoint_content(state))
     run.world.wait()
+    run.save_clock.saved()
 
 
 def _load_final_weights(state: TrainState, params: FitParams, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 Two profiles with the same identity share a run. Left out of it are
 
-- `sample_...` keys, `log_every` and `save_every`: what is shown and kept on the way,
+- `sample_...` keys, `log_every`, `save_every`, `save_minutes`: what is shown and kept on the way,
 - `validate_every` where validation chooses nothing (`final: last`, no `patience`),
 - `max_steps` where step n is the same in a run of any length (`longer_run_goes_on`).
 """
@@ -16,7 +16,7 @@ from trainers.loop.checkpoints import training_folder
 
 SHOWN = "sample_"
 """Prefix of keys for samples, in a profile and in its `fit`."""
-KEPT = ("log_every", "save_every")
+KEPT = ("log_every", "save_every", "save_minutes")
 
 
 class TrainedProfile(Protocol):

@@ -10,7 +10,6 @@ import cv2
 from torch import Tensor
 
 from pipeline.atomic import replacing
-from pipeline.media.encode import write_clip
 
 CRF = 18
 
@@ -26,6 +25,8 @@ def write_samples(folder: Path, samples: Mapping[str, Tensor]) -> list[Path]:
 
 def _write(path: Path, sample: Tensor) -> Path:
     if sample.ndim == 4:
+        from pipeline.media.encode import write_clip  # PyAV, which training itself does not need
+
         out = path.with_name(path.name + ".mp4")
         with replacing(out) as part:
             write_clip(part, iter(sample.permute(0, 2, 3, 1).contiguous().numpy()), CRF)

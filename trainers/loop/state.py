@@ -16,7 +16,9 @@ from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
 from trainers.loop.ema import Ema
 from trainers.loop.metric_loggers import RunningMeans
+from trainers.loop.micro_batch import MicroBatch
 from trainers.loop.players import Player, new_players
+from trainers.loop.precision import cast_frozen_networks
 from trainers.loop.task import Task
 from trainers.processes.world import World
 
@@ -39,6 +41,7 @@ class TrainState:
     metrics: dict[str, float] = field(default_factory=dict)
     """Of the latest validation."""
     means: RunningMeans = field(default_factory=RunningMeans)
+    micro_batch: MicroBatch = field(default_factory=lambda: MicroBatch(None))
 
     def averaged(self) -> AbstractContextManager[None]:
         """Swap in the weights that are validated and saved: the EMA if there is one."""
@@ -48,10 +51,11 @@ class TrainState:
 def new_state(task: Task, params: FitParams, world: World) -> TrainState:
     """Return the state at step 0, with the task on the world's device."""
     task.to(world.device)
+    cast_frozen_networks(task, params)
     task.train()
     players = new_players(task, params, world)
     ema = Ema(task, params.ema_decay) if params.ema_decay is not None else None
-    return TrainState(task, players, ema)
+    return TrainState(task, players, ema, micro_batch=MicroBatch(params.micro_batch))
 
 
 def checkpoint_content(state: TrainState) -> dict[str, Any]:
@@ -66,6 +70,7 @@ def checkpoint_content(state: TrainState) -> dict[str, Any]:
         "stale_validations": state.stale_validations,
         "metrics": dict(state.metrics),
         "means": state.means.state(),
+        "micro_batch": state.micro_batch.items,
     }
 
 
@@ -115,3 +120,5 @@ def _load_content(state: TrainState, content: dict[str, Any]) -> None:
     state.best_value, state.best_step = content["best_value"], content["best_step"]
     state.stale_validations = content["stale_validations"]
     state.metrics, state.means = content["metrics"], RunningMeans(content["means"])
+    if state.finished:  # else it begins with that of the params: the memory may be another one
+        state.micro_batch.items = content.get("micro_batch")

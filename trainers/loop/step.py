@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from pipeline.errors import NonFiniteLossError
+from pipeline.errors import NonFiniteLossError, ParamsError
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import micro_batches, moved
 from trainers.loop.players import Player, all_or_none, gradients_only_for
@@ -86,7 +86,7 @@ def _update(
         keys = _non_finite_keys(parts, values_MT, world)
         values = dict(zip(names, terms, strict=True))
         raise _non_finite(f"step {step}, {player.name}: {values}, gradient norm {length}", keys)
-    player.scaler.step(player.optimizer)
+    _step_optimizer(player)
     player.scaler.update()
     return {**dict(zip(names, terms, strict=True)), "gradient_norm": length}
 
@@ -111,6 +111,14 @@ def _accumulate(
         rows.append(row.detach())
     player.check_gradients()
     return names, torch.stack(rows)
+
+
+def _step_optimizer(player: Player) -> None:
+    try:
+        player.scaler.step(player.optimizer)
+    except torch.OutOfMemoryError as error:
+        fix = "no micro-batch is small enough; take a GPU with more memory"
+        raise ParamsError(f"{player.name}: no memory for the optimizer's moments; {fix}") from error
 
 
 def _is_finite(value: float) -> bool:

@@ -51,7 +51,8 @@ def test_a_model_folder_is_used_and_named_as_a_trial(command, workspace):
     )
     made = command("--model", "model", "--steps", "1", "--overlap", "2")
     assert made.exit_code == 0, made.output
-    assert "1 steps, guidance 1.0, temperature 0.0" in made.output  # asked for, and the model's
+    # asked for, and the model's, and the device's
+    assert "1 steps, guidance 1.0, temperature 0.0, fp32" in made.output
     assert "note: vae=stand-in:blocks: this model is a trial" in made.output
     assert "* face 0: shot 0, 0.00-0.16 s, 60 px" in made.output
     assert "out.mp4: 4 frames at 25 fps, 4 dubbed, 0 of an earlier run; sound flac" in made.output

@@ -30,6 +30,7 @@ OTHER = {
     "ema_decay": 0.5,
     "validate_every": 7,
     "save_every": 7,
+    "save_minutes": 7.0,
     "log_every": 7,
     "sample_every": 7,
     "best_metric": "loss",
@@ -39,7 +40,7 @@ OTHER = {
     "max_skipped_steps": 7,
 }
 """Of every key of `fit` a value that is not the default."""
-FREE = {"log_every", "save_every", "sample_every"}
+FREE = {"log_every", "save_every", "save_minutes", "sample_every"}
 
 
 def of(fit_params, kind=LdmProfile):

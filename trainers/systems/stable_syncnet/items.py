@@ -15,7 +15,6 @@ from trainers.audio.mel import MAX_VALUE, RANGE_DB, WindowStart, mel_window
 from trainers.audio.mel_windows import MelWindows
 from trainers.data.augment import Augmentation, AugmentationDraw, augmented, draw_augmentation
 from trainers.data.clip import DecodedClip
-from trainers.data.pixel_range import signed_from_array
 from trainers.systems.stable_syncnet.pairs import (
     Negatives,
     draw_pair,
@@ -51,7 +50,7 @@ class WindowConfig:
         return DrawnAugmentation(look, round(down * most), round(right * most), gain * self.gain_db)
 
     def picture(self, clip: DecodedClip, start: int, drawn: "DrawnAugmentation") -> Tensor:
-        """Return (F * 3, H / 2, W) in -1 ... 1."""
+        """Return (F * 3, H / 2, W) uint8."""
         window_FCHW = clip.frames[start : start + self.frames]
         height, width = window_FCHW.shape[2:]
         if drawn.down or drawn.right:
@@ -61,7 +60,8 @@ class WindowConfig:
             window_FCHW = window_FCHW[..., columns.clip(0, width - 1)]
         else:
             window_FCHW = window_FCHW[:, :, height // 2 :]
-        return signed_from_array(augmented(window_FCHW, drawn.look)).flatten(0, 1)
+        pixels_FCHW = augmented(window_FCHW, drawn.look).copy(order="C")
+        return torch.from_numpy(pixels_FCHW).flatten(0, 1)
 
     def sound(self, clip: DecodedClip, start: int, drawn: "DrawnAugmentation") -> Tensor:
         """Return (1, 80, M); taken from the windows of `PrepareMel` where there are any."""
@@ -94,7 +94,7 @@ def amplified(mel: Tensor, gain_db: float) -> Tensor:
 class PairItem:
     """Makes one pair of a decoded clip: pictures of one moment, sound of the same or another.
 
-    Items: `clip_id`, `shard`, `start_frame` (the sound's), `visual` (3 F, H / 2, W) in -1 ... 1,
+    Items: `clip_id`, `shard`, `start_frame` (the sound's), `visual` (3 F, H / 2, W) uint8,
     `mel` (1, 80, M), `in_sync` 1.0 or 0.0.
     """
 
@@ -125,7 +125,7 @@ class WindowsItem:
     """Makes K windows of a decoded clip, every sound against every picture.
 
     Items: `clip_id`, `shard`, `start_frame` (the first sound's), `starts` (K,), `visual`
-    (K, 3 F, H / 2, W) in -1 ... 1, `mel` (K, 1, 80, M), `in_sync` (K, K) int8 as `sync_labels`.
+    (K, 3 F, H / 2, W) uint8, `mel` (K, 1, 80, M), `in_sync` (K, K) int8 as `sync_labels`.
     """
 
     windows: int

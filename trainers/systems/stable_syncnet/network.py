@@ -49,6 +49,10 @@ class StableSyncNet(nn.Module):
         """
         return self.embed_visual(visual_BCHW), self.embed_audio(mel_B1MS)
 
+    def called_modules(self) -> list[nn.Module]:
+        """Return the towers: what the embedding methods call, to be compiled."""
+        return [self.audio_encoder, self.visual_encoder]
+
     def embed_visual(self, visual_BCHW: Tensor) -> Tensor:
         """Return unit vectors (B, D), float32 or wider.
 

@@ -25,6 +25,7 @@ from trainers.audio.mel_windows import PrepareMel
 from trainers.data.clip import DecodedClip
 from trainers.data.index import ShardIndex
 from trainers.data.indexed_clips import decode_indexed
+from trainers.data.pixel_range import to_signed
 from trainers.errors import TrainingDataError
 from trainers.systems.stable_syncnet.items import DrawnAugmentation, WindowConfig
 from trainers.systems.stable_syncnet.losses import IN_SYNC_ABOVE, cosine, cosine_bce
@@ -123,7 +124,8 @@ def _cosines(
         window_config.picture(clip, pair.visual_start_frame, DrawnAugmentation()) for pair in pairs
     ]
     mel = [window_config.sound(clip, pair.audio_start_frame, DrawnAugmentation()) for pair in pairs]
-    found = cosine(*network(torch.stack(visual).to(device), torch.stack(mel).to(device)))
+    pictures = to_signed(torch.stack(visual).to(device))
+    found = cosine(*network(pictures, torch.stack(mel).to(device)))
     return np.asarray(found.float().cpu().numpy())
 
 

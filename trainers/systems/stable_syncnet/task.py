@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from trainers.data.pixel_range import to_signed
 from trainers.loop.task import Batch, Task
 from trainers.systems.stable_syncnet.configs import StableSyncNetConfig
 from trainers.systems.stable_syncnet.losses import (
@@ -36,7 +37,10 @@ class Objective:
 
 
 class SyncNetTask(Task):
-    """Trains StableSyncNet on `PairItem` or `WindowsItem`; validates on `WindowsItem` only."""
+    """Trains StableSyncNet on `PairItem` or `WindowsItem`; validates on `WindowsItem` only.
+
+    Pictures come as bytes and become -1 ... 1 on the device of the network.
+    """
 
     players: ClassVar[tuple[str, ...]] = ("syncnet",)
 
@@ -72,7 +76,7 @@ class SyncNetTask(Task):
         }
 
     def _pair_losses(self, batch: Batch) -> dict[str, Tensor]:
-        cosine_B = cosine(*self.syncnet(batch["visual"], batch["mel"]))
+        cosine_B = cosine(*self.syncnet(to_signed(batch["visual"]), batch["mel"]))
         loss_B = cosine_bce(cosine_B, batch["in_sync"], self.objective.clamp)
         return {"bce": self.objective.bce_weight * loss_B.mean()}
 
@@ -90,7 +94,7 @@ class SyncNetTask(Task):
 
     def _cosines(self, batch: Batch) -> Tensor:
         """Return (B, K, K) cosines, every sound with every picture of its item."""
-        vision_BKD = _of_items(self.syncnet.embed_visual, batch["visual"])
+        vision_BKD = _of_items(self.syncnet.embed_visual, to_signed(batch["visual"]))
         audio_BKD = _of_items(self.syncnet.embed_audio, batch["mel"])
         with torch.autocast(audio_BKD.device.type, enabled=False):  # else a product in 16 bits
             return torch.bmm(audio_BKD, vision_BKD.transpose(1, 2))

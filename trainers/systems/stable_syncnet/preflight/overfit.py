@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from pipeline.params.fit import FitParams
+from trainers.data.pixel_range import to_signed
 from trainers.loop.batches import moved
 from trainers.loop.precision import autocast
 from trainers.loop.task import Batch
@@ -57,5 +58,5 @@ def _is_matrix(batch: Batch) -> bool:
 
 
 def _pair_loss(task: SyncNetTask, batch: Batch) -> Tensor:
-    cosine_B = cosine(*task.syncnet(batch["visual"], batch["mel"]))
+    cosine_B = cosine(*task.syncnet(to_signed(batch["visual"]), batch["mel"]))
     return cosine_bce(cosine_B, batch["in_sync"], clamp=True).mean()
