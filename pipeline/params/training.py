@@ -185,16 +185,16 @@ class LdmProfile(TrainSection):
     antialias: bool = True
     audio_dropout: Share = 0.1
     """Share of clips trained without sound, which guidance needs; 0 is as published."""
-    token_noise: Weight = 0.3
+    token_noise: Weight = 0.1
     """Deviation of the noise added to the audio tokens in training. Published: 0."""
-    crop_jitter_px: Weight = 0.0
+    crop_jitter_px: Weight = 0.5
     """Deviation of a random shift of every frame in training, against what the crop's own movement
     tells of the mouth. Published: 0."""
     gradient_checkpointing: bool = False
     """Half the speed or better, for a fraction of the memory; the gradient stays the same."""
     sample_clips: Annotated[int, Field(ge=0)] = 2
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
-    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 3
+    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 4
     """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
     sample_guidance: Annotated[float, Field(ge=1)] = 1.0
     """Published: 1.5."""
