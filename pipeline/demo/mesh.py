@@ -125,7 +125,9 @@ def _above_outline(
     under = outline[outline[:, 1] > outline[:, 1].mean()]
     under = under[np.argsort(under[:, 0])]
     bottom = np.interp(points[:, 0], under[:, 0], under[:, 1])
-    return np.clip((bottom - points[:, 1]) / np.maximum(bottom - on_line, 1.0), 0.0, 1.0)
+    return np.asarray(
+        np.clip((bottom - points[:, 1]) / np.maximum(bottom - on_line, 1.0), 0.0, 1.0)
+    )
 
 
 def _driven_vertices() -> tuple[int, ...]:

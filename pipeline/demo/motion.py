@@ -72,7 +72,13 @@ def move(seed: int, duration_s: float, base: Pose | None = None) -> Motion:
     hz.append(random.uniform(*_NOD_HZ, shape))
     phase.append(random.uniform(0.0, 2 * np.pi, shape))
     sizes = [size / size.sum(axis=0) * _REACH, nods / nods.sum(axis=0) * _NOD_REACH]
-    return Motion(*map(np.concatenate, (hz, phase, sizes)), np.cumsum(gaps), base or Pose())
+    return Motion(
+        hz=np.concatenate(hz),
+        phase=np.concatenate(phase),
+        size=np.concatenate(sizes),
+        blinks_s=np.cumsum(gaps),
+        base=base or Pose(),
+    )
 
 
 def rotation(pose: Pose) -> NDArray[np.float64]:

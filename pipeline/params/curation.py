@@ -151,7 +151,7 @@ class SelectParams(_Section):
     max_clips_per_source: Annotated[int, Field(ge=1)] = 1000
     val_share: Share = 0.1
     test_share: Share = 0.1
-    split_seed: int = 1
+    split_seed: int = 21
 
     @model_validator(mode="after")
     def _possible(self) -> "SelectParams":

@@ -240,7 +240,7 @@ class EvaluateParams(TrainSection):
     """How many of them are also dubbed with silence."""
     reader_clips: Count = 64
     """Clips of the train split from which the readers of the mouth's opening learn."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 3
+    steps: Annotated[int, Field(ge=1, le=1000)] = 4
     """Of DDIM; published: 20."""
     guidance: Annotated[float, Field(ge=1)] = 1.0
     """1 is without, and half the time; published: 1.5."""
