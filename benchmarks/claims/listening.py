@@ -47,9 +47,9 @@ def listening(
     Args:
         train: folder of the clips from which the readers of the mouth learn.
         validation: folder of the clips that are dubbed.
-        wanted: `clips`, and `frames` of each.
+        wanted: `clips`, `frames` of each, and `reader_clips` if not all train the readers.
     """
-    readers = _readers(train, bundle.resolution_px)
+    readers = _readers(train, bundle.resolution_px, wanted.get("reader_clips"))
     params = EvaluateParams(clips=wanted["clips"], max_seconds=wanted["frames"] / FPS)
     index = index_shards(shard_urls(validation), MIN_FRAMES)
     versions = [
@@ -61,9 +61,9 @@ def listening(
     return means([scores(one, readers) for one in versions])
 
 
-def _readers(train: str, size_px: int) -> OpeningReaders:
+def _readers(train: str, size_px: int, clips: int | None) -> OpeningReaders:
     films = SpeakingFilms(index_shards(shard_urls(train), MIN_FRAMES), size_px)
-    return fit_readers(films.readable(range(len(films.index))), size_px, seed=0)
+    return fit_readers(films.readable(range(len(films.index))[:clips]), size_px, seed=0)
 
 
 def dubbed(bundle: LdmBundle, clip: EvaluationClip) -> ClipVersions:

@@ -31,8 +31,9 @@ SYNCNET_WEIGHTS = "stable_syncnet.safetensors"
 WEIGHTS = {"syncnet": SYNCNET_WEIGHTS, "temporal_encoder": temporal_encoder.FILE}
 """By system: the file that other runs read."""
 LISTENING = {"clips": 6, "frames": 64}
-QUICK_LISTENING = {"clips": 2, "frames": 34}
-"""Held-out clips that a diffusion model dubs, and frames of each."""
+QUICK_LISTENING = {"clips": 1, "frames": 34, "reader_clips": 4}
+"""Held-out clips that a diffusion model dubs, frames of each, and training clips from which the
+readers of the mouth learn; without a number all."""
 OURS = "ours"
 Profile = SyncnetProfile | LdmProfile
 Checked = TypeVar("Checked", bound=BaseModel)
