@@ -63,7 +63,7 @@ _LISTENING = (
 _SUPERVISION_HERE = (
     "The default model with and without the term, weight 0.05, for equal steps and for equal CPU "
     "time. In place of the paper's SyncNet confidence: the correlation of the made mouth's opening "
-    "with that of the film whose sound it got. Our StableSyncNet has seen 2 minutes of film."
+    "with that of the film whose sound it got. Our StableSyncNet has seen 4 minutes of film."
 )
 
 SUPERVISION = Claim(
@@ -221,11 +221,11 @@ GEOMETRY = Claim(
     statement="Aligned crops move with the mouth, because landmarks do; a model trained on them "
     "reads the mouth from the kept pixels. Random shifts per frame in training lower this leak.",
     source="measurements of this project on its own crops; SyncDiff and LatentSync only mask more",
-    here="Every frame of training moved by a random shift of 1 pixel of 64 (standard deviation), "
-    "against none. Leak: the correlation of the made opening with the mouth that the picture had, "
+    here="Every frame of training moved by a random shift of half a pixel of 64 (standard "
+    "deviation), as in the default, against none. Leak: the correlation of the made opening with the mouth that the picture had, "
     "while foreign sound is played. `geometry_r` and `kept_pixels_r` say what can be read from the "
     "crop's position and from the kept pixels without any model.",
-    variants={"plain": DEFAULT, "jitter": _variant("crop jitter 1 px", crop_jitter_px=1.0)},
+    variants={"plain": _variant("no crop jitter", crop_jitter_px=0.0), "jitter": DEFAULT},
     comparisons=(
         Comparison(metric="leak_r", higher="plain", lower="jitter"),
         Comparison(metric="foreign_r", higher="jitter", lower="plain"),
