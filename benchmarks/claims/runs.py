@@ -35,6 +35,9 @@ QUICK_LISTENING = {"clips": 1, "frames": 34, "reader_clips": 4}
 """Held-out clips that a diffusion model dubs, frames of each, and training clips from which the
 readers of the mouth learn; without a number all."""
 OURS = "ours"
+MADE_FOR = "made_for.json"
+"""Among the other sets: the digests of our own clips when they were made."""
+MAKE_SETS = "make them with `python -m benchmarks.claims.shard_sets` from that curation's tables"
 Profile = SyncnetProfile | LdmProfile
 Checked = TypeVar("Checked", bound=BaseModel)
 
@@ -53,8 +56,27 @@ class Shards:
     """With one folder per other set, each with `train`."""
 
     def train(self, name: str) -> Path:
-        """Return the folder of the training tars of a set."""
-        return (self.ours if name == OURS else self.sets / name) / "train"
+        """Return the folder of the training tars of a set.
+
+        Raises:
+            ClaimsError: the other sets are of another curation, whose films may be held out here.
+        """
+        if name == OURS:
+            return self.ours / "train"
+        if not (self.sets / MADE_FOR).exists() or self._made_for() != self.facts():
+            raise ClaimsError(f"{self.sets}: no sets made for {self.ours}; {MAKE_SETS}")
+        return self.sets / name / "train"
+
+    def facts(self) -> dict[str, str]:
+        """Return the digests of our own clips: what other sets are compared with."""
+        return {
+            "train": fingerprint(self.ours / "train"),
+            "validation": fingerprint(self.validation),
+        }
+
+    def _made_for(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.sets / MADE_FOR).read_text(encoding="utf-8"))
+        return found
 
     @property
     def validation(self) -> Path:
@@ -206,8 +228,7 @@ def with_keys(profile: Checked, keys: Mapping[str, Any]) -> Checked:
 def fingerprint(folder: Path) -> str:
     """Return a digest of the clips of a folder, whatever their paths."""
     if not any(folder.glob("**/*.tar")):
-        fix = "`make repro` makes data/shards, `python -m benchmarks.claims.shard_sets` the others"
-        raise ClaimsError(f"{folder}: no .tar; {fix}")
+        raise ClaimsError(f"{folder}: no .tar; `make repro` makes data/shards")
     return index_shards(shard_urls(folder), min_frames=1).fingerprint()
 
 

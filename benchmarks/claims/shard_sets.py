@@ -15,13 +15,17 @@ anything to do with the held-out clips.
 
 import argparse
 import hashlib
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.claims.runs import MADE_FOR, ClaimsError, Shards
+from pipeline.atomic import write_json
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache, open_cache
+from pipeline.errors import LipforgeError
 from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.confidence import judge_confidence
 from pipeline.selection.rules import Candidate, split_of
@@ -41,13 +45,28 @@ MAX_SHARD_BYTES = 512 * 2**20
 
 
 def whole_clips(tables: RunTables, params: SelectParams) -> list[tuple[MeasuredClip, Selected]]:
-    """Return every measured clip of the training films as a whole, its offset left in."""
+    """Return every measured clip of the training films as a whole, its offset left in.
+
+    Raises:
+        ClaimsError: params.yaml splits the films otherwise than the tables do.
+    """
+    check_split(tables.rows("select", Selected), params)
     found = []
     for one in measured_clips(tables):
         group = Candidate(one.video, one.clip, one.sync, one.quality).group
         if one.sync and one.quality and split_of(group, params) == "train":
             found.append((one, _as_a_whole(one, group)))
     return found
+
+
+def check_split(rows: Sequence[Selected], params: SelectParams) -> None:
+    """Raise ClaimsError unless params.yaml splits the films as the table `select` does."""
+    for row in rows:
+        if row.split != split_of(row.group, params):
+            raise ClaimsError(
+                f"data/select: {row.clip_id} is in {row.split}, by params.yaml (select.split_seed, "
+                f"shares) in {split_of(row.group, params)}; run `dvc repro shards` first"
+            )
 
 
 def _as_a_whole(one: MeasuredClip, group: str) -> Selected:
@@ -157,21 +176,30 @@ def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> Pac
     return PackedSample(row.clip_id, "train", bucket, interval.num_frames, paths)
 
 
-def main() -> None:
-    """Write all sets and say how long they are."""
+def main() -> int:
+    """Write all sets and say how long they are; return the exit code."""
     parser = argparse.ArgumentParser(description="shards for the claims on curation")
     parser.add_argument("--data", type=Path, default=Path("data"), help="tables of a curation")
     parser.add_argument("--cache", default=None, help="its item cache")
     parser.add_argument("--out", type=Path, default=Path("data/claims"))
     given = parser.parse_args()
-    tables, cache = RunTables(given.data), open_cache(given.cache)
-    params = load_params().select
+    try:
+        _write_all(given.data, given.cache, given.out)
+    except LipforgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _write_all(data: Path, items: str | None, out: Path) -> None:
+    tables, cache, params = RunTables(data), open_cache(items), load_params().select
     for name, rows_of in SETS.items():
         rows = rows_of(tables, params)
-        seconds = write_set(given.out / name, rows, tables, cache)
-        off = sum(abs(row.offset_frames) > 0 for row in rows)
-        print(f"{name}: {len(rows)} clips, {seconds:.0f} s, {off} of them moved")
+        seconds = write_set(out / name, rows, tables, cache)
+        moved = sum(abs(row.offset_frames) > 0 for row in rows)
+        print(f"{name}: {len(rows)} clips, {seconds:.0f} s, {moved} of them moved")
+    write_json(out / MADE_FOR, Shards(data / "shards", out).facts())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,11 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.claims.shard_sets import MAX_OFFSET_FRAMES, by_latentsync, own_shift
+from benchmarks.claims.runs import ClaimsError
+from benchmarks.claims.shard_sets import (
+    MAX_OFFSET_FRAMES,
+    by_latentsync,
+    check_split,
+    own_shift,
+)
 from benchmarks.claims.temporal_encoder import FEATURES, FRAMES, TemporalEncoder, _spoiled
 from benchmarks.claims.wav2lip_syncnet import Wav2LipSyncNet
 from pipeline.params.curation import SelectParams
-from pipeline.tables.rows import SyncScore
+from pipeline.selection.rules import split_of
+from pipeline.tables.rows import Selected, SyncScore
 from pipeline.tables.run_tables import MeasuredClip
 from trainers.systems.latentsync.losses.trepa import trepa_loss
 from trainers.systems.stable_syncnet.configs import CONFIGS
@@ -83,3 +90,23 @@ def test_own_shifts_are_whole_spread_evenly_and_always_the_same():
     assert set(shifts) == set(range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1))
     assert max(np.bincount([int(one) + MAX_OFFSET_FRAMES for one in shifts])) < 150
     assert own_shift("a") == own_shift("a")
+
+
+def test_sets_are_refused_where_the_parameters_split_otherwise_than_the_table():
+    params = SelectParams()
+    row = Selected(
+        clip_id="c",
+        source_clip_id="c",
+        video_id="v",
+        split=split_of("source:v", params),
+        group="source:v",
+        start_frame=0,
+        end_frame=99,
+        offset_frames=0.0,
+        drift_frames=0.0,
+        probability=0.9,
+    )
+    check_split([row], params)
+    other = "val" if row.split == "train" else "train"
+    with pytest.raises(ClaimsError, match=rf"c is in {other}, by params.yaml .* in {row.split}"):
+        check_split([replace(row, split=other)], params)

@@ -14,7 +14,15 @@ from benchmarks.claims import results, runs
 from benchmarks.claims.__main__ import CLAIMS
 from benchmarks.claims.claim import Comparison
 from benchmarks.claims.page import write_page
-from benchmarks.claims.runs import ClaimsError, Plan, Shards, chosen, profile_of, with_keys
+from benchmarks.claims.runs import (
+    MADE_FOR,
+    ClaimsError,
+    Plan,
+    Shards,
+    chosen,
+    profile_of,
+    with_keys,
+)
 from benchmarks.claims.scheduling import run_all
 from benchmarks.claims.syncnet_claims import BATCH, FRAMES, WIDTH
 from benchmarks.claims.table import BEGIN, END, update_document
@@ -70,14 +78,25 @@ def test_what_a_model_is_supervised_by_is_run_first(films):
     assert [one.digest for one in others[1].needs] == [first.digest]
 
 
-def test_an_unknown_key_or_claim_or_an_empty_set_is_named(films):
+def test_an_unknown_key_or_claim_is_named():
     with pytest.raises(ClaimsError, match=r"fit.steps: no key of SyncnetProfile.*max_steps"):
         with_keys(SyncnetProfile(), {"fit.steps": 3})
     with pytest.raises(ClaimsError, match=r"--only z: no such claim; known: a, b.offsets"):
         chosen(CLAIMS, "a,z")
     assert {one.key for one in chosen(CLAIMS, "b.batch,f")} == {"b.batch", "b.batch_cost", "f"}
-    with pytest.raises(ClaimsError, match=r"sets/uncorrected/train: no .tar; .*shard_sets"):
-        plan(films, next(one for one in CLAIMS if one.key == "b.offsets")).all_runs()
+
+
+def test_other_sets_must_have_been_made_beside_our_clips(films, tmp_path):
+    shards = Shards(films, tmp_path)
+    with pytest.raises(ClaimsError, match=r"no sets made for .*films0; .*shard_sets"):
+        shards.train("shifted")
+    (tmp_path / MADE_FOR).write_text(json.dumps(shards.facts()))
+    assert shards.train("shifted") == tmp_path / "shifted" / "train"
+    (tmp_path / MADE_FOR).write_text(json.dumps({**shards.facts(), "validation": "other"}))
+    with pytest.raises(ClaimsError, match="no sets made for"):
+        shards.train("shifted")
+    with pytest.raises(ClaimsError, match=r"train: no .tar; `make repro`"):
+        runs.fingerprint(tmp_path / "train")
 
 
 def test_a_run_stopped_half_way_goes_on_is_not_repeated_and_gives_page_and_table(
