@@ -222,9 +222,10 @@ GEOMETRY = Claim(
     "reads the mouth from the kept pixels. Random shifts per frame in training lower this leak.",
     source="measurements of this project on its own crops; SyncDiff and LatentSync only mask more",
     here="Every frame of training moved by a random shift of half a pixel of 64 (standard "
-    "deviation), as in the default, against none. Leak: the correlation of the made opening with the mouth that the picture had, "
-    "while foreign sound is played. `geometry_r` and `kept_pixels_r` say what can be read from the "
-    "crop's position and from the kept pixels without any model.",
+    "deviation), as in the default, against none. Leak: the correlation of the made opening with "
+    "the mouth that the picture had, while foreign sound is played. `geometry_r` and "
+    "`kept_pixels_r` say what can be read from the crop's position and from the kept pixels "
+    "without any model.",
     variants={"plain": _variant("no crop jitter", crop_jitter_px=0.0), "jitter": DEFAULT},
     comparisons=(
         Comparison(metric="leak_r", higher="plain", lower="jitter"),
