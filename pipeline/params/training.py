@@ -207,7 +207,7 @@ class LdmProfile(TrainSection):
     in_flight_clips: Count = 16
     windows_per_clip: Count = 16
     fit: FitParams = FitParams(
-        max_steps=400,
+        max_steps=600,
         learning_rate=1e-3,
         schedule="cosine",
         warmup_steps=20,
@@ -215,7 +215,7 @@ class LdmProfile(TrainSection):
         validate_every=100,
         save_every=100,
         log_every=20,
-        sample_every=400,
+        sample_every=600,
     )
 
     @model_validator(mode="after")
