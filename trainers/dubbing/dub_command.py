@@ -68,6 +68,7 @@ def dub(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
+    console.print(f"{out}: loading")
     from pipeline.errors import ParamsError
     from trainers.dubbing.face_generation import DubOptions
     from trainers.dubbing.face_selection import ALL, MAIN
@@ -162,8 +163,10 @@ def _dub(
 
     with tqdm(unit="frame", desc="dub", disable=None) as bar:
 
-        def progress(done: int, total: int) -> None:
-            bar.total = total
+        def progress(phase: str, done: int, total: int) -> None:
+            if bar.desc != f"{phase}: ":
+                bar.set_description(phase, refresh=False)
+                bar.reset(total)
             bar.update(done - bar.n)
 
         try:

@@ -41,8 +41,8 @@ CROPS_PX = (256, 512)
 """Crop sizes of `pipeline.faces.alignment`; a smaller model gets scaled faces of the first."""
 
 GeneratorOf = Callable[[LdmBundle, Any, DubOptions], FaceGenerator]
-Progress = Callable[[int, int], None]
-"""Called with the number of finished frames and of all frames."""
+Progress = Callable[[str, int, int], None]
+"""Called with the phase (`shots`, `faces`, `dub`), its number of finished frames, and of all."""
 
 
 def dub_video(
@@ -52,7 +52,7 @@ def dub_video(
     bundle: LdmBundle,
     options: VideoOptions | None = None,
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = lambda phase, done, total: None,
     generator_of: GeneratorOf = LdmFaceGenerator,
 ) -> DubResult:
     """Write `out`: the video at 25 fps, the selected faces lip-synced to the sound, and the sound.
@@ -98,7 +98,7 @@ def find_faces(video: Path, options: VideoOptions) -> list[AlignmentTrack]:
         WeightsError: a model file of the face networks is absent.
     """
     with naming(video):
-        return _tracks(video, probe_video(video), options)
+        return _tracks(video, probe_video(video), options, lambda phase, done, total: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,9 @@ class _Job:
 
     def run(self) -> DubResult:
         with naming(self.video):
-            faces = self.segments.tracks(lambda: _tracks(self.video, self.facts, self.options))
+            faces = self.segments.tracks(
+                lambda: _tracks(self.video, self.facts, self.options, self.progress)
+            )
         selected = _selected(self.video, faces, self.options)
         timeline = timeline_of(
             self.facts.num_frames, self.sound.seconds, self.options.longer, self.options.shorter
@@ -150,17 +152,17 @@ class _Job:
         """Write the missing segments; return how many frames existed already."""
         total = timeline.num_frames
         resumed = min(self.segments.num_finished() * self._segment_frames, total)
-        self.progress(resumed, total)
+        self.progress("dub", resumed, total)
         if resumed == total:
             return resumed
         plan = self._plan(timeline, selected, intervals)
         with naming(self.video):
-            frames = map(_even, render_frames(plan, resumed))
+            rendered = counted(render_frames(plan, resumed), "dub", resumed, total, self.progress)
+            frames = map(_even, rendered)
             for start in range(resumed, total, self._segment_frames):
                 length = min(self._segment_frames, total - start)
                 with replacing(self.segments.segment(start // self._segment_frames)) as path:
                     write_clip(path, islice(frames, length), self.options.crf, 1, GOP)
-                self.progress(start + length, total)
         return resumed
 
     def _plan(
@@ -263,10 +265,23 @@ def _for_model(options: VideoOptions, bundle: LdmBundle) -> VideoOptions:
     return replace(options, face_params=options.face_params.model_copy(update={"crop_px": px}))
 
 
-def _tracks(video: Path, facts: Probe, options: VideoOptions) -> list[AlignmentTrack]:
+def _tracks(
+    video: Path, facts: Probe, options: VideoOptions, progress: Progress
+) -> list[AlignmentTrack]:
+    progress("shots", 0, facts.num_frames)
     shots, _ = find_shots(video, facts, options.scene_params)
     rules = TrackingRules.of(options.face_params)
-    return track_faces(frames_at_25fps(video), shots, open_backend(options.face_params), rules)
+    frames = counted(frames_at_25fps(video), "faces", 0, facts.num_frames, progress)
+    return track_faces(frames, shots, open_backend(options.face_params), rules)
+
+
+def counted(
+    frames: Iterator[Frame], phase: str, done: int, total: int, progress: Progress
+) -> Iterator[Frame]:
+    """Report every frame that is there, and yield it."""
+    for number, frame in enumerate(frames, start=done + 1):
+        progress(phase, number, total)
+        yield frame
 
 
 def _selected(

@@ -200,6 +200,25 @@ def test_sound_that_the_container_refuses_becomes_flac(tmp_path, model):
     assert len(frames(out)) == result.num_frames
 
 
+def test_progress_is_reported_frame_by_frame_from_the_first_phase_on(tmp_path, model):
+    video, sound = film(tmp_path / "v.mp4", 30), voice(tmp_path / "a.wav", 30)
+    seen = []
+    dub_video(
+        video,
+        sound,
+        tmp_path / "out.mp4",
+        model,
+        VideoOptions(),
+        progress=lambda *facts: seen.append(facts),
+        generator_of=lambda *_: Tint(),
+    )
+    assert seen[0] == ("shots", 0, 30)
+    for phase in ("faces", "dub"):
+        done = [number for name, number, total in seen if name == phase and number]
+        assert done == list(range(1, 31))
+    assert {total for _, _, total in seen} == {30}
+
+
 def test_a_model_for_small_faces_dubs_a_video_too(tmp_path):
     model = bundle(size_px=64, frames=4)
     video, sound = film(tmp_path / "v.mp4", 4), voice(tmp_path / "a.wav", 4)
