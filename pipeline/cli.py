@@ -28,8 +28,8 @@ from pipeline.tables.judges_used import fallback_notes
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from pipeline.weights import files as weight_files
 
-FEATURES = DATA / "features" / "clips.parquet"
-"""The trainers' only table of cached items."""
+FEATURES = [DATA / "features" / name for name in ("clips.parquet", "latents/clips.parquet")]
+"""The trainers' tables of cached items."""
 COMMANDS, STAGES = "lipforge.commands", "lipforge.stages"
 """Groups of entry points (pyproject.toml): this package imports none of them."""
 app = typer.Typer(
@@ -181,7 +181,7 @@ def _clip_names(row: Mapping[str, Any]) -> set[str]:
 def cache_gc() -> None:
     """Remove cached items that no table and no last run of a stage in this workspace names."""
     cache = open_cache()
-    tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"] + [FEATURES]
+    tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"] + FEATURES
     tables += [path.with_suffix(".failed.parquet") for path in tables]
     existing = [path for path in tables if path.exists()]
     named = planned() | {str(row["cache_key"]) for path in existing for row in read_table(path)}

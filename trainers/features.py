@@ -1,36 +1,46 @@
-"""The DVC stage `features`: Whisper features of every clip in tars beside the shards.
+"""The DVC stage `features`: Whisper features and latents of every clip in tars beside the shards.
 
-data/shards/{train,val,test} -> data/features/{train,val,test}, clips.parquet, index.json
+data/shards/{train,val,test} -> data/features/{train,val,test}, clips.parquet, index.json, and the
+same in data/features/latents
 
 With `features.whisper: none`, the default, only an index with this value is written, nothing heavy
-is imported, and trainers compute the features while loading.
+is imported, and trainers compute the features while loading; `features.latents: none`, the default,
+writes no latents.
 """
 
+import shutil
 from pathlib import Path
 
 from pipeline.atomic import write_json
 from pipeline.engine.command import DATA, run_main
 from pipeline.params.curation import Params, load_params
 from trainers.sidecar.layout import INDEX, NONE
+from trainers.systems.latentsync.latent_cache.layout import FOLDER
 
 OUT = DATA / "features"
 
 
 def run(params: Params, shards: Path = DATA / "shards", out: Path = OUT) -> None:
-    """Write the features, or an index without any.
+    """Write the features, or an index without any; and the latents, if asked for.
 
     Raises:
-        ParamsError: no such stand-in.
-        WeightsError: the encoder's file is absent or altered, or a feature exceeds float16.
+        ParamsError: no such stand-in or autoencoder.
+        WeightsError: a network's file is absent or altered, or a value exceeds float16.
         ShardReadError: a shard cannot be read.
-        TooManyFailuresError: too many clips without usable sound.
+        TooManyFailuresError: too many clips without usable sound or video.
     """
     if params.features.whisper == NONE:
         _write_empty_index(out)
-        return
-    from trainers.sidecar.stage import make_features  # torch, transformers: seconds
+    else:
+        from trainers.sidecar.stage import make_features  # torch, transformers: seconds
 
-    make_features(params, shards, out)
+        make_features(params, shards, out)
+    if params.features.latents == NONE:
+        shutil.rmtree(out / FOLDER, ignore_errors=True)
+    else:
+        from trainers.systems.latentsync.latent_cache.stage import make_latents
+
+        make_latents(params, shards, out)
 
 
 def _write_empty_index(out: Path) -> None:

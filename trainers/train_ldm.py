@@ -26,6 +26,7 @@ from trainers.processes.world import World
 from trainers.sidecar.layout import NONE
 from trainers.sidecar.reader import features_for_loader
 from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
+from trainers.systems.latentsync.latent_cache.admission import with_latents
 from trainers.systems.latentsync.preflight.preflight import PlannedLdmRun, preflight
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
 
@@ -52,7 +53,8 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     profile = LdmProfile.model_validate(config["profile"])
     shards, folder = LdmShards(**config["shards"]), Path(config["folder"])
     features = FeaturesParams.model_validate(config["features"])
-    prepare = features_for_loader(features, FEATURES, profile.whisper)
+    speech = features_for_loader(features, FEATURES, profile.whisper)
+    prepare = with_latents(speech, features, FEATURES, profile)
     plan = PlannedLdmRun(
         profile=profile,
         shards=shards,
@@ -111,6 +113,7 @@ def main() -> None:
         train=split_urls("train"),
         validation=split_urls("val"),
         sidecar=params.features.whisper != NONE,
+        latents=params.features.latents != NONE,
     )
     profile = with_start(section, section.profile, shards)
     folder = run_folder(profile, shards)

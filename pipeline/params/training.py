@@ -63,11 +63,16 @@ class AugmentationParams(TrainSection):
 
 
 class FeaturesParams(TrainSection):
-    """Whisper features made once, as tars beside the shards."""
+    """Whisper features and latents made once, as tars beside the shards."""
 
     whisper: Annotated[str, Field(min_length=1)] = "none"
     """none: trainers make them while they read. tiny, small, a stand-in, OpenAI's file or a Hugging
     Face folder: the stage makes them, and the trainer's profile must name the same."""
+    latents: Annotated[str, Field(min_length=1)] = "none"
+    """none: the trainer encodes the pictures of every window. sd-vae-ft-mse, taesd or a stand-in:
+    the stage encodes all frames, plain and masked, and the trainer's profile must name the same."""
+    latents_px: Annotated[int, Field(ge=8, multiple_of=8)] = 256
+    """Height and width of the encoded pictures; the resolution of the profile's stage."""
 
 
 class SyncnetProfile(TrainSection):

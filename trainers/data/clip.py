@@ -7,6 +7,7 @@ the same pass.
 Shape suffixes: T frames, C colours, H and W pixels.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,11 +34,13 @@ class DecodedClip:
     clip_id: str
     shard: str
     frames: NDArray[np.uint8]
-    """(T, 3, H, W) RGB."""
+    """(T, 3, H, W) RGB; (T, 3, 0, 0) where the loader decodes no pictures."""
     audio: NDArray[np.int16]
     """(T * 640,) mono, 16 kHz."""
     prepared: Any = None
     """Result of the loader's `prepare`, computed once per decode: e.g. a spectrogram."""
+    video_sha256: str = ""
+    """Digest of the mp4 in the shard."""
 
     @property
     def num_frames(self) -> int:
@@ -46,28 +49,42 @@ class DecodedClip:
 
 
 def decode_clip(
-    clip_id: str, shard: str, members: Mapping[str, bytes], num_frames: int, size_px: int | None
+    clip_id: str,
+    shard: str,
+    members: Mapping[str, bytes],
+    num_frames: int,
+    size_px: int | None,
+    pictures: bool = True,
 ) -> DecodedClip:
     """Decode the members `mp4` and `flac` of one sample.
 
     Args:
         num_frames: of the sample's JSON.
         size_px: scale to this height and width (bicubic); None keeps the stored size.
+        pictures: False decodes the audio alone.
 
     Raises:
         DecodeError: a member does not decode, or audio, video and JSON differ in length.
     """
-    frames_TCHW = _decode_video(members["mp4"], num_frames, size_px)
+    frames_TCHW = np.empty((num_frames, 3, 0, 0), np.uint8)
+    if pictures:
+        frames_TCHW = decode_video(members["mp4"], num_frames, size_px)
     audio = read_audio_int16(members["flac"])
     if len(audio) != num_frames * SAMPLES_PER_FRAME:
         raise DecodeError(
             f"{len(audio)} samples of sound for {num_frames} frames; "
             f"{num_frames * SAMPLES_PER_FRAME} belong to them"
         )
-    return DecodedClip(clip_id, shard, frames_TCHW, audio)
+    video_sha256 = hashlib.sha256(members["mp4"]).hexdigest()
+    return DecodedClip(clip_id, shard, frames_TCHW, audio, video_sha256=video_sha256)
 
 
-def _decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[np.uint8]:
+def decode_video(mp4: bytes, num_frames: int, size_px: int | None) -> NDArray[np.uint8]:
+    """Return the frames (T, 3, H, W) of the member `mp4`, RGB.
+
+    Raises:
+        DecodeError: it does not decode, or has another number of frames.
+    """
     planes = _Planes(num_frames, size_px)
     for frame in whole_frames(mp4, num_frames):
         planes.add(frame)

@@ -9,12 +9,15 @@ from trainers.data.index import TRAINING_MEMBERS, ShardIndex, read_members
 from trainers.data.range_reads import read_indexed
 
 
-def decode_indexed(index: ShardIndex, number: int, size_px: int | None = None) -> DecodedClip:
+def decode_indexed(
+    index: ShardIndex, number: int, size_px: int | None = None, pictures: bool = True
+) -> DecodedClip:
     """Read and decode the frames and audio of a clip.
 
     Args:
         number: of the clip in the index.
         size_px: as in `decode_clip`.
+        pictures: as in `decode_clip`.
 
     Raises:
         ShardReadError: the storage refuses, or the shard has become shorter.
@@ -26,6 +29,7 @@ def decode_indexed(index: ShardIndex, number: int, size_px: int | None = None) -
         read_members(index.url(number), index.spans[number]),
         int(index.num_frames[number]),
         size_px,
+        pictures,
     )
 
 

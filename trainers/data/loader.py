@@ -42,6 +42,8 @@ class LoaderConfig:
     """Length of the windows for which starts are drawn."""
     size_px: int | None = None
     """Scale frames to this height and width; None keeps the stored size."""
+    pictures: bool = True
+    """Whether frames are decoded; False for a `prepare` that gives what stands for them."""
     max_bad_samples: int = 16
     """The run stops at more broken samples than this (counted per rank)."""
     rank: int = 0
@@ -294,7 +296,8 @@ class _Reader:
                 del self._decoded[number]
 
     def _decode(self, number: int) -> DecodedClip:
-        clip = decode_indexed(self._index, number, self._config.size_px)
+        config = self._config
+        clip = decode_indexed(self._index, number, config.size_px, config.pictures)
         if self._prepare is not None:
             clip.prepared = self._prepare(clip)
         return clip

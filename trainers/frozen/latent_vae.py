@@ -29,6 +29,8 @@ class LatentVae(nn.Module, ABC):
     """Images <-> scaled latents."""
 
     channels: int = LATENT_CHANNELS
+    scale: float = 1.0
+    """Latents = scale * a draw from the posterior."""
 
     @abstractmethod
     def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -43,6 +45,22 @@ class LatentVae(nn.Module, ABC):
     @abstractmethod
     def decode(self, latents_N4hw: Tensor) -> Tensor:
         """Return images (N, 3, H, W), about -1 ... 1, not clamped, with gradient."""
+
+    def moments(self, images_N3HW: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return mean and standard deviation (N, C, h, w) of the posterior, before scaling.
+
+        Without a posterior the deviation is None.
+        """
+        return self.encode(images_N3HW), None
+
+    def sampled(
+        self, mean_NChw: Tensor, std_NChw: Tensor | None, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Return the latents of moments: `encode` = `sampled` of `moments`, number by number."""
+        if std_NChw is not None and generator is not None:
+            noise = torch.randn(mean_NChw.shape, generator=generator, device=generator.device)
+            mean_NChw = mean_NChw + std_NChw * noise.to(mean_NChw)
+        return mean_NChw * self.scale
 
     def share_of(self, region_11HW: Tensor) -> Tensor:
         """Return how much of each latent lies in a region of the picture, (1, channels, h, w)."""
@@ -60,6 +78,8 @@ class LatentVae(nn.Module, ABC):
 class KlVae(LatentVae):
     """Stable Diffusion's autoencoder, with a posterior."""
 
+    scale = KL_SCALE
+
     def __init__(self, model: AutoencoderKL) -> None:
         super().__init__()
         self.model = model
@@ -67,12 +87,13 @@ class KlVae(LatentVae):
     @torch.no_grad()
     def encode(self, images_N3HW: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return scaled latents (N, 4, h, w): sampled with the generator, or the mean."""
+        return self.sampled(*self.moments(images_N3HW), generator)
+
+    @torch.no_grad()
+    def moments(self, images_N3HW: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return mean and standard deviation (N, 4, h, w)."""
         posterior = self.model.encode(images_N3HW).latent_dist
-        latents_N4hw: Tensor = posterior.mean
-        if generator is not None:
-            noise = torch.randn(latents_N4hw.shape, generator=generator, device=generator.device)
-            latents_N4hw = latents_N4hw + posterior.std * noise.to(latents_N4hw)
-        return latents_N4hw * KL_SCALE
+        return posterior.mean, posterior.std
 
     def decode(self, latents_N4hw: Tensor) -> Tensor:
         """Return images (N, 3, H, W)."""

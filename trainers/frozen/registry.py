@@ -78,6 +78,23 @@ def vae(name: str) -> FrozenNetwork[LatentVae]:
     return _load(name, _VAES)
 
 
+def vae_sha256(name: str) -> dict[str, str]:
+    """Return the digest of every weights file of an autoencoder, by name, without loading it.
+
+    Raises:
+        ParamsError: no such network.
+        WeightsError: its file is absent or altered.
+    """
+    if name == PIXELS:
+        return {}
+    if name not in _names(_VAES):
+        raise _unknown(name, [*_names(_VAES), PIXELS])
+    files = () if name.startswith(STAND_IN) else _VAES[name].files
+    for file in files:
+        path_of(file)
+    return {file: sha256_of(file) for file in files}
+
+
 def lpips(name: str) -> FrozenNetwork[LpipsVgg]:
     """Load `lpips-vgg` or `stand-in:lpips-vgg`.
 

@@ -16,26 +16,32 @@ NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClipFeatures:
-    """The features of one clip. Row of the table that `features` writes."""
+class ClipArray:
+    """The location of one clip's array in a tar."""
 
     clip_id: str
     shard: str
     """Path of its tar, and of its shard, relative to their folders."""
     num_steps: int
-    """T, 50 per second."""
-    layers: int
-    """L, hidden states per step."""
-    width: int
-    """D."""
-    sound_sha256: str
-    """Digest of the decoded audio, by `sound_sha256`."""
+    """T, length of the array's first axis: 50 per second of features, 25 of latents."""
     num_bytes: int
     """Size of the member."""
     offset_bytes: int = 0
     """Offset of the member's content in the tar."""
     artifact: str = ""
     """Cache key of the array. Filled in by the engine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipFeatures(ClipArray):
+    """The features of one clip. Row of the table that `features` writes."""
+
+    layers: int
+    """L, hidden states per step."""
+    width: int
+    """D."""
+    sound_sha256: str
+    """Digest of the decoded audio, by `sound_sha256`."""
 
 
 def sound_sha256(audio_N: NDArray[np.int16]) -> str:

@@ -8,8 +8,7 @@ Shape suffixes: N samples, T steps of 20 ms, L layers + 1, D width.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,55 +17,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.digest import file_sha256
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
+from pipeline.engine.outcome import Outcome
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.media.clip_reader import read_audio_int16
 from pipeline.params.curation import Params
 from pipeline.tables.rows import FPS
-from trainers.data.index import ShardIndex, index_shards
-from trainers.data.range_reads import read_indexed
+from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
-from trainers.errors import TrainingDataError
 from trainers.frozen.audio_encoders import AudioEncoder, audio_identity, load_audio_encoder
 from trainers.frozen.whisper_files import WhisperIdentity
+from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
 from trainers.sidecar.layout import TABLE, ClipFeatures, sound_sha256
-from trainers.sidecar.tars import with_offsets, write_feature_tars
+from trainers.sidecar.tars import kept_rows, with_offsets, write_tars
 
 
-@dataclass(frozen=True, slots=True)
-class ClipSound:
-    """The location of one clip's audio in its shard; or the error of a broken sample."""
-
-    clip_id: str
-    shard: str
-    """Path relative to the folder of shards: `train/train-0000-000.tar`."""
-    num_frames: int = 0
-    fault: str = ""
-    url: str = field(default="", repr=False)
-    span: tuple[int, int] = (0, 0)
-    """Offset and size of the flac in bytes."""
-    content: bytes | None = field(default=None, repr=False)
-
-    def flac(self) -> bytes:
-        """Return the flac.
-
-        Raises:
-            ShardReadError: the storage refuses, or the shard has become shorter.
-        """
-        return read_indexed(self.url, *self.span) if self.content is None else self.content
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with the audio instead of its location, which saves memory until then."""
-        content = b"" if self.fault else self.flac()
-        named = (self.clip_id, self.shard, self.num_frames, self.fault, "", self.span, content)
-        return ClipSound, named
-
-
-class Features(Stage[ClipSound, ClipFeatures]):
+class Features(Stage[ClipMember, ClipFeatures]):
     """Encodes one clip; writes `<clip_id>.npy`, float16 (T, L, D)."""
 
     name: ClassVar[str] = "features"
@@ -76,15 +45,15 @@ class Features(Stage[ClipSound, ClipFeatures]):
     def __init__(self, source: str, identity: WhisperIdentity) -> None:
         self.source, self.encoder = source, identity
 
-    def item_id(self, item: ClipSound) -> str:
+    def item_id(self, item: ClipMember) -> str:
         """Return the clip's id, or a name of a broken sample."""
-        return f"{item.shard}/{item.clip_id}" if item.fault else item.clip_id
+        return item.item_id
 
-    def identity(self, item: ClipSound) -> Mapping[str, Any]:
+    def identity(self, item: ClipMember) -> Mapping[str, Any]:
         """Return the clip's id, which is the name of the file, and the digest of its audio."""
         if item.fault:
             return {"clip_id": item.clip_id, "shard": item.shard, "fault": item.fault}
-        return {"clip_id": item.clip_id, "flac": hashlib.sha256(item.flac()).hexdigest()}
+        return {"clip_id": item.clip_id, "flac": hashlib.sha256(item.content()).hexdigest()}
 
     def cache_params(self) -> Mapping[str, Any]:
         """Return the encoder's name, without path and device."""
@@ -94,7 +63,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         """Return the digest of the encoder's weights."""
         return self.encoder.sha256
 
-    def deadline_s(self, item: ClipSound) -> float:
+    def deadline_s(self, item: ClipMember) -> float:
         """Return a hundred times the duration on one core."""
         return 300 + 30 * item.num_frames / FPS
 
@@ -109,7 +78,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         del self.whisper
         torch.set_num_threads(self.threads)
 
-    def process(self, item: ClipSound, workdir: Path) -> Sequence[ClipFeatures | Reject] | Reject:
+    def process(self, item: ClipMember, workdir: Path) -> Sequence[ClipFeatures | Reject] | Reject:
         """Decode the audio, encode it, round to float16.
 
         Raises:
@@ -118,7 +87,7 @@ class Features(Stage[ClipSound, ClipFeatures]):
         """
         if item.fault:
             raise DecodeError(item.fault)
-        audio_N = read_audio_int16(item.flac())
+        audio_N = read_audio_int16(item.content())
         features_TLD = encoded(self.whisper, audio_N)
         path = workdir / f"{item.clip_id}.npy"
         np.save(path, features_TLD, allow_pickle=False)
@@ -166,41 +135,23 @@ def make_features(params: Params, shards: Path, out: Path) -> None:
     source = params.features.whisper
     stage = Features(source, audio_identity(source))
     urls = shard_urls(shards)
-    sounds = clip_sounds(index_shards(urls, min_frames=0), shards)
-    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish=with_offsets)
-    write_feature_tars(outcomes, out, stage.encoder, _digests(urls, shards), open_cache())
+    sounds = clip_members(index_shards(urls, min_frames=0), shards, "flac")
+    finish = partial(with_offsets, row_type=ClipFeatures)
+    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish)
+    facts = _facts(outcomes, stage.encoder)
+    write_tars(outcomes, ClipFeatures, out, facts, shard_digests(urls, shards), open_cache())
 
 
-def clip_sounds(index: ShardIndex, shards: Path) -> list[ClipSound]:
-    """Return every sample of the shards, broken ones included."""
-    names = [_relative_path(url, shards) for url in index.urls]
-    full = {name.rsplit("/", 1)[-1]: name for name in names}
-    if len(full) < len(names):
-        raise TrainingDataError(f"{shards}: two shards have one name")
-    good = [
-        ClipSound(
-            str(clip_id),
-            names[shard],
-            int(frames),
-            url=index.urls[shard],
-            span=(int(flac[0]), int(flac[1])),
-        )
-        for clip_id, shard, frames, (_, flac) in zip(
-            index.clip_ids, index.shard_of, index.num_frames, index.spans, strict=True
-        )
-    ]
-    broken = [(*key.rsplit("/", 1), why) for key, why in index.bad.items()]
-    return good + [ClipSound(clip_id, full[tar], fault=why) for tar, clip_id, why in broken]
-
-
-def _relative_path(url: str, shards: Path) -> str:
-    return Path(url.removeprefix("file://")).relative_to(shards.absolute()).as_posix()
-
-
-def _digests(urls: Sequence[str], shards: Path) -> dict[str, str]:
-    paths = {_relative_path(url, shards): Path(url.removeprefix("file://")) for url in urls}
-    with ThreadPoolExecutor() as threads:
-        return dict(zip(paths, threads.map(file_sha256, paths.values()), strict=True))
+def _facts(outcomes: Sequence[Outcome], whisper: WhisperIdentity) -> dict[str, Any]:
+    shapes = {(row.layers, row.width) for row in kept_rows(outcomes, ClipFeatures)}
+    layers, width = next(iter(shapes), (0, 0))
+    return {
+        "whisper": whisper.name,
+        "weights_sha256": dict(whisper.sha256),
+        "dtype": "float16",
+        "layers": layers,
+        "width": width,
+    }
 
 
 def _largest(features_TLD: Tensor) -> float:

@@ -1,7 +1,7 @@
-"""Reproducible writing of feature tars beside the shards.
+"""Reproducible writing of tars of arrays beside the shards.
 
 data/features/train/train-0002-000.tar belongs to data/shards/train/train-0002-000.tar and holds
-`<clip_id>.npy`, float16 (T, L, D), for every clip of it with usable sound, sorted by clip id.
+`<clip_id>.npy`, float16, for every clip of it that could be used, sorted by clip id.
 """
 
 import json
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pipeline.atomic import write_json
 from pipeline.digest import digest, file_sha256
@@ -18,14 +18,15 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
 from pipeline.shards.tar import write_tar
-from trainers.frozen.whisper_files import WhisperIdentity
-from trainers.sidecar.layout import INDEX, ClipFeatures
+from trainers.sidecar.layout import INDEX, ClipArray
+
+Row = TypeVar("Row", bound=ClipArray)
 
 
-def with_offsets(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_offsets(outcomes: Sequence[Outcome], row_type: type[ClipArray]) -> list[Outcome]:
     """Return the outcomes with the offset of the array in every kept row."""
     offsets = {}
-    for _, members in _by_shard(outcomes):
+    for _, members in _by_shard(outcomes, row_type):
         end = 0
         for row in members:
             offsets[row.clip_id] = end + tarfile.BLOCKSIZE
@@ -33,21 +34,24 @@ def with_offsets(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return [_with_offset(outcome, offsets) for outcome in outcomes]
 
 
-def write_feature_tars(
+def write_tars(
     outcomes: Sequence[Outcome],
+    row_type: type[ClipArray],
     out: Path,
-    whisper: WhisperIdentity,
+    facts: Mapping[str, Any],
     shards_sha256: Mapping[str, str],
     cache: Cache,
 ) -> None:
     """Write the tars and `index.json`; an existing tar that is intact and current is kept.
 
     Args:
+        row_type: class of the rows of the outcomes.
+        facts: entries of the index besides counts and tars.
         shards_sha256: name of every shard -> its digest.
     """
     known = _known(out / INDEX)
     entries = []
-    for shard, members in _by_shard(outcomes):
+    for shard, members in _by_shard(outcomes, row_type):
         contents = digest({"clips": [[row.clip_id, row.artifact] for row in members]})
         path = out / shard
         if not _is_current(path, known.get(shard), contents):
@@ -58,16 +62,20 @@ def write_feature_tars(
     for old in out.glob("*/*.tar"):
         if old.relative_to(out).as_posix() not in named:
             old.unlink()
-    write_json(out / INDEX, {**_facts(outcomes, whisper), "shards": entries})
+    write_json(out / INDEX, {**facts, "clips": counts(outcomes), "shards": entries})
 
 
-def _by_shard(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[ClipFeatures]]]:
-    rows = [
-        ClipFeatures(**one.parts[0].row)
+def kept_rows(outcomes: Sequence[Outcome], row_type: type[Row]) -> list[Row]:
+    """Return the rows of the kept items."""
+    return [
+        row_type(**one.parts[0].row)
         for one in outcomes
         if one.status == "kept" and one.parts[0].row
     ]
-    ordered = sorted(rows, key=lambda row: (row.shard, row.clip_id))
+
+
+def _by_shard(outcomes: Sequence[Outcome], row_type: type[Row]) -> Iterator[tuple[str, list[Row]]]:
+    ordered = sorted(kept_rows(outcomes, row_type), key=lambda row: (row.shard, row.clip_id))
     for shard, members in groupby(ordered, key=lambda row: row.shard):
         yield shard, list(members)
 
@@ -98,7 +106,7 @@ def _is_current(path: Path, entry: Mapping[str, Any] | None, contents: str) -> b
 
 
 def _entry(
-    path: Path, shard: str, contents: str, members: Sequence[ClipFeatures], shard_sha256: str
+    path: Path, shard: str, contents: str, members: Sequence[ClipArray], shard_sha256: str
 ) -> dict[str, Any]:
     return {
         "name": shard,
@@ -108,17 +116,4 @@ def _entry(
         "shard_sha256": shard_sha256,
         "samples": len(members),
         "steps": sum(row.num_steps for row in members),
-    }
-
-
-def _facts(outcomes: Sequence[Outcome], whisper: WhisperIdentity) -> dict[str, Any]:
-    shapes = {(row.layers, row.width) for _, rows in _by_shard(outcomes) for row in rows}
-    layers, width = next(iter(shapes), (0, 0))
-    return {
-        "whisper": whisper.name,
-        "weights_sha256": dict(whisper.sha256),
-        "dtype": "float16",
-        "layers": layers,
-        "width": width,
-        "clips": counts(outcomes),
     }

@@ -131,3 +131,13 @@ def test_blocks_keep_grey_and_the_primary_colours() -> None:
     colours = torch.tensor([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1.0]])
     flat = colours[:, :, None, None].expand(-1, -1, 16, 24)
     assert torch.allclose(vae.decode(vae.encode(flat)), flat, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_moments_give_the_same_latents_as_encoding_bit_by_bit(name: str) -> None:
+    vae = frozen.vae(name).network
+    mean, std = vae.moments(pictures())
+    assert (std is None) == (name != "stand-in:sd-vae-ft-mse")
+    for seed in (None, 3):
+        drawn = [None if seed is None else torch.Generator().manual_seed(seed) for _ in range(2)]
+        assert torch.equal(vae.sampled(mean, std, drawn[0]), vae.encode(pictures(), drawn[1]))

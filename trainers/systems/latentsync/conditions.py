@@ -58,7 +58,11 @@ def conditions(
         generators: as in `encoded`.
     """
     masked = encoded(vae, faces_B3FHW * keep_11HW[:, :, None], generators)
-    reference = encoded(vae, reference_B3FHW, generators)
-    clips, _, frames = masked.shape[:3]
-    mask = latent_mask(keep_11HW)[:, :, None].expand(clips, 1, frames, *masked.shape[3:])
-    return torch.cat([mask.to(masked), masked, reference], dim=1)
+    return joined(masked, encoded(vae, reference_B3FHW, generators), keep_11HW)
+
+
+def joined(masked_BCFhw: Tensor, reference_BCFhw: Tensor, keep_11HW: Tensor) -> Tensor:
+    """Return the mask and both latents as the channels (B, 2 C + 1, F, h, w)."""
+    clips, _, frames, *size = masked_BCFhw.shape
+    mask = latent_mask(keep_11HW)[:, :, None].expand(clips, 1, frames, *size)
+    return torch.cat([mask.to(masked_BCFhw), masked_BCFhw, reference_BCFhw], dim=1)

@@ -23,6 +23,7 @@ from trainers.data.window_items import Prepare, Reference, WindowItem
 from trainers.frozen.audio_encoders import Windows, windows_of
 from trainers.frozen.whisper import whisper_windows
 from trainers.loop.task import Batch
+from trainers.systems.latentsync.latent_cache.reader import SpeechAndLatents, window_latents
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class SpeakingItem:
 
     The loader's `prepare` must have put the audio encoder's features into `DecodedClip.prepared`.
     Items: those of `WindowItem` with a reference, `tokens` (F, T, D) float32 and, if wanted, `mel`
-    (1, 80, S) float32, StableSyncNet's audio input.
+    (1, 80, S) float32, StableSyncNet's audio input. If `prepare` was `WithLatents`, also what
+    `window_latents` returns.
     """
 
     frames: int = 16
@@ -50,7 +52,12 @@ class SpeakingItem:
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
         """Cut and augment the window, and add its audio features."""
         item = self._window(clip, start, rng)
-        item["tokens"] = self.windows(clip.prepared, start, self.frames)
+        speech = clip.prepared
+        if isinstance(speech, SpeechAndLatents):
+            reference_start = item["reference_start_frame"]
+            item |= window_latents(speech, start, reference_start, self.frames)
+            speech = speech.speech
+        item["tokens"] = self.windows(speech, start, self.frames)
         if self.mel is not None:
             mel = mel_window(clip.audio, start, self.frames, self.mel)
             item["mel"] = torch.from_numpy(mel).float()[None]
@@ -80,9 +87,15 @@ def batches(
     size_px: int,
     prepare: Prepare,
     workers: int = 0,
+    pictures: bool = True,
 ) -> ShardBatches:
-    """Return the windows of an index as batches for the loop."""
-    return ShardBatches(partial(_loader, index, item, order, size_px, prepare, workers))
+    """Return the windows of an index as batches for the loop.
+
+    Args:
+        pictures: False leaves `frames` and `reference` empty, (B, F, 3, 0, 0): for latents.
+    """
+    made = partial(_loader, index, item, order, size_px, prepare, workers, pictures)
+    return ShardBatches(made)
 
 
 def sample_windows(
@@ -90,7 +103,7 @@ def sample_windows(
 ) -> list[Batch]:
     """Return one window of each of some clips, one batch of one item each: for samples."""
     order = OrderConfig(seed=0, batch=1, in_flight_clips=1, windows_per_clip=1)
-    loader = _loader(index, item, order, size_px, prepare, 0, 0, 1)
+    loader = _loader(index, item, order, size_px, prepare, 0, True, 0, 1)
     return [loader.batch_at(step).data for step in range(min(clips, len(index)))]
 
 
@@ -101,6 +114,7 @@ def _loader(
     size_px: int,
     prepare: Prepare,
     workers: int,
+    pictures: bool,
     rank: int,
     size: int,
 ) -> Loader:
@@ -108,6 +122,7 @@ def _loader(
         order=order,
         window_frames=item.frames,
         size_px=size_px,
+        pictures=pictures,
         rank=rank,
         world_size=size,
         workers=workers,

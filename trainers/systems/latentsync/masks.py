@@ -8,6 +8,9 @@ Source: measures of LatentSync's mask (anchor study, section 4.1); the curve of 
 to them, off by 1.3 of 256 columns on average.
 """
 
+import hashlib
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -37,6 +40,12 @@ def keep_mask(size_px: int) -> Tensor:
     in_jaw = (columns - JAW_CENTRE).abs() < JAW_HALF_WIDTH * _jaw(rows)
     repainted = (cheek_rows & in_strip) | in_jaw
     return (~repainted).float()[None, None]
+
+
+def mask_sha256(size_px: int) -> str:
+    """Return the digest of `keep_mask(size_px)`: another one makes other latents."""
+    keep = keep_mask(size_px).to(torch.uint8).numpy()
+    return hashlib.sha256(np.ascontiguousarray(keep).data).hexdigest()
 
 
 def latent_mask(keep_11HW: Tensor) -> Tensor:

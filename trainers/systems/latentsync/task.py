@@ -21,6 +21,7 @@ from trainers.loop.task import Batch, Task
 from trainers.systems.latentsync.conditions import conditions, decoded, encoded
 from trainers.systems.latentsync.crop_jitter import jittered
 from trainers.systems.latentsync.frozen_networks import FrozenNetworks
+from trainers.systems.latentsync.latent_cache.drawing import drawn_latents
 from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise, weighted_mse
 from trainers.systems.latentsync.losses.timestep_gate import TimestepGate
 from trainers.systems.latentsync.masks import keep_mask
@@ -41,7 +42,7 @@ class _PreparedBatch:
     """A batch, prepared as network input."""
 
     real: Tensor
-    """(B, 3, F, H, W)"""
+    """(B, 3, F, H, W); H = W = 0 where no loss looks at pixels and the latents were stored."""
     clean: Tensor
     """(B, C, F, h, w), its latents."""
     condition_latents: Tensor
@@ -131,23 +132,33 @@ class LatentDiffusion(Task):
         }
 
     def _prepare(self, batch: Batch, learning: bool) -> _PreparedBatch:
-        vae = self.networks.vae.network
         self._check_width(batch["tokens"].shape[-1])
-        real, reference = (_pixels(batch[name]) for name in ("frames", "reference"))
-        drawn = self._drawn(batch, real.shape[2], real.shape[3], learning)
+        real = _pixels(batch["frames"])
+        drawn = self._drawn(batch, real.shape[2], _size_px(batch), learning)
         with torch.no_grad():
             if learning:
                 real = jittered(real, self.profile.crop_jitter_px, drawn.generators)
-            keep = keep_mask(real.shape[3]).to(real)
             return _PreparedBatch(
                 real,
-                encoded(vae, real, drawn.generators),
-                conditions(vae, real, reference, keep, drawn.generators),
+                *self._latents(batch, real, drawn.generators),
                 self._tokens(batch["tokens"], drawn, learning),
                 drawn.noise,
                 drawn.timesteps,
                 batch.get("mel"),
             )
+
+    def _latents(
+        self, batch: Batch, real: Tensor, generators: list[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        """Return the clean latents and the conditions: from stored moments if there are any."""
+        vae, keep = self.networks.vae.network, keep_mask(_size_px(batch)).to(real)
+        if "latents" in batch:
+            return drawn_latents(
+                vae, batch["latents"], batch["reference_latents"], keep, generators
+            )
+        reference = _pixels(batch["reference"])
+        clean = encoded(vae, real, generators)
+        return clean, conditions(vae, real, reference, keep, generators)
 
     def _drawn(self, batch: Batch, frames: int, size: int, learning: bool) -> StepDraws:
         profile, channels = self.profile, self.unet.config.latent_channels
@@ -171,7 +182,8 @@ class LatentDiffusion(Task):
         target = self.parametrization.target(prepared.clean, prepared.noise)
         if not self.profile.hole_loss:
             return noise_mse(predicted, target)
-        hole_11HW = 1 - keep_mask(prepared.real.shape[-1]).to(predicted.device)
+        size_px = PIXELS_PER_LATENT * prepared.clean.shape[-1]
+        hole_11HW = 1 - keep_mask(size_px).to(predicted.device)
         weight_1Chw = self.networks.vae.network.share_of(hole_11HW)
         return weighted_mse(predicted, target, weight_1Chw[:, :, None])
 
@@ -248,6 +260,13 @@ class LatentDiffusion(Task):
 def _pixels(frames_BFCHW: Tensor) -> Tensor:
     """Return (B, C, F, H, W) in -1 ... 1 of bytes."""
     return to_signed(frames_BFCHW).transpose(1, 2)
+
+
+def _size_px(batch: Batch) -> int:
+    """Return the height and width of the pictures, which may be there as latents alone."""
+    if "latents" in batch:
+        return PIXELS_PER_LATENT * int(batch["latents"].shape[-1])
+    return int(batch["frames"].shape[-1])
 
 
 def _psnr(made_B3FHW: Tensor, real_B3FHW: Tensor, where_111HW: Tensor) -> Tensor:

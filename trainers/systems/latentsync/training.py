@@ -39,6 +39,7 @@ from trainers.systems.latentsync.frozen_networks import (
     weight_file_digests,
 )
 from trainers.systems.latentsync.items import SpeakingItem, batches, item_of, sample_windows
+from trainers.systems.latentsync.latent_cache.reader import WithLatents
 from trainers.systems.latentsync.task import LatentDiffusion
 
 STAGE = "train_ldm"
@@ -56,6 +57,8 @@ class LdmShards:
     validation: Sequence[str]
     sidecar: bool = False
     """Whether the audio features come from the stage `features`, which rounds to float16."""
+    latents: bool = False
+    """Whether the latents do."""
 
 
 def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
@@ -74,6 +77,8 @@ def run_folder(profile: LdmProfile, shards: LdmShards) -> Path:
     }
     if shards.sidecar:
         facts["tokens"] = "float16"
+    if shards.latents:
+        facts["latents"] = "float16"
     return folder_of_run(STAGE, profile, facts, start=_portable_start(profile))
 
 
@@ -91,7 +96,8 @@ def train(
 
     Args:
         folder: of this run alone (`run_folder`), seen by all ranks.
-        prepare: gives Whisper's features (T, L, D) of a clip; None makes them while reading.
+        prepare: gives Whisper's features (T, L, D) of a clip, and the latents if it is
+            `WithLatents`; None makes the features while reading.
         workers: threads per process that decode ahead.
         networks: frozen networks at hand; None loads what the profile names.
 
@@ -145,9 +151,14 @@ def new_task(
 def training_source(
     profile: LdmProfile, index: ShardIndex, prepare: Prepare, workers: int = 0
 ) -> ShardBatches:
-    """Return the training batches."""
+    """Return the training batches; without pixels if the latents are stored and no loss looks."""
     size, item = stage_of(profile).resolution_px, item_of(profile, augmented=True)
-    return batches(index, item, order_of(profile), size, prepare, workers)
+    pictures = _looks_at_pixels(profile) or not isinstance(prepare, WithLatents)
+    return batches(index, item, order_of(profile), size, prepare, workers, pictures)
+
+
+def _looks_at_pixels(profile: LdmProfile) -> bool:
+    return bool(profile.sync_weight or profile.lpips_weight or profile.trepa_weight)
 
 
 def order_of(profile: LdmProfile) -> OrderConfig:
