@@ -17,6 +17,7 @@ LONGER_STEPS = 276
 BASE: Mapping[str, Any] = {
     "sync_weight": 0.05,
     "sample_clips": 0,
+    "sample_steps": 4,
     "fit.max_steps": STEPS,
     "fit.validate_every": 40,
     "fit.save_every": 60,

@@ -124,7 +124,7 @@ class SyncnetProfile(TrainSection):
     windows_per_clip: Count = 64
     """Items drawn from a clip before it is decoded again."""
     fit: FitParams = FitParams(
-        max_steps=300,
+        max_steps=200,
         learning_rate=1e-3,
         weight_decay=0.05,
         schedule="cosine",
@@ -199,7 +199,7 @@ class LdmProfile(TrainSection):
     """Half the speed or better, for a fraction of the memory; the gradient stays the same."""
     sample_clips: Annotated[int, Field(ge=0)] = 2
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
-    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 4
+    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 2
     """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
     sample_guidance: Annotated[float, Field(ge=1)] = 1.0
     """Published: 1.5."""
@@ -212,15 +212,15 @@ class LdmProfile(TrainSection):
     in_flight_clips: Count = 16
     windows_per_clip: Count = 16
     fit: FitParams = FitParams(
-        max_steps=600,
+        max_steps=480,
         learning_rate=1e-3,
         schedule="cosine",
         warmup_steps=20,
         ema_decay=0.99,
-        validate_every=100,
+        validate_every=240,
         save_every=100,
         log_every=20,
-        sample_every=600,
+        sample_every=480,
     )
 
     @model_validator(mode="after")
@@ -239,13 +239,13 @@ class EvaluateParams(TrainSection):
     """held_out: val and test together."""
     syncnet_pairs: Annotated[int, Field(ge=2)] = 512
     """Pairs of the published protocol, drawn by `seed`; published: 2048."""
-    clips: Count = 6
+    clips: Count = 12
     """Held-out clips that are dubbed, own sound and foreign sound; all if there are fewer."""
     silence_clips: Annotated[int, Field(ge=0)] = 3
     """How many of them are also dubbed with silence."""
     reader_clips: Count = 64
     """Clips of the train split from which the readers of the mouth's opening learn."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 4
+    steps: Annotated[int, Field(ge=1, le=1000)] = 2
     """Of DDIM; published: 20."""
     guidance: Annotated[float, Field(ge=1)] = 1.0
     """1 is without, and half the time; published: 1.5."""
@@ -253,9 +253,9 @@ class EvaluateParams(TrainSection):
     """Strength of the noise that sampling starts from; published: 1, which is what training saw."""
     max_seconds: Annotated[float, Field(ge=1.28)] = 10.0
     """Longer clips are cut."""
-    fid: str = "stand-in:inception-2015-12-05"
+    fid: str = "none"
     """Network of the Fréchet inception distance (docs/evaluate.md), or none."""
-    fvd: str = "stand-in:videomae-v2-giant"
+    fvd: str = "none"
     """Network of the Fréchet video distance, or none."""
     seed: Annotated[int, Field(ge=0)] = 0
 
