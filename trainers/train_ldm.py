@@ -34,7 +34,7 @@ STAGE = "train_ldm"
 OUT = Path("models") / STAGE
 REPORTS = Path("reports")
 CPU_THREADS = 1
-"""With the thread that reads ahead, two take longer: 0.56 s a step of `tiny`, one 0.43 s (2 cores)."""
+"""Beside the thread that reads ahead two take longer: 0.56 s a step of `tiny`, one 0.43 s."""
 MODEL = "model"
 PREFLIGHT = "preflight.json"
 FROM_PROFILE = "profile:"

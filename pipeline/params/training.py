@@ -124,7 +124,7 @@ class SyncnetProfile(TrainSection):
     windows_per_clip: Count = 64
     """Items drawn from a clip before it is decoded again."""
     fit: FitParams = FitParams(
-        max_steps=200,
+        max_steps=160,
         learning_rate=1e-3,
         weight_decay=0.05,
         schedule="cosine",
@@ -212,15 +212,15 @@ class LdmProfile(TrainSection):
     in_flight_clips: Count = 16
     windows_per_clip: Count = 16
     fit: FitParams = FitParams(
-        max_steps=480,
+        max_steps=540,
         learning_rate=1e-3,
         schedule="cosine",
         warmup_steps=20,
         ema_decay=0.99,
-        validate_every=240,
+        validate_every=270,
         save_every=100,
         log_every=20,
-        sample_every=480,
+        sample_every=540,
     )
 
     @model_validator(mode="after")
