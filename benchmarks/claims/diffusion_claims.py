@@ -59,7 +59,6 @@ _LISTENING = (
     "amplitude",
     "temporal_error",
     "mouth_psnr_db",
-    "cpu_seconds",
 )
 _SUPERVISION_HERE = (
     "The default model with and without the term, weight 0.05, for equal steps and for equal CPU "
