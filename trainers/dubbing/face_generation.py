@@ -11,6 +11,7 @@ Source: Li et al., "LatentSync" (2024), inference; docs/dub.md lists what differ
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal, Protocol
 
 import numpy as np
@@ -156,7 +157,11 @@ class FaceDubber:
         self._num_frames = num_frames
         self._windows = overlapping_windows(num_frames, generator.frames, overlap_frames)
         self._number = first_window_covering(self._windows, first)
-        self.takes_from = self._needed(self._number).start
+        starts = [self._needed(number).start for number in range(len(self._windows))]
+        self._needed_from = list(accumulate(reversed(starts), min))[::-1]
+        """The frame of the interval that a window or one behind it needs first. A later window may
+        look further back: the first ones take their reference from the frames behind them."""
+        self.takes_from = self._needed_from[self._number]
         """The frame of the interval whose face `push` takes first."""
         self.returns_from = self._windows[self._number].fade_start
         """The frame of the interval whose dubbed face is returned first."""
@@ -222,7 +227,7 @@ class FaceDubber:
         else:
             following = self._windows[self._number]
             final = following.fade_start
-            while self._faces_from < self._needed(self._number).start:
+            while self._faces_from < self._needed_from[self._number]:
                 self._faces.popleft()
                 self._faces_from += 1
         finished = [self._sum.pop(frame) for frame in range(self._next, final)]

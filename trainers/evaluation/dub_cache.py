@@ -24,6 +24,9 @@ from trainers.loop.checkpoints import training_folder
 Pixels = NDArray[np.uint8]
 Samples = NDArray[np.int16]
 
+VERSION = 2
+"""Incremented when the same facts give other pictures."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -52,7 +55,7 @@ class DubCache:
 
     def __init__(self, dubber: Dubber) -> None:
         self.dubber = dubber
-        self.folder = training_folder("evaluate", {"dubs": dict(dubber.facts)})
+        self.folder = training_folder("evaluate", {"dubs": dict(dubber.facts), "version": VERSION})
 
     def dubbed(self, frames_TCHW: Pixels, audio_N: Samples, reference_TCHW: Pixels) -> Pixels:
         """Return the clip dubbed with the sound, (T, 3, H, W) uint8.

@@ -6,6 +6,7 @@ import torch
 
 from tests.trainers.dubbing.scene import Tint, bundle
 from trainers.dubbing.face_generation import DubOptions, FaceDubber, dub_faces
+from trainers.dubbing.reference_frames import frames_apart
 from trainers.systems.latentsync.masks import keep_mask
 
 
@@ -93,13 +94,39 @@ def test_a_reference_apart_is_another_face_and_needs_no_more_than_the_neighbours
     assert len(dubber._faces) <= 3 * 16
 
 
-def test_a_resumed_interval_gets_the_same_references():
-    whole = all_of(FaceDubber(Copying(), 7, 90, 4, reference="apart"), faces(90))
-    dubber = FaceDubber(Copying(), 7, 90, 4, 50, reference="apart")
-    late = all_of(dubber, faces(90)[dubber.takes_from :])
-    assert all(
-        torch.equal(a, b) for a, b in zip(late[50 - dubber.returns_from :], whole[50:], strict=True)
+class Recording(Copying):
+    """Keeps the frames of every reference, of pictures whose value is their frame."""
+
+    def __init__(self):
+        self.references = {}
+
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
+        levels = (reference_FCHW[:, 0, 0, 0] + 1) * 127.5
+        self.references[start_frame] = levels.round().int().tolist()
+        return reference_FCHW
+
+
+@pytest.mark.parametrize("count", [44, 48, 100])
+@pytest.mark.parametrize("overlap", [0, 4, 8])
+@pytest.mark.parametrize("first", [0, 20])
+def test_a_reference_apart_is_made_of_the_frames_that_the_rule_names(count, overlap, first):
+    generator = Recording()
+    dubber = FaceDubber(generator, 0, count, overlap, first, reference="apart")
+    numbered = np.arange(count, dtype=np.uint8)[:, None, None, None] + np.zeros(
+        (1, 8, 8, 3), np.uint8
     )
+    all_of(dubber, numbered[dubber.takes_from :])
+    for start, found in generator.references.items():
+        assert found == list(frames_apart(start, start + 16, 16, count))
+
+
+@pytest.mark.parametrize("first", [14, 26, 50])
+def test_a_resumed_interval_gets_the_same_references(first):
+    whole = all_of(FaceDubber(Copying(), 7, 90, 4, reference="apart"), faces(90))
+    dubber = FaceDubber(Copying(), 7, 90, 4, first, reference="apart")
+    late = all_of(dubber, faces(90)[dubber.takes_from :])
+    wanted = late[first - dubber.returns_from :]
+    assert all(torch.equal(a, b) for a, b in zip(wanted, whole[first:], strict=True))
 
 
 def test_the_real_network_with_random_weights_changes_mouths_only_and_the_same_way_twice():

@@ -14,6 +14,7 @@ Shape suffixes: B clips, F frames of a clip, N = B F frames, C channels, H heigh
 Source: golden file G5, measured on LatentSync a229c39 (`use_inflated_groupnorm` is off there).
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -22,14 +23,19 @@ from diffusers.models.unets.unet_motion_model import AnimateDiffTransformer3D, U
 from torch import Tensor, nn
 
 
-class ClipLength:
+class ClipLength(threading.local):
     """Frames per clip of the pass that runs, for layers that see only N frames in a row.
 
-    One object belongs to one network; copying the network copies it too.
+    One object belongs to one network; copying the network copies it too. Every thread has a length
+    of its own, so that several may use a network at a time.
     """
 
     def __init__(self) -> None:
         self.frames = 1
+
+    def __reduce__(self) -> tuple[type["ClipLength"], tuple[()]]:
+        """Copy and pickle it without a length, which only a pass has."""
+        return ClipLength, ()
 
     @contextmanager
     def of(self, frames: int) -> Iterator[None]:

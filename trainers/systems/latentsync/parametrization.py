@@ -13,7 +13,7 @@ the last step, where there is nothing but noise.
 from dataclasses import dataclass
 from typing import Literal
 
-from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler, DDIMSchedulerOutput
 from torch import Tensor
 
 from trainers.systems.latentsync.losses.one_step import ddim_scheduler, one_step_x0
@@ -35,6 +35,16 @@ class Parametrization:
     def scheduler(self) -> DDIMScheduler:
         """Return the schedule that samples from such a network."""
         return ddim_scheduler(self.prediction)
+
+    def last(self, step: DDIMSchedulerOutput) -> Tensor:
+        """Return what the last step of sampling gives: of clean latents, the answer itself.
+
+        diffusers takes it to alpha 1 only where the number of steps divides 1000.
+        """
+        if self.prediction == "x0":
+            assert step.pred_original_sample is not None
+            return step.pred_original_sample
+        return step.prev_sample
 
     def target(self, clean_BCFHW: Tensor, noise_BCFHW: Tensor) -> Tensor:
         """Return what the network should have said."""

@@ -92,8 +92,9 @@ def _denoised(
         predicted = _guided(
             networks.unet, torch.cat([latents, conditions_BKFhw], 1), timestep, audio_BFTD, guidance
         )
-        latents = scheduler.step(predicted.float(), timestep, latents, return_dict=False)[0]
-    return latents
+        step = scheduler.step(predicted.float(), timestep, latents)
+        latents = step.prev_sample
+    return networks.parametrization.last(step)
 
 
 def _guided(

@@ -1,5 +1,6 @@
 """Random shifts of every frame."""
 
+import pytest
 import torch
 
 from trainers.systems.latentsync.crop_jitter import jittered
@@ -31,3 +32,10 @@ def test_without_jitter_nothing_is_drawn_and_nothing_changes():
     (generator,) = generators(0)
     assert torch.equal(jittered(ramp(1), 0.0, [generator]), ramp(1))
     assert torch.equal(generator.get_state(), generators(0)[0].get_state())
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
+def test_mixed_precision_moves_no_pixel(precision):
+    exact = jittered(ramp(1), 0.5, generators(5))
+    with torch.autocast("cpu", precision):
+        assert torch.equal(jittered(ramp(1), 0.5, generators(5)), exact)

@@ -1,6 +1,9 @@
 """Each fact about pooling, taken back alone, spoils the answer by the recorded amount."""
 
+import copy
+import pickle
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -88,3 +91,28 @@ def test_the_length_is_as_before_after_a_pass_that_failed() -> None:
     with pytest.raises(KeyError), network.length.of(7):
         raise KeyError
     assert network.length.frames == 1
+
+
+def test_a_pass_in_another_thread_does_not_change_the_length_of_this_one() -> None:
+    length = rule_network("none").length
+
+    def other_pass() -> None:
+        with length.of(5):
+            pass
+
+    with length.of(3), ThreadPoolExecutor(1) as thread:
+        ended_between = length.of(7)
+        thread.submit(ended_between.__enter__).result()
+        assert length.frames == 3
+        thread.submit(other_pass).result()
+        thread.submit(ended_between.__exit__, None, None, None).result()
+        assert length.frames == 3
+
+
+def test_a_copy_of_a_network_has_one_length_of_its_own() -> None:
+    network = rule_network("none")
+    twin = copy.deepcopy(network)
+    norms = [module for module in twin.modules() if isinstance(module, ClipNorm)]
+    assert twin.length is not network.length
+    assert all(norm.length is twin.length for norm in norms)
+    assert pickle.loads(pickle.dumps(network.length)).frames == 1

@@ -58,3 +58,16 @@ def test_guidance_moves_away_from_silence(networks, scene):
     assert bool(inside.any())  # clamping is what makes the others differ
     assert torch.allclose(guided[..., inside], expected[..., inside], atol=1e-3)
     assert not torch.allclose(unguided, silent, atol=1e-2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7, 15])
+def test_a_network_that_knows_the_clean_latents_leaves_no_noise_in_any_number_of_steps(
+    networks, scene, steps
+):
+    def knows(latents, timestep, audio):
+        return torch.full_like(latents[:, :4], 0.3)
+
+    sure = SamplingNetworks(knows, networks.vae, Parametrization("x0"))
+    faces, reference, sound, noise = scene
+    made, other = (sample(sure, faces, reference, sound, one, steps, 1) for one in (noise, -noise))
+    assert torch.allclose(made, other, atol=1e-4)

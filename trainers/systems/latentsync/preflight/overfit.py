@@ -10,6 +10,7 @@ from trainers.data.index import ShardIndex
 from trainers.data.window_items import Prepare
 from trainers.loop.batches import moved
 from trainers.loop.precision import autocast
+from trainers.loop.step import weighted_micro_batches
 from trainers.loop.task import Batch
 from trainers.loop.validation import seed_batch
 from trainers.preflight.overfit import OverfitResult, OverfitTrial, overfit, random_state_preserved
@@ -42,7 +43,12 @@ def overfit_windows(
 
 @torch.no_grad()
 def _loss(task: LatentDiffusion, batch: Batch, params: FitParams, world: World) -> float:
+    """Return the loss of the batch, in micro-batches as in a step."""
     seeded = seed_batch(batch, params, 0, world)
-    with autocast(params, world.device):
-        terms = task.losses(moved(seeded, world.device), "unet")
-    return float(torch.stack([term.float() for term in terms.values()]).sum())
+    parts = weighted_micro_batches(task, seeded, params, world)
+    losses = []
+    for part, share in zip(parts.batches, parts.shares, strict=True):
+        with autocast(params, world.device):
+            terms = task.losses(moved(part, world.device), "unet")
+        losses.append(share * torch.stack([term.float() for term in terms.values()]).sum())
+    return float(torch.stack(losses).sum())

@@ -30,6 +30,7 @@ from trainers.systems.latentsync.preflight.needed_space import (
     run_bytes,
 )
 from trainers.systems.latentsync.preflight.preflight import PlannedLdmRun, examine, preflight
+from trainers.systems.latentsync.task import LatentDiffusion
 from trainers.systems.latentsync.training import LdmShards, train
 
 CPU = torch.device("cpu")
@@ -156,6 +157,22 @@ def test_one_batch_is_tried_on_request_and_taken_from_an_earlier_start(
     assert examine(plan, CPU).findings == found.findings
     with pytest.raises(pytest.fail.Exception, match="tried again"):
         examine(replace(plan, overfit_steps=4), CPU)
+
+
+def test_one_batch_is_tried_in_the_micro_batches_of_the_run(shards, tmp_path, monkeypatch):
+    sizes, losses = [], LatentDiffusion.losses
+
+    def counted(task, batch, player):
+        sizes.append(len(batch["keys"]))
+        return losses(task, batch, player)
+
+    monkeypatch.setattr(LatentDiffusion, "losses", counted)
+    whole = examine(plan_of(shards, tmp_path / "whole", overfit_steps=1), CPU).findings.overfit
+    fit = profile_of().fit.model_copy(update={"micro_batch": 1})
+    sizes.clear()
+    parts = examine(plan_of(shards, tmp_path / "parts", overfit_steps=1, fit=fit), CPU)
+    assert set(sizes) == {1}
+    assert parts.findings.overfit.losses == pytest.approx(whole.losses, abs=0.002)
 
 
 def test_the_stage_leaves_what_was_found_and_stops_before_training(shards, tmp_path, monkeypatch):
