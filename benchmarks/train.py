@@ -334,7 +334,10 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--out", type=Path, required=True, help="JSON, written after every case")
-    return parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
+    if unknown := sorted(set(given.ways) - set(WAYS)):
+        parser.error(f"--ways: {', '.join(unknown)}: unknown; known: {', '.join(WAYS)}")
+    return given
 
 
 def main(arguments: list[str] | None = None) -> None:

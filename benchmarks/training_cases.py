@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipeline.errors import ParamsError
 from pipeline.params.curation import Params
 from pipeline.params.training import LdmProfile, SyncnetProfile
 from trainers.frozen import registry
@@ -45,15 +46,20 @@ def profile_named(params: Params, name: str) -> Profile:
     """Return the profile of `syncnet:<name>` or `ldm:<name>`.
 
     Raises:
-        KeyError: there is none of that name.
+        ParamsError: there is none of that name.
     """
-    system, _, profile = name.partition(":")
     sections: dict[str, dict[str, Any]] = {
         "syncnet": params.train_syncnet.profiles,
         "ldm": params.train_ldm.profiles,
     }
-    found: Profile = sections[system][profile]
-    return found
+    known: dict[str, Profile] = {
+        f"{system}:{one}": profile
+        for system, profiles in sections.items()
+        for one, profile in profiles.items()
+    }
+    if name not in known:
+        raise ParamsError(f"--profiles {name}: no such profile; known: {', '.join(known)}")
+    return known[name]
 
 
 def new_task(profile: Profile, device: torch.device, random_weights: bool) -> Task:

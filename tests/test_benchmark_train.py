@@ -7,6 +7,7 @@ import torch
 
 from benchmarks.train import main
 from benchmarks.training_cases import RANDOM, new_task, profile_named
+from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from tests.conftest import ROOT
 
@@ -40,6 +41,14 @@ def test_what_the_time_does_not_allow_is_named(tmp_path):
     )
     outcomes = {row["outcome"] for row in found["rows"]}
     assert outcomes == {"not measured: the time is over"}
+
+
+def test_unknown_names_are_told_the_known_ones(tmp_path, capsys):
+    with pytest.raises(ParamsError, match="no such profile; known: syncnet:tiny, "):
+        measured(tmp_path, "--profiles", "ldm:huge", "--ways", "plain")
+    with pytest.raises(SystemExit):
+        measured(tmp_path, "--ways", "plan")
+    assert "known: plain, bf16" in capsys.readouterr().err
 
 
 def test_published_profiles_get_all_networks_at_their_real_sizes():

@@ -21,7 +21,6 @@ CURVES: Mapping[str, tuple[tuple[str, str, float | None], ...]] = {
 }
 """By system: column, title and reference line."""
 STRIP = "strip.png"
-DEVIATION_DIGITS = 1
 
 
 def write_page(path: Path, results: Mapping[str, Any], plan: Plan) -> None:

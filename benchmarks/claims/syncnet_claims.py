@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.claims.claim import Claim, Comparison, Variant
-from pipeline.params.training import SyncnetProfile
 
 STEPS = 150
 BASE: Mapping[str, Any] = {
@@ -27,8 +26,6 @@ QUICK: Mapping[str, Any] = {
     "fit.warmup_steps": 0,
     "fit.validate_every": 1,
 }
-WORK = SyncnetProfile().batch * SyncnetProfile().windows * STEPS
-"""Windows that a run of the plain recipe embeds."""
 LATENTSYNC = "Li et al., LatentSync (arXiv 2412.09262)"
 OURS = Variant(label="ours: 4 clips of 8 windows, 16 frames, width 256", system="syncnet")
 

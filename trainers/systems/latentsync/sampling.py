@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from diffusers.schedulers.scheduling_ddim import DDIMSchedulerOutput
 from torch import Tensor
 
 from trainers.frozen.latent_vae import LatentVae
@@ -88,13 +89,15 @@ def _denoised(
     scheduler = networks.parametrization.scheduler()
     scheduler.set_timesteps(steps)
     latents = noise_BLFhw.to(conditions_BKFhw)
+    last = DDIMSchedulerOutput(latents)
     for timestep in scheduler.timesteps.tolist():
         predicted = _guided(
             networks.unet, torch.cat([latents, conditions_BKFhw], 1), timestep, audio_BFTD, guidance
         )
         step = scheduler.step(predicted.float(), timestep, latents)
-        latents = step.prev_sample
-    return networks.parametrization.last(step)
+        assert isinstance(step, DDIMSchedulerOutput)
+        latents, last = step.prev_sample, step
+    return networks.parametrization.last(last)
 
 
 def _guided(
