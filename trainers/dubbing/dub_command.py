@@ -68,7 +68,8 @@ def dub(
     device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
-    console.print(f"{out}: loading")
+    if not list_faces:
+        console.print(f"{out}: loading")
     from pipeline.errors import ParamsError
     from trainers.dubbing.face_generation import DubOptions
     from trainers.dubbing.face_selection import ALL, MAIN
@@ -162,9 +163,11 @@ def _dub(
     from trainers.dubbing.video_dubbing import dub_video
 
     with tqdm(unit="frame", desc="dub", disable=None) as bar:
+        shown = [""]
 
         def progress(phase: str, done: int, total: int) -> None:
-            if bar.desc != f"{phase}: ":
+            if shown[0] != phase:
+                shown[0] = phase
                 bar.set_description(phase, refresh=False)
                 bar.reset(total)
             bar.update(done - bar.n)
