@@ -128,7 +128,7 @@ class SyncnetProfile(TrainSection):
         learning_rate=1e-3,
         weight_decay=0.05,
         schedule="cosine",
-        warmup_steps=40,
+        warmup_steps=20,
         final_learning_rate_share=0.02,
         ema_decay=0.99,
         validate_every=50,
