@@ -7,10 +7,11 @@ from pipeline.params.training import FeaturesParams, LdmProfile
 from trainers.data.window_items import Prepare
 from trainers.errors import TrainingDataError
 from trainers.frozen import registry as frozen
+from trainers.sidecar.arrays import FIX
 from trainers.sidecar.layout import INDEX, NONE
 from trainers.systems.latentsync.frozen_networks import stage_of
 from trainers.systems.latentsync.latent_cache.layout import FOLDER
-from trainers.systems.latentsync.latent_cache.reader import FIX, SidecarLatents, WithLatents
+from trainers.systems.latentsync.latent_cache.reader import SidecarLatents, WithLatents
 from trainers.systems.latentsync.masks import mask_sha256
 
 OFF = "or features.latents to none"
