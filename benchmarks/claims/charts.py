@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.html.drawing import HEIGHT, WIDTH, Mark
+from pipeline.html.drawing import HEIGHT, WIDTH, Mark, round_step
 from pipeline.html.words import number
 
 COLOURS = 6
@@ -118,11 +118,6 @@ class _Scale:
 
     def ticks(self) -> tuple[Mark, ...]:
         """Return marks at round values."""
-        step = _nice((self.high - self.low) / TICKS)
+        step = round_step((self.high - self.low) / TICKS)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
         return tuple(Mark(self(k * step), number(k * step)) for k in range(first, last + 1))
-
-
-def _nice(step: float) -> float:
-    unit = 10.0 ** math.floor(math.log10(step))
-    return unit * next(one for one in (1.0, 2.0, 2.5, 5.0, 10.0) if one * unit >= step)

@@ -1,9 +1,11 @@
 """Histograms as the coordinates of a small SVG drawing; the templates turn them into lines."""
 
+import math
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 320, 120
 """Units of the drawing area, without labels."""
+_ROUND = (1.0, 2.0, 2.5, 5.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +60,11 @@ class Histogram:
     limits: tuple[Mark, ...]
     highest: int
     summary: str
+
+
+def round_step(value: float) -> float:
+    """Return the smallest of 1, 2, 2.5, 5 times a power of ten that is not below `value`."""
+    if value <= 0:
+        return 0.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next((n * power for n in _ROUND if n * power >= value * (1 - 1e-9)), 10 * power)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.html.drawing import HEIGHT, WIDTH, Bar, Histogram, Mark, Measure
+from pipeline.html.drawing import HEIGHT, WIDTH, Bar, Histogram, Mark, Measure, round_step
 from pipeline.html.words import number
 from pipeline.params.curation import SelectParams
 from pipeline.report.reported_clips import ReportedClip
@@ -14,7 +14,6 @@ _FEWEST_BARS = 9
 """Equal values make one bar among empty places, not one that fills the drawing."""
 _TAIL_SHARE = 0.005
 """Values above this share of all go into the last bar, so that one outlier flattens nothing."""
-_NICE = (1.0, 2.0, 2.5, 5.0)
 
 
 def measures(select: SelectParams) -> list[Measure]:
@@ -79,7 +78,7 @@ class _Scale:
         return self.start <= value <= self.start + self.span
 
     def ticks(self, whole: bool) -> tuple[Mark, ...]:
-        step = _nice(self.span / 6)
+        step = round_step(self.span / 6)
         step = max(1.0, math.ceil(step)) if whole else step
         first = math.ceil(self.start / step - 1e-9)
         last = math.floor((self.start + self.span) / step + 1e-9)
@@ -113,20 +112,12 @@ class _Grid:
 
 def _grid(values: Sequence[float], measure: Measure) -> _Grid:
     low, high = values[0], values[math.ceil((1 - _TAIL_SHARE) * len(values)) - 1]
-    step = max(measure.step, _nice((high - low) / _MOST_BARS))
+    step = max(measure.step, round_step((high - low) / _MOST_BARS))
     first = math.floor(low / step + measure.shift + 1e-9)
     last = math.floor(high / step + measure.shift + 1e-9)
     missing = max(0, _FEWEST_BARS - (last - first + 1))
     before = missing // 2 if measure.whole else min(missing // 2, max(first, 0))
     return _Grid(step, first - before, last - first + 1 + missing, measure.shift)
-
-
-def _nice(value: float) -> float:
-    """Return the smallest of 1, 2, 2.5, 5 times a power of ten that is not below `value`."""
-    if value <= 0:
-        return 0.0
-    power = 10.0 ** math.floor(math.log10(value))
-    return next((n * power for n in _NICE if n * power >= value * (1 - 1e-9)), 10 * power)
 
 
 def _bars(pairs: Sequence[tuple[float, bool]], grid: _Grid) -> tuple[tuple[Bar, ...], int]:

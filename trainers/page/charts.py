@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.html.drawing import HEIGHT, WIDTH, Mark
+from pipeline.html.drawing import HEIGHT, WIDTH, Mark, round_step
 from pipeline.html.words import number
 from trainers.loop.learning_curves import read_learning_curves
 
@@ -14,7 +14,6 @@ MOST_POINTS = 240
 CLIPPED_SHARE = 0.02
 """Share of the highest values drawn at the upper edge, so that the first steps do not flatten the
 rest."""
-_NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 COLOURS = ("first", "second", "third", "fourth")
 """Classes of the lines, in order."""
 KNOWS_NOTHING = 0.693
@@ -212,9 +211,7 @@ class _Scale:
         return round((1 - share) * -self.length if self.length < 0 else share * self.length, 2)
 
     def ticks(self, wanted: int) -> tuple[Mark, ...]:
-        rough = (self.high - self.low) / wanted
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(nice * power for nice in _NICE if nice * power >= rough * (1 - 1e-9))
+        step = round_step((self.high - self.low) / wanted)
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         values = [index * step for index in range(first, last + 1)]
         return tuple(Mark(self.place(value), _label(value)) for value in values)
