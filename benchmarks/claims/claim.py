@@ -24,6 +24,20 @@ class Variant:
     architecture: str = ""
     """`wav2lip`: the network of `benchmarks/claims/wav2lip_syncnet.py` in place of ours."""
 
+    @classmethod
+    def of(
+        cls, system: System, label: str, shards: str = "ours", architecture: str = "", **keys: Any
+    ) -> "Variant":
+        """Args: `keys` of the profile; two underscores stand for a dot."""
+        overrides = {name.replace("__", "."): value for name, value in keys.items()}
+        return cls(
+            label=label,
+            system=system,
+            overrides=overrides,
+            shards=shards,
+            architecture=architecture,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:

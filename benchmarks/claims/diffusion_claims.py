@@ -5,6 +5,7 @@ that claim `a` trains on our clips with seed 0. Openings are read as docs/evalua
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from benchmarks.claims.claim import Claim, Comparison, Variant
@@ -36,12 +37,7 @@ PUBLISHED_TREPA = 10 / 1408
 so this times the length of another encoder's features weighs the cosine alike."""
 
 
-def _variant(label: str, **keys: Any) -> Variant:
-    """Args: `keys` of the profile; two underscores stand for a dot."""
-    overrides = {name.replace("__", "."): value for name, value in keys.items()}
-    return Variant(label=label, system="diffusion", overrides=overrides)
-
-
+_variant = partial(Variant.of, "diffusion")
 NOISE: Mapping[str, Any] = {
     "prediction": "epsilon",
     "timestep_power": 1.0,

@@ -4,6 +4,7 @@ Every run trains for about a minute of one core. The profile is our `tiny` with 
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from benchmarks.claims.claim import Claim, Comparison, Variant
@@ -30,16 +31,7 @@ LATENTSYNC = "Li et al., LatentSync (arXiv 2412.09262)"
 OURS = Variant(label="ours: 4 clips of 8 windows, 16 frames, width 256", system="syncnet")
 
 
-def _variant(label: str, shards: str = "ours", architecture: str = "", **keys: Any) -> Variant:
-    """Args: `keys` of the profile; two underscores stand for a dot."""
-    overrides = {name.replace("__", "."): value for name, value in keys.items()}
-    return Variant(
-        label=label,
-        system="syncnet",
-        overrides=overrides,
-        shards=shards,
-        architecture=architecture,
-    )
+_variant = partial(Variant.of, "syncnet")
 
 
 def _lower_loss(better: str, worse: str) -> Comparison:
