@@ -74,7 +74,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         pictures, kinds = _windows(films, BATCH, rng)
         loss = functional.cross_entropy(network.head(network(pictures)), kinds)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         curve.append({"step": step, "train/loss": float(loss.detach())})
     accuracy = _accuracy(network, _films(order["validation"]))

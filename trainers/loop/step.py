@@ -107,7 +107,7 @@ def _accumulate(
             row = torch.stack([term.float() for term in terms.values()])
             # DDP divides the sum over ranks by their number; the shares have done so already.
             loss = player.scaler.scale(row.sum() * share * world.size)
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
         rows.append(row.detach())
     player.check_gradients()
     return names, torch.stack(rows)

@@ -59,7 +59,7 @@ def fit_network(
         loss = window_loss(picture, sound, scale)
         loss = loss + config.curve_weight * curve_loss(picture, sound, scale)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(parameters, 5.0)
         optimizer.step()
         schedule.step()

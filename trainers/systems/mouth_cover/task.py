@@ -49,7 +49,7 @@ def fit(
         target = torch.from_numpy(covered_S[chosen]).float()
         loss = cover_loss(network(planes), target, weight)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         schedule.step()
