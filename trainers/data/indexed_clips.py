@@ -1,12 +1,7 @@
 """Reading and decoding of one clip of an index."""
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline.media.clip_reader import read_audio_int16
 from trainers.data.clip import DecodedClip, decode_clip
-from trainers.data.index import TRAINING_MEMBERS, ShardIndex, read_members
-from trainers.data.range_reads import read_indexed
+from trainers.data.index import ShardIndex, read_members
 
 
 def decode_indexed(
@@ -31,14 +26,3 @@ def decode_indexed(
         size_px,
         pictures,
     )
-
-
-def decode_indexed_audio(index: ShardIndex, number: int) -> NDArray[np.int16]:
-    """Read and decode the audio alone, (N,) mono 16 kHz.
-
-    Raises:
-        ShardReadError: the storage refuses, or the shard has become shorter.
-        DecodeError: the audio does not decode.
-    """
-    offset, size = index.spans[number, TRAINING_MEMBERS.index("flac")].tolist()
-    return read_audio_int16(read_indexed(index.url(number), offset, size))

@@ -163,11 +163,12 @@ def _dub(
     from trainers.dubbing.video_dubbing import dub_video
 
     with tqdm(unit="frame", desc="dub", disable=None) as bar:
-        shown = [""]
+        shown = ""
 
         def progress(phase: str, done: int, total: int) -> None:
-            if shown[0] != phase:
-                shown[0] = phase
+            nonlocal shown
+            if shown != phase:
+                shown = phase
                 bar.set_description(phase, refresh=False)
                 bar.reset(total)
             bar.update(done - bar.n)

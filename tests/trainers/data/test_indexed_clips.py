@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainers.data.made_shards import frame_numbers, ramp, write_shards
 from trainers.data.index import index_shards
-from trainers.data.indexed_clips import decode_indexed, decode_indexed_audio
+from trainers.data.indexed_clips import decode_indexed
 from trainers.data.shard_urls import shard_urls
 from trainers.errors import ShardReadError
 
@@ -28,15 +28,7 @@ def test_frames_are_scaled_to_the_size_asked_for(index):
     assert decode_indexed(index, 2, 48).frames.shape == (18, 3, 48, 48)
 
 
-def test_sound_alone_is_the_sound_of_the_whole_clip(index):
-    for number in range(3):
-        audio = decode_indexed_audio(index, number)
-        assert audio.dtype == np.int16
-        assert np.array_equal(audio, decode_indexed(index, number).audio)
-
-
 def test_a_shard_that_shrank_is_an_error_of_the_storage(index, tmp_path):
     (tmp_path / "train" / "train-0001-000.tar").write_bytes(b"cut off")
-    for decode in (decode_indexed, decode_indexed_audio):
-        with pytest.raises(ShardReadError, match="changed after"):
-            decode(index, 2)
+    with pytest.raises(ShardReadError, match="changed after"):
+        decode_indexed(index, 2)

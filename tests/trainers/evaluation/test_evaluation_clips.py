@@ -9,7 +9,7 @@ from pipeline.params.training import EvaluateParams
 from tests.trainers.evaluation.talking_films import film as talking_film
 from tests.trainers.evaluation.talking_films import opening_curve, write_films
 from trainers.data.index import index_shards
-from trainers.data.indexed_clips import decode_indexed_audio
+from trainers.data.indexed_clips import decode_indexed
 from trainers.data.shard_urls import shard_urls
 from trainers.dubbing.overlapping_windows import overlapping_windows
 from trainers.errors import TrainingDataError
@@ -29,7 +29,7 @@ def index(tmp_path_factory):
 
 
 def audio_of(index, number, clip):
-    return decode_indexed_audio(index, number)[: len(clip.film) * 640]
+    return decode_indexed(index, number).audio[: len(clip.film) * 640]
 
 
 def held_out(index, **named) -> EvaluationClips:
