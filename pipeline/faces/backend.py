@@ -13,8 +13,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-Frame = NDArray[np.uint8]
+from pipeline.media.film_picture import AnyPicture
+
+RgbFrame = NDArray[np.uint8]
 """H x W x 3, RGB."""
+Frame = RgbFrame | AnyPicture
+"""What a backend looks at: an RGB array, or the planes of a film."""
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 MIN_SCORE = 0.5

@@ -17,6 +17,10 @@ from pipeline.faces.tracking import Tracker
 from pipeline.media.frames import GridFrame
 
 
+Placed = tuple[int, int, GridFrame]
+"""First frame of the shot, number of the frame, frame."""
+
+
 def extract_clips(
     frames: Iterable[GridFrame],
     shots: Sequence[tuple[int, int]],
@@ -37,22 +41,61 @@ def extract_clips(
     Raises:
         StorageError: scratch cannot be written.
     """
-    remaining = iter(enumerate(shots))
+    numbers = Numbers([start for start, _ in shots])
+    for one in extract_placed(in_shots(frames, shots), backend, rules, scratch):
+        scene, track = numbers.of(one.scene, one.track)
+        yield replace(one, scene=scene, track=track)
+
+
+class Numbers:
+    """Numbers shots and tracks through a film, from shots that are named by their first frame."""
+
+    def __init__(self, starts: Sequence[int]) -> None:
+        self._scenes = {start: scene for scene, start in enumerate(starts)}
+        self._shot = -1
+        self._first = self._next = 0
+
+    def of(self, shot: int, track: int) -> tuple[int, int]:
+        """Return (scene, track) of the film; the calls come shot after shot.
+
+        Args:
+            shot: its first frame.
+            track: number in the shot, from 0.
+        """
+        if shot != self._shot:
+            self._shot, self._first = shot, self._next
+        number = self._first + track
+        self._next = max(self._next, number + 1)
+        return self._scenes[shot], number
+
+
+def in_shots(
+    frames: Iterable[GridFrame], shots: Sequence[tuple[int, int]]
+) -> Iterator[Placed]:
+    """Yield the frames that lie in a shot; what is behind the last one is not read."""
+    remaining = iter(shots)
+    start, end = next(remaining, (0, 0))
+    for index, frame in enumerate(frames):
+        if index >= end:
+            start, end = next(remaining, (0, 0))
+            if end == 0:
+                return
+        if index >= start:
+            yield start, index, frame
+
+
+def extract_placed(
+    frames: Iterable[Placed], backend: FaceBackend, rules: ExtractionRules, scratch: Path
+) -> Iterator[Extracted]:
+    """As `extract_clips`; `scene` is the first frame of the shot, `track` counts within the shot."""
     shot: _ShotExtraction | None = None
-    scene, (start, end) = next(remaining, (0, (0, 0)))
-    number = 0
     try:
-        for index, frame in enumerate(frames):
-            if shot and index >= end:
+        for start, index, frame in frames:
+            if shot and start != shot.start:
                 yield from shot.finish()
-                number, shot = shot.next_number, None
-            if index >= end:
-                scene, (start, end) = next(remaining, (scene, (0, 0)))
-                if end == 0:
-                    return
-            if index >= start:
-                shot = shot or _ShotExtraction(scene, backend, rules, scratch, number)
-                yield from shot.step(index, frame)
+                shot = None
+            shot = shot or _ShotExtraction(start, backend, rules, scratch)
+            yield from shot.step(index, frame)
         if shot:
             yield from shot.finish()
     finally:
@@ -64,22 +107,18 @@ class _ShotExtraction:
     """The open tracks of one shot, and the full frames that are still needed."""
 
     def __init__(
-        self, scene: int, backend: FaceBackend, rules: ExtractionRules, scratch: Path, number: int
+        self, start: int, backend: FaceBackend, rules: ExtractionRules, scratch: Path
     ) -> None:
-        self._scene, self._backend, self._rules, self._scratch = scene, backend, rules, scratch
-        self._tracker = Tracker(backend, rules.tracking, number)
+        self.start, self._backend, self._rules, self._scratch = start, backend, rules, scratch
+        self._tracker = Tracker(backend, rules.tracking)
         self._still = StillPictures()
         self._stands = False
-        self._next_number = number
+        self._next_number = 0
         self._tracks: dict[int, FaceTrack] = {}
         """By the tracker's number; those of the rows run on where a track changes its person."""
         self._images: dict[int, Frame] = {}
         self._faults: dict[int, tuple[bool, bool]] = {}
         """Frame -> (damaged, held), of the frames in `_images`."""
-
-    @property
-    def next_number(self) -> int:
-        return self._next_number
 
     def step(self, index: int, frame: GridFrame) -> Iterator[Extracted]:
         held = self._still.count(frame)
@@ -121,7 +160,7 @@ class _ShotExtraction:
     def _track(self, number: int) -> FaceTrack:
         if number not in self._tracks:
             self._tracks[number] = FaceTrack(
-                self._scene, self._new_number, self._backend, self._rules, self._scratch
+                self.start, self._new_number, self._backend, self._rules, self._scratch
             )
         return self._tracks[number]
 

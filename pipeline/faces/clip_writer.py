@@ -14,11 +14,12 @@ from pipeline.errors import DecodeError, StorageError
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.boxes import face_px
 from pipeline.faces.clip_extraction import extract_clips
+from pipeline.faces.face_track import Extracted
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
-from pipeline.media.frames import GridFrame, grid_frames
+from pipeline.media.frames import GridFrame, film_frames
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Video
 
@@ -64,24 +65,49 @@ def write_face_clips(
 
     Raises:
         DecodeError: the sound does not decode.
-        MediaError: as `grid_frames`, but for a picture that breaks off.
+        MediaError: as `film_frames`, but for a picture that breaks off.
         StorageError: the folder cannot be written.
     """
     rules = ExtractionRules.of(params)
     found = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-") as scratch:
-        audio = _VideoAudio(path, video, Path(scratch))
-        frames = _UntilBroken(grid_frames(path))
+        writer = ClipWriter(path, video, backend, params, folder, Path(scratch))
+        frames = UntilBroken(film_frames(path))
         for segment in extract_clips(frames, shots, backend, rules, Path(scratch)):
-            one = _found(video, segment, backend, params.crop_px, rules.min_frames)
+            one = writer.found(segment)
             found.append(one)
-            if isinstance(segment, FaceClip) and not one.reason:
-                samples = audio.between(segment.start_frame, segment.end_frame)
-                _write_files(folder / one.clip.clip_id, segment, samples, params.crf)
+            writer.write(segment, one, one.clip.clip_id)
     return FaceClips(tuple(found), frames.error, frames.count)
 
 
-class _UntilBroken:
+class ClipWriter:
+    """Writes the files of a video's clips."""
+
+    def __init__(
+        self,
+        path: Path,
+        video: Video,
+        backend: FaceBackend,
+        params: FacesParams,
+        folder: Path,
+        scratch: Path,
+    ) -> None:
+        self._video, self._backend, self._params, self._folder = video, backend, params, folder
+        self._minimum = ExtractionRules.of(params).min_frames
+        self._audio = _VideoAudio(path, video, scratch)
+
+    def found(self, segment: Extracted) -> FoundClip:
+        """Return the row of a segment, with its scene and track as they are."""
+        return _found(self._video, segment, self._backend, self._params.crop_px, self._minimum)
+
+    def write(self, segment: Extracted, row: FoundClip, stem: str) -> None:
+        """Write `<stem>.mp4/.flac/.npz`; nothing for a segment that is no clip."""
+        if isinstance(segment, FaceClip) and not row.reason:
+            samples = self._audio.between(segment.start_frame, segment.end_frame)
+            _write_files(self._folder / stem, segment, samples, self._params.crf)
+
+
+class UntilBroken:
     """The frames up to a DecodeError, which is kept."""
 
     def __init__(self, frames: Iterator[GridFrame]) -> None:
@@ -130,7 +156,7 @@ def _found(
 def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) -> Clip:
     measured = ~segment.interpolated
     return Clip(
-        clip_id=_clip_id(video.video_id, segment.start_frame, segment.end_frame, segment.track),
+        clip_id=clip_id(video.video_id, segment.start_frame, segment.end_frame, segment.track),
         video_id=video.video_id,
         scene=segment.scene,
         track=segment.track,
@@ -152,7 +178,7 @@ def _row(video: Video, segment: FaceClip, backend: FaceBackend, crop_px: int) ->
 def _left_out_row(video: Video, part: LeftOut, backend: FaceBackend, crop_px: int) -> Clip:
     frames, end = part.frames, part.start_frame + len(part.frames)
     return Clip(
-        clip_id=_clip_id(video.video_id, part.start_frame, end, part.track),
+        clip_id=clip_id(video.video_id, part.start_frame, end, part.track),
         video_id=video.video_id,
         scene=part.scene,
         track=part.track,
@@ -171,7 +197,8 @@ def _left_out_row(video: Video, part: LeftOut, backend: FaceBackend, crop_px: in
     )
 
 
-def _clip_id(video_id: str, start_frame: int, end_frame: int, track: int) -> str:
+def clip_id(video_id: str, start_frame: int, end_frame: int, track: int) -> str:
+    """Name a clip; `track` is the number in the film."""
     text = f"{video_id}|{start_frame}|{end_frame}|{track}"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

@@ -26,6 +26,7 @@ from pipeline.faces import alignment
 from pipeline.faces.backend import Box, FaceBackend, Frame
 from pipeline.faces.boxes import longer_side
 from pipeline.faces.stretches import TrackFrame
+from pipeline.media.film_picture import as_picture
 
 PX = 48
 """Side of the descriptors."""
@@ -154,9 +155,8 @@ def _descriptor(image: Frame, matrix: NDArray[np.float64]) -> Descriptor:
     Args:
         matrix: frame pixel -> pixel of a square of 2 * PX.
     """
-    large = cv2.warpAffine(image, matrix, (2 * PX, 2 * PX), flags=cv2.INTER_LINEAR)
-    small = cv2.resize(large, (PX, PX), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    large = as_picture(image).grey_warped(matrix, (2 * PX, 2 * PX))
+    grey = cv2.resize(large, (PX, PX), interpolation=cv2.INTER_AREA).astype(np.float32)
     fine = cv2.GaussianBlur(grey, (0, 0), FINE)
     detail = fine - cv2.GaussianBlur(fine, (0, 0), COARSE)
     contrast = np.sqrt(cv2.GaussianBlur(detail * detail, (0, 0), COARSE))

@@ -34,9 +34,11 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
+    RgbFrame,
 )
 from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.schemas import INSIGHTFACE106
+from pipeline.media.film_picture import as_picture
 from pipeline.params.environment import environment
 
 MIN_DETECTION_SCORE = 0.5
@@ -93,6 +95,7 @@ class InsightFaceBackend:
 
         SCRFD misses a face that fills the image, so a second pass runs on a padded copy.
         """
+        frame = as_picture(frame).rgb
         height, width = frame.shape[:2]
         side = PADDED_SCALE * max(height, width)
         padded = _Patch(frame, (width / 2, height / 2), side, PADDED_PX)
@@ -120,7 +123,7 @@ class InsightFaceBackend:
         """Return file name -> SHA-256 of the two networks."""
         return pack_sha256(*self._pack)
 
-    def _detect(self, image_bgr: Frame, px: tuple[int, int]) -> list[Detection]:
+    def _detect(self, image_bgr: RgbFrame, px: tuple[int, int]) -> list[Detection]:
         rows, _ = self._detector.detect(image_bgr, input_size=px)
         return [Detection(tuple(row[:4]), row[4]) for row in rows.astype(np.float64).tolist()]
 
@@ -139,12 +142,13 @@ class _Patch:
         height, width = frame.shape[:2]
         x0, y0, x1, y1 = max(0, x), max(0, y), min(width, x + px), min(height, y + px)
         square = np.zeros((px, px, 3), np.uint8)
-        square[y0 - y : max(y1, y0) - y, x0 - x : max(x1, x0) - x] = frame[y0:y1, x0:x1, ::-1]
+        rgb = as_picture(frame).rgb
+        square[y0 - y : max(y1, y0) - y, x0 - x : max(x1, x0) - x] = rgb[y0:y1, x0:x1, ::-1]
         self.scale = min(1.0, max_px / px)
         if self.scale < 1:
             area = cv2.INTER_AREA
             square = np.asarray(cv2.resize(square, (max_px, max_px), interpolation=area), np.uint8)
-        self.bgr: Frame = square
+        self.bgr: RgbFrame = square
         self.origin = np.array([x, y], np.float64)
 
     def to_patch(self, box: Box) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ level.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,9 +23,11 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
+    RgbFrame,
 )
 from pipeline.faces.boxes import box_of, longer_side, same_face
 from pipeline.faces.schemas import MESH468
+from pipeline.media.film_picture import AnyPicture, as_picture
 from pipeline.weights import files as weights
 
 MIN_DETECTION_SCORE = 0.5
@@ -100,7 +102,7 @@ class _BlazeFace:
         self._anchors = grid.anchors()
 
     def __call__(self, image: Frame) -> list[Detection]:
-        small, scale, shift = _letterbox(image, self._px, self._padding)
+        small, scale, shift = _letterbox(as_picture(image), self._px, self._padding)
         values, logits = self._network(small.astype(np.float32) / 127.5 - 1.0)
         keep = logits[:, 0] >= _logit(MIN_DETECTION_SCORE)
         values, anchors = values[keep].astype(np.float64), self._anchors[keep]
@@ -178,21 +180,35 @@ class LiteRTBackend:
         (x, y), half = boxes.centre(box), longer_side(box) * CONFIRM_SCALE / 2
         height, width = frame.shape[:2]
         x0, y0 = min(max(0, int(x - half)), width - 1), min(max(0, int(y - half)), height - 1)
-        part = frame[y0 : max(y0, int(y + half)) + 1, x0 : max(x0, int(x + half)) + 1]
+        x0, y0 = x0 - x0 % 2, y0 - y0 % 2
+        x1, y1 = max(x0, int(x + half)) + 1, max(y0, int(y + half)) + 1
+        part = as_picture(frame).part(x0, y0, x1, y1)
         here = boxes.shifted(box, -x0, -y0)
         return any(same_face(one.box, here) for one in self._face(part))
 
     def _tiles(self, frame: Frame) -> list[Detection]:
-        found = []
-        for x, y, side in _tiles(frame.shape[1], frame.shape[0]):
-            for one in self._face(frame[y : y + side, x : x + side]):
-                if longer_side(one.box) <= side * TILE_OVERLAP:
-                    found.append(replace(one, box=boxes.shifted(one.box, x, y)))
-        return found
+        height, width = frame.shape[:2]
+        tiles = _tiles(width, height)
+        if not tiles:
+            return []
+        scale = DETECTOR.input_px / tiles[0][2]
+        small = as_picture(frame).reduced((round(width * scale), round(height * scale)))
+        return [one for x, y, side in tiles for one in self._in_tile(small, x, y, side)]
+
+    def _in_tile(self, small: RgbFrame, x: int, y: int, side: int) -> Iterator[Detection]:
+        """Yield the faces of a tile of the frame, cut from a copy of which a tile fits the net."""
+        px = DETECTOR.input_px
+        scale, (rows, columns) = side / px, small.shape[:2]
+        left, top = min(round(x / scale), columns - px), min(round(y / scale), rows - px)
+        for one in self._face(small[top : top + px, left : left + px]):
+            if longer_side(one.box) <= px * TILE_OVERLAP:
+                x0, y0, x1, y1 = boxes.shifted(one.box, left, top)
+                box = x0 * scale, y0 * scale, x1 * scale, y1 * scale
+                yield replace(one, box=box)
 
     def _run_mesh(self, frame: Frame, region: Region) -> FaceLandmarks:
         to_input = _region_matrix(region)
-        image = _mesh_input(frame, to_input)
+        image = as_picture(frame).warped(to_input, (MESH_PX, MESH_PX))
         values, logit = self._mesh(image.astype(np.float32) / 255.0)
         points = values.reshape(-1, 3).astype(np.float64)
         to_frame = cv2.invertAffineTransform(to_input)
@@ -236,15 +252,15 @@ def _tile_starts(length: int, side: int) -> list[int]:
 
 
 def _letterbox(
-    image: Frame, px: int, padding: float = 1.0
-) -> tuple[Frame, float, NDArray[np.float64]]:
+    image: AnyPicture, px: int, padding: float = 1.0
+) -> tuple[RgbFrame, float, NDArray[np.float64]]:
     """Fit the padded image into a px square, centred on black: (square, scale, shift x y)."""
     height, width = image.shape[:2]
     scale = px / (padding * max(height, width))
     w, h = max(1, round(width * scale)), max(1, round(height * scale))
     x, y = (px - w) // 2, (px - h) // 2
-    square: Frame = np.zeros((px, px, 3), np.uint8)
-    square[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA)
+    square: RgbFrame = np.zeros((px, px, 3), np.uint8)
+    square[y : y + h, x : x + w] = image.reduced((w, h))
     return square, scale, np.array([x, y], np.float64)
 
 
@@ -274,12 +290,6 @@ def _region(previous: Region) -> tuple[NDArray[np.float64], float, float]:
     level = xy @ axes.T
     low, high = level.min(axis=0), level.max(axis=0)
     return axes.T @ ((low + high) / 2), float((high - low).max()), roll
-
-
-def _mesh_input(frame: Frame, to_input: NDArray[np.float64]) -> Frame:
-    """Warp the frame to the mesh input; black outside."""
-    size = (MESH_PX, MESH_PX)
-    return np.asarray(cv2.warpAffine(frame, to_input, size, flags=cv2.INTER_LINEAR), np.uint8)
 
 
 def _sigmoid(logit: NDArray[np.float64] | np.float64) -> Any:

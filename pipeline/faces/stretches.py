@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.faces.backend import Frame
 from pipeline.faces.tracking import Observation
+from pipeline.media.film_picture import as_picture
 from pipeline.media.frames import GridFrame
 from pipeline.params.curation import FacesParams
 
@@ -109,7 +111,7 @@ class StillPictures:
     """Counts for how many frames a film has stood still: by its clock or by equal pictures."""
 
     def __init__(self) -> None:
-        self._last: NDArray[np.uint8] | None = None
+        self._last: object = None
         self._sampled: NDArray[np.uint8] | None = None
         self._count = 0
 
@@ -125,9 +127,9 @@ class StillPictures:
         return max(frame.held, self._count)
 
 
-def _sampled(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _sampled(image: Frame) -> NDArray[np.uint8]:
     step = max(1, min(image.shape[:2]) // SAMPLED_SIDE)
-    return np.ascontiguousarray(image[::step, ::step])
+    return as_picture(image).sampled(step)
 
 
 def _moved(last: NDArray[np.uint8], now: NDArray[np.uint8]) -> bool:

@@ -16,6 +16,7 @@ from pipeline.faces import alignment, segments, smoothing
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.stretches import RunLimits, TrackFrame
 from pipeline.faces.tracking import TrackingRules
+from pipeline.media.i420 import I420
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import FPS
 
@@ -65,8 +66,8 @@ class FaceClip:
     """(T,)"""
     held: NDArray[np.bool_]
     """(T,): the picture is one that was shown before."""
-    crops: Iterable[Frame]
-    """T arrays (crop_px, crop_px, 3) uint8 RGB."""
+    crops: Iterable[I420]
+    """T pictures of crop_px x crop_px."""
 
     @property
     def num_frames(self) -> int:
@@ -146,7 +147,7 @@ class TrackBuffer:
         at = frame - self._kept_from - near.start
         anchors = smoothing.smooth_at(np.stack(self._anchors[near]), at, self._rules.sigma_frames)
         matrix = alignment.similarity(anchors, self._rules.crop_px)
-        self._ring.put(frame, alignment.warp(image, matrix, self._rules.crop_px))
+        self._ring.put(frame, alignment.aligned(image, matrix, self._rules.crop_px))
         self._matrices.append(alignment.to_square(matrix, self._rules.crop_px))
 
     def _complete_clips(self, ended: bool) -> Iterator[FaceClip]:
@@ -188,11 +189,11 @@ class _CropRing:
     """The last `capacity` crops of a track, in a file."""
 
     def __init__(self, path: Path, crop_px: int, capacity: int) -> None:
-        self._path, self._shape, self._capacity = path, (crop_px, crop_px, 3), capacity
-        self._bytes = crop_px * crop_px * 3
+        self._path, self._shape, self._capacity = path, (crop_px * 3 // 2, crop_px), capacity
+        self._bytes = crop_px * crop_px * 3 // 2
         self._file: BinaryIO | None = None
 
-    def put(self, frame: int, crop: Frame) -> None:
+    def put(self, frame: int, crop: I420) -> None:
         try:
             self._file = self._file or self._path.open("w+b")
             self._file.seek(frame % self._capacity * self._bytes)
@@ -200,7 +201,7 @@ class _CropRing:
         except OSError as error:
             raise StorageError(f"{self._path}: cannot be written: {error.strerror}") from error
 
-    def read(self, first: int, count: int) -> Iterator[Frame]:
+    def read(self, first: int, count: int) -> Iterator[I420]:
         for frame in range(first, first + count):
             assert self._file is not None
             self._file.seek(frame % self._capacity * self._bytes)

@@ -17,12 +17,13 @@ import numpy as np
 from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.video.frame import PictureType
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError, StorageError
 from pipeline.media.container import as_media_error, local_url, only_video, open_media
-from pipeline.media.picture import EXACT, Picture
+from pipeline.media.i420 import i420_of
+from pipeline.media.picture import Picture
 from pipeline.tables.rows import FPS
 
 _MUXER = {"movflags": "+faststart", "fflags": "+bitexact", "video_track_timescale": "12800"}
@@ -63,7 +64,7 @@ def write_clip(
     text that x264 puts into the stream (its version and options) is taken out.
 
     Args:
-        frames: (H, W, 3) uint8 RGB, H and W even.
+        frames: (H, W, 3) uint8 RGB, or their planes (`I420`); H and W even.
         crf: x264's quality, 0 to 51; lower is better.
         keyframes: number of first frames that are IDR frames.
         gop: distance of the IDR frames after those.
@@ -76,14 +77,15 @@ def write_clip(
     first = next(iterator, None)
     if first is None:
         raise ValueError("a clip needs at least one frame")
-    if first.shape[0] % 2 or first.shape[1] % 2:
-        raise ValueError(f"height and width must be even, not {first.shape[:2]}")
+    width, height = _size(first)
+    if height % 2 or width % 2:
+        raise ValueError(f"height and width must be even, not {(height, width)}")
     with _writing(path) as container:
-        stream = _add_h264(container, first.shape[1], first.shape[0], crf, gop)
-        to_yuv, drop_text = _Yuv(), BitStreamFilterContext("filter_units=remove_types=6", stream)
+        stream = _add_h264(container, width, height, crf, gop)
+        drop_text = BitStreamFilterContext("filter_units=remove_types=6", stream)
         count = 0
-        for count, rgb in enumerate(chain([first], iterator), 1):
-            frame = to_yuv.frame(rgb, count - 1)
+        for count, picture in enumerate(chain([first], iterator), 1):
+            frame = _frame(picture, count - 1)
             frame.pict_type = PictureType.I if count <= keyframes else PictureType.NONE
             _mux(container, chain.from_iterable(map(drop_text.filter, stream.encode(frame))))
         _mux(container, chain.from_iterable(map(drop_text.filter, stream.encode(None))))
@@ -106,24 +108,18 @@ def _add_h264(
     return stream
 
 
-class _Yuv:
-    """Converts RGB to yuv420p with the BT.709 matrix, limited range."""
+def _frame(picture: NDArray[np.uint8], number: int) -> av.VideoFrame:
+    """Return the frame of an (H, W, 3) RGB picture, or of its planes."""
+    planes = i420_of(picture) if picture.ndim == 3 else picture
+    frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+    frame.pts, frame.time_base = number, Fraction(1, FPS)
+    return frame
 
-    def __init__(self) -> None:
-        self._reformatter = VideoReformatter()
 
-    def frame(self, rgb: NDArray[np.uint8], number: int) -> av.VideoFrame:
-        frame = self._reformatter.reformat(
-            av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24"),
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU709,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-            interpolation=EXACT,
-            threads=1,
-        )
-        frame.pts, frame.time_base = number, Fraction(1, FPS)
-        return frame
+def _size(picture: NDArray[np.uint8]) -> tuple[int, int]:
+    """Return (width, height)."""
+    height = picture.shape[0] if picture.ndim == 3 else picture.shape[0] * 2 // 3
+    return picture.shape[1], height
 
 
 def _mux(container: OutputContainer, packets: Iterable["av.Packet[Any]"]) -> None:

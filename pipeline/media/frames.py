@@ -1,7 +1,8 @@
 """Frames of a video at 25 fps by presentation time, as displayed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import av
@@ -12,12 +13,17 @@ from pipeline.errors import DecodeError
 from pipeline.media.clock import VideoClock
 from pipeline.media.container import open_media
 from pipeline.media.decoding import Damage, Decoded, PictureDecoder
+from pipeline.media.film_picture import FilmPicture
 from pipeline.media.layout import read_layout
 from pipeline.media.picture import Picture
 
 MAX_LOST_TAIL_S = 1.0
 """More than this of packets at the end without a frame, and without a packet that failed, is a
 broken file."""
+Watch = Callable[[int, FilmPicture], None]
+"""Is given the presentation time, in the stream's units, and the picture of every source frame."""
+FILMS_KEPT = 3
+"""Source frames between the decoder and the grid, which looks one frame ahead."""
 
 
 def read_video_clock(path: Path) -> VideoClock:
@@ -34,8 +40,8 @@ def read_video_clock(path: Path) -> VideoClock:
 class GridFrame:
     """One frame of the 25 fps grid."""
 
-    image: NDArray[np.uint8]
-    """(H, W, 3) RGB as displayed, read-only: repeated grid frames share one array."""
+    image: NDArray[np.uint8] | FilmPicture
+    """As displayed, read-only: repeated grid frames share one object. (H, W, 3) RGB, or planes."""
     damaged: bool = False
     """The picture is torn or may be: it, or one it is predicted from, did not decode or is lost."""
     held: int = 0
@@ -58,20 +64,68 @@ def grid_frames(path: Path, threads: int = 1, damage: Damage | None = None) -> I
         DecodeError: no picture is whole, or decoding ends long before the packets do.
         MediaError: as `read_layout`.
     """
+    for shown, picture, clock in _shown_frames(path, threads, damage):
+        image = picture.rgb(shown.frame)
+        image.flags.writeable = False
+        yield from _repeated(image, shown, clock)
+
+
+def film_frames(
+    path: Path, watch: Watch | None = None, damage: Damage | None = None
+) -> Iterator[GridFrame]:
+    """Yield the same frames as `grid_frames`, each as a FilmPicture, which converts nothing.
+
+    Args:
+        watch: is given every source frame, skipped by the grid or not, before one shows it.
+        damage: as in `grid_frames`.
+
+    Raises:
+        As `grid_frames`.
+    """
+    films: dict[int, FilmPicture] = {}
+
+    def watched(time: int, picture: Picture, frame: av.VideoFrame) -> None:
+        films[time] = picture.film(frame)
+        if len(films) > FILMS_KEPT:
+            del films[min(films)]
+        if watch:
+            watch(time, films[time])
+
+    for shown, _, clock in _shown_frames(path, 1, damage, watched):
+        yield from _repeated(films[shown.time], shown, clock)
+
+
+def _repeated(
+    image: NDArray[np.uint8] | FilmPicture, shown: "_Shown", clock: VideoClock
+) -> Iterator[GridFrame]:
+    for number in range(shown.first, shown.end):
+        held = max(0, number - shown.first + 1 - clock.usual_grid_frames)
+        yield GridFrame(image, number >= shown.damaged_from, held)
+
+
+def _shown_frames(
+    path: Path,
+    threads: int,
+    damage: Damage | None,
+    watch: Callable[[int, Picture, av.VideoFrame], None] | None = None,
+) -> Iterator[tuple["_Shown", Picture, VideoClock]]:
     layout = read_layout(path)
     clock = layout.require_clock()
     with open_media(path) as container:
         decoder = PictureDecoder(container, layout, damage)
         decoder.video.codec_context.thread_count = threads
         picture = Picture(decoder.video, layout.size)
+
+        def timed() -> Iterator[tuple[int, Decoded]]:
+            for time, decoded in timed_frames(decoder, clock):
+                if watch:
+                    watch(time, picture, decoded.frame)
+                yield time, decoded
+
         whole = False
-        for shown in _on_grid(timed_frames(decoder, clock), clock, decoder):
-            image = picture.rgb(shown.frame)
-            image.flags.writeable = False
+        for shown in _on_grid(timed(), clock, decoder):
             whole |= shown.first < shown.damaged_from
-            for number in range(shown.first, shown.end):
-                held = max(0, number - shown.first + 1 - clock.usual_grid_frames)
-                yield GridFrame(image, number >= shown.damaged_from, held)
+            yield shown, picture, clock
     if not whole:
         raise DecodeError("not one frame of the video track is free of damage")
 
@@ -82,7 +136,10 @@ def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]
     Raises:
         As `grid_frames`.
     """
-    return (frame.image for frame in grid_frames(path, threads))
+    for shown, picture, _ in _shown_frames(path, threads, None):
+        image = picture.rgb(shown.frame)
+        image.flags.writeable = False
+        yield from repeat(image, shown.end - shown.first)
 
 
 def timed_frames(decoder: PictureDecoder, clock: VideoClock) -> Iterator[tuple[int, Decoded]]:
@@ -118,6 +175,8 @@ def _time_of(index: int, frame: av.VideoFrame, clock: VideoClock, otherwise: int
 class _Shown:
     """A source frame, and the grid frames [first, end) that show it."""
 
+    time: int
+    """Presentation time in the stream's units."""
     frame: av.VideoFrame
     first: int
     end: int
@@ -138,7 +197,8 @@ def _on_grid(
             end = min(clock.first_grid_frame(previous[0], until), end)
         if end > first:
             damaged_from = _damaged_from(previous, until, clock, decoder)
-            yield _Shown(previous[1].frame, first, end, max(first, min(damaged_from, end)))
+            damaged_from = max(first, min(damaged_from, end))
+            yield _Shown(previous[0], previous[1].frame, first, end, damaged_from)
             first = end
         previous = following
 

@@ -1,6 +1,7 @@
-"""One decoded frame as RGB, with rotation, aspect ratio and colour as displayed."""
+"""One decoded frame as RGB or as planes, with rotation, aspect ratio and colour as displayed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -8,8 +9,10 @@ import av
 import cv2
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
+
+from pipeline.media.film_picture import BT601, BT709, BT2020, NEUTRAL, Colours, FilmPicture, Plane
 
 EXACT = (
     Interpolation.BICUBIC
@@ -20,6 +23,10 @@ EXACT = (
 """swscale without the shortcuts that darken by a level and depend on the processor."""
 _UNSPECIFIED, _BT709, _BT470BG = 2, 1, 5
 """Numbers of ITU-T H.273, table 4 (matrix coefficients)."""
+_COLOURS = {1: BT709, 5: BT601, 6: BT601, 9: BT2020, 10: BT2020}
+"""The same numbers; streams with another one are converted by swscale."""
+_STORED = {"yuv420p": False, "yuvj420p": True}
+"""Pixel formats whose planes are used as they are: whether their range is always full."""
 SD_LINES = 576
 """Untagged video of at most so many lines is treated as BT.601, larger as BT.709."""
 SQUARE_ENOUGH = Fraction(1, 100)
@@ -31,7 +38,7 @@ MAX_PIXEL_ASPECT = 4
 
 
 class Picture:
-    """Converts the frames of one stream to RGB as displayed, all of the same size.
+    """Converts the frames of one stream to what is displayed, all of the same size.
 
     A frame of another shape than the canvas is fitted in without distortion, with black borders.
     """
@@ -59,6 +66,31 @@ class Picture:
             size: (width, height) before rotation, to scale to; the canvas with square pixels if
                 None. That of the first call counts.
         """
+        fitting, canvas = self._prepared(frame, size)
+        stored_rgb = _centred(self._scaled(frame, fitting), canvas)
+        return np.ascontiguousarray(as_displayed(stored_rgb, self._matrix))
+
+    def film(self, frame: av.VideoFrame) -> FilmPicture:
+        """Return the planes; those of usual video are not copied, all else goes through swscale.
+
+        Colours as in `rgb`.
+        """
+        fitting, canvas = self._prepared(frame, None)
+        colours = _colours(frame)
+        if colours is None or fitting != (frame.width, frame.height):
+            frame, colours = self._planar(frame, fitting), BT709
+        fills = (colours.black, NEUTRAL, NEUTRAL)
+        sizes = (canvas, *[_half(canvas)] * 2)
+        planes = [
+            self._plane_as_displayed(_pixels(plane), size, fill)
+            for plane, size, fill in zip(frame.planes, sizes, fills, strict=True)
+        ]
+        return FilmPicture((planes[0], planes[1], planes[2]), colours)
+
+    def _prepared(
+        self, frame: av.VideoFrame, size: tuple[int, int] | None
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Name the frame's colours; return the size to which it is scaled, and that of all."""
         if self._size is None:
             stored = self._canvas or (frame.width, frame.height)
             self._size = size or square_size(*stored, self._aspect)
@@ -68,8 +100,25 @@ class Picture:
         if frame.colorspace == _UNSPECIFIED and not frame.format.is_rgb:
             frame.colorspace = _BT709 if frame.height > SD_LINES else _BT470BG
         fitting = fitting_size(square_size(frame.width, frame.height, self._aspect), self._size)
-        stored_rgb = _centred(self._scaled(frame, fitting), self._size)
-        return np.ascontiguousarray(as_displayed(stored_rgb, self._matrix))
+        return fitting, self._size
+
+    def _plane_as_displayed(self, plane: Plane, size: tuple[int, int], fill: int) -> Plane:
+        if self._matrix is None and plane.shape == size[::-1]:
+            return plane
+        filled = _centred(plane[..., None], size, fill)
+        return np.ascontiguousarray(as_displayed(filled, self._matrix)[..., 0])
+
+    def _planar(self, frame: av.VideoFrame, size: tuple[int, int]) -> av.VideoFrame:
+        return self._reformatter.reformat(
+            frame,
+            width=size[0],
+            height=size[1],
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            interpolation=EXACT,
+            threads=1,
+        )
 
     def _scaled(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         planar = self._reformatter.reformat(
@@ -96,11 +145,24 @@ def fitting_size(size: tuple[int, int], canvas: tuple[int, int]) -> tuple[int, i
     return max(1, round(scale * size[0])), max(1, round(scale * size[1]))
 
 
-def _centred(image: NDArray[np.uint8], canvas: tuple[int, int]) -> NDArray[np.uint8]:
+def _colours(frame: av.VideoFrame) -> Colours | None:
+    """Return what the planes of a frame mean; None where they are not used as they are."""
+    always_full = _STORED.get(frame.format.name)
+    colours = _COLOURS.get(int(frame.colorspace))
+    if always_full is None or colours is None:
+        return None
+    return replace(colours, full=always_full or frame.color_range == ColorRange.JPEG)
+
+
+def _half(size: tuple[int, int]) -> tuple[int, int]:
+    return (size[0] + 1) // 2, (size[1] + 1) // 2
+
+
+def _centred(image: NDArray[np.uint8], canvas: tuple[int, int], fill: int = 0) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     if (width, height) == canvas:
         return image
-    filled = np.zeros((canvas[1], canvas[0], 3), np.uint8)
+    filled = np.full((canvas[1], canvas[0], image.shape[2]), fill, np.uint8)
     left, top = (canvas[0] - width) // 2, (canvas[1] - height) // 2
     filled[top : top + height, left : left + width] = image
     return filled

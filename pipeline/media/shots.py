@@ -4,24 +4,22 @@ Hard cuts come from PySceneDetect's adaptive detector; dissolves, fades and flas
 pipeline/media/transitions.py.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
-import decord
 import numpy as np
-from decord import DECORDError, DECORDLimitReachedError
 from numpy.typing import NDArray
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from pipeline.media.clock import VideoClock
-from pipeline.media.container import local_url, open_media
+from pipeline.media.container import open_media
 from pipeline.media.decoding import PictureDecoder
+from pipeline.media.film_picture import FilmPicture
 from pipeline.media.frames import timed_frames
-from pipeline.media.layout import Layout, read_layout
+from pipeline.media.layout import read_layout
 from pipeline.media.picture import Picture
-from pipeline.media.probe import Probe
 from pipeline.media.transitions import (
     SMALL_H,
     SMALL_W,
@@ -34,12 +32,10 @@ from pipeline.media.transitions import (
     without,
 )
 from pipeline.params.curation import ScenesParams
-from pipeline.tables.rows import FPS, Video
+from pipeline.tables.rows import FPS
 
 WINDOW = 2
 """Half width of the detector's window: frames before and after to which one is compared."""
-FAULT_TOLERANCE = 1e-9
-"""Share of frames that decord may replace by a neighbour: none."""
 FULL_LIGHT = 160.0
 """Darker pictures are compared as if their light reached this value, but by MAX_GAIN at most."""
 MAX_GAIN = 5.0
@@ -52,105 +48,91 @@ SECOND_CUT = 0.7
 """A change beside a cut that is as large as this share of it is a cut, too."""
 
 Picture8 = NDArray[np.uint8]
-Timed = tuple[int, Picture8]
-"""Presentation time in the stream's units, and an (H, W, 3) picture."""
 
 
-def find_shots(path: Path, probe: Probe | Video, params: ScenesParams) -> tuple[list[Span], str]:
+def find_shots(path: Path, params: ScenesParams) -> list[Span]:
     """Find the shots: what lies between hard cuts, dissolves and fades.
 
     Every cut ends a shot, however short the shot is. A flash of up to about a second is no cut.
 
     Returns:
-        (shots, decoder): shots as [start_frame, end_frame) on the 25 fps grid, ascending; grid
-        frame `start_frame` is the first that shows the new shot. Frames of [0, num_frames) that are
-        in no shot belong to a dissolve or a fade. `decoder` is `decord`, or `pyav` where decord's
-        frames are not reliable.
+        Shots as [start_frame, end_frame) on the 25 fps grid, ascending; grid frame `start_frame` is
+        the first that shows the new shot. Frames of [0, num_frames) that are in no shot belong to a
+        dissolve or a fade.
 
     Raises:
-        DecodeError: neither decoder reads the file to its end.
+        DecodeError: the file does not decode to its end.
         MediaError: as `open_media`.
     """
     layout = read_layout(path)
     clock = layout.require_clock()
-    size = _small_size(probe, params.decode_height)
-    try:
-        cuts, small = _examined(_decord_pictures(path, layout, size), clock, params)
-        decoder = "decord"
-    except DecordError:
-        cuts, small = _examined(_pyav_pictures(path, layout, size), clock, params)
-        decoder = "pyav"
-    transitions = find_transitions(small)
-    spans = _edges(cuts, transitions, small)
-    return [part for span in spans for part in without(transitions, *span)], decoder
-
-
-class DecordError(Exception):
-    """decord does not read the file as it must be, or returns another number of frames."""
-
-
-def _small_size(probe: Probe | Video, height: int) -> tuple[int, int]:
-    """Return (width, height) of the decode: the aspect as stored, never larger than stored."""
-    turned = probe.rotation_deg in (90, 270)
-    stored = (probe.height, probe.width) if turned else (probe.width, probe.height)
-    height = min(height, stored[1])
-    return max(1, round(stored[0] * height / stored[1])), height
-
-
-def _decord_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
-    """Yield (presentation time, small RGB picture), decoding in order with one thread.
-
-    decord numbers frames by packets: only where these are as many as the clock counted is its
-    i-th frame shown at the clock's i-th time. It chooses the track by itself.
-    """
-    if layout.pictures > 1 or layout.restarts or layout.size_changes:
-        raise DecordError("it chooses the track itself, and expects one size and one clock")
-    clock = layout.require_clock()
-    decord.logging.set_level(decord.logging.QUIET)
-    try:
-        reader = decord.VideoReader(
-            local_url(path), width=size[0], height=size[1], num_threads=1, fault_tol=FAULT_TOLERANCE
-        )
-        if len(reader) != len(clock.timestamps):
-            raise DecordError(f"{len(reader)} frames, not {len(clock.timestamps)}")
-        for timestamp in clock.timestamps.tolist():
-            yield timestamp, reader.next().asnumpy()
-    except (DECORDError, DECORDLimitReachedError, RuntimeError, AssertionError) as error:
-        raise DecordError(str(error)) from error
-
-
-def _pyav_pictures(path: Path, layout: Layout, size: tuple[int, int]) -> Iterator[Timed]:
+    finder = ShotFinder(clock, params)
     with open_media(path) as container:
         decoder = PictureDecoder(container, layout)
+        decoder.video.codec_context.thread_count = 1
         picture = Picture(decoder.video, layout.size)
-        for timestamp, decoded in timed_frames(decoder, layout.require_clock()):
-            yield timestamp, picture.rgb(decoded.frame, size)
+        for time, decoded in timed_frames(decoder, clock):
+            finder.add(time, picture.film(decoded.frame))
+    return finder.shots()
 
 
-def _examined(
-    pictures: Iterator[Timed], clock: VideoClock, params: ScenesParams
-) -> tuple[list[int], Small]:
-    """Return the first grid frame after each hard cut, and a small grey picture per grid frame."""
-    detector = _Detector(
-        adaptive_threshold=params.adaptive_threshold / 2,  # in full in `last_is_clear`
-        min_content_val=params.min_content_val,
-        window_width=WINDOW,
-        min_scene_len=0,
-    )
-    ratio = params.adaptive_threshold
-    shown = _ShownPictures(clock.num_frames)
-    firsts: list[int] = []
-    cuts: list[int] = []
-    previous: int | None = None
-    for time, rgb in _with_tail(pictures):
-        first = 0 if previous is None else clock.first_grid_frame(previous, time)
-        shown.put(first, small_grey(rgb))
-        previous = time
-        firsts.append(first)
+class ShotFinder:
+    """Finds the shots of a film from its source frames, one after the other."""
+
+    def __init__(self, clock: VideoClock, params: ScenesParams) -> None:
+        self._clock, self._params = clock, params
+        self._detector = _Detector(
+            adaptive_threshold=params.adaptive_threshold / 2,  # in full in `last_is_clear`
+            min_content_val=params.min_content_val,
+            window_width=WINDOW,
+            min_scene_len=0,
+        )
+        self._shown = _ShownPictures(clock.num_frames)
+        self._firsts: list[int] = []
+        """First grid frame that shows each source frame, or a later one if none does."""
+        self._last: tuple[int, Picture8] | None = None
+        self.cuts: list[int] = []
+        """The first grid frame after each hard cut, ascending, in flashes and dissolves, too."""
+
+    @property
+    def settled(self) -> int:
+        """Return the first grid frame of which is not known yet whether it begins a shot."""
+        return self._firsts[-WINDOW] if len(self._firsts) >= WINDOW else 0
+
+    def add(self, time: int, picture: FilmPicture) -> None:
+        """Add the next source frame, shown from `time` on, in the clock's units."""
+        height = min(self._params.decode_height, picture.shape[0])
+        width = max(1, round(picture.shape[1] * height / picture.shape[0]))
+        rgb = picture.reduced((width, height))
+        first = 0 if self._last is None else self._clock.first_grid_frame(self._last[0], time)
+        self._shown.put(first, small_grey(rgb))
+        self._last = time, rgb
+        self._examine(first, rgb)
+
+    def end(self) -> None:
+        """Say that there are no more frames: the cuts before the end are known then."""
+        if self._last is not None:
+            for _ in range(WINDOW):  # so that the window covers the last frames
+                self._examine(self._clock.num_frames, self._last[1])
+            self._last = None
+
+    def shots(self) -> list[Span]:
+        """End the film; return the shots as `find_shots` does."""
+        self.end()
+        small = self._shown.whole()
+        transitions = find_transitions(small)
+        spans = _edges(self.cuts, transitions, small)
+        return [part for span in spans for part in without(transitions, *span)]
+
+    def _examine(self, first: int, rgb: Picture8) -> None:
+        self._firsts.append(first)
         bgr = np.ascontiguousarray(rgb[..., ::-1])
-        found = detector.process_frame(FrameTimecode(len(firsts) - 1, float(FPS)), bgr)
-        cuts.extend(firsts[cut.frame_num] for cut in found if detector.last_is_clear(ratio))
-    return [first for first in cuts if 0 < first < clock.num_frames], shown.whole()
+        found = self._detector.process_frame(FrameTimecode(len(self._firsts) - 1, float(FPS)), bgr)
+        for cut in found:
+            at = self._firsts[cut.frame_num]
+            inside = 0 < at < self._clock.num_frames
+            if inside and self._detector.last_is_clear(self._params.adaptive_threshold):
+                self.cuts.append(at)
 
 
 class _ShownPictures:
@@ -216,15 +198,6 @@ def _light(hsv: NDArray[np.float32]) -> float:
     values = hsv[..., 2].ravel()[::3]
     rank = int(0.95 * (len(values) - 1))
     return float(np.partition(values, rank)[rank])
-
-
-def _with_tail(pictures: Iterator[Timed]) -> Iterator[Timed]:
-    """Repeat the last image WINDOW times, so that the window covers the last frames."""
-    last: Timed | None = None
-    for last in pictures:
-        yield last
-    if last is not None:
-        yield from [last] * WINDOW
 
 
 def _edges(cuts: Iterable[int], transitions: Sequence[Span], small: Small) -> list[Span]:
