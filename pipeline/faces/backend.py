@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from pipeline.media.film_picture import AnyPicture
 
-RgbFrame = NDArray[np.uint8]
+Frame = NDArray[np.uint8]
 """H x W x 3, RGB."""
-Frame = RgbFrame | AnyPicture
-"""What a backend looks at: an RGB array, or the planes of a film."""
+Shown = Frame | AnyPicture
+"""What a backend looks at: an RGB array, or a picture of a film."""
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1."""
 MIN_SCORE = 0.5
@@ -57,10 +57,10 @@ class FaceBackend(Protocol):
     landmark_schema: str
     """Name of one of `pipeline.faces.schemas.SCHEMAS`."""
 
-    def detect(self, frame: Frame) -> list[Detection]:
+    def detect(self, frame: Shown) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged."""
 
-    def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
+    def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Place the landmarks of the face in or near `previous`."""
 
     def anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:

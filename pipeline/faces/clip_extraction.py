@@ -9,13 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.faces.backend import FaceBackend, Frame
+from pipeline.faces.backend import FaceBackend, Shown
 from pipeline.faces.face_track import Extracted, FaceTrack
 from pipeline.faces.stretches import StillPictures, TrackFrame
 from pipeline.faces.track_buffer import ExtractionRules
 from pipeline.faces.tracking import Tracker
 from pipeline.media.frames import GridFrame
-
 
 Placed = tuple[int, int, GridFrame]
 """First frame of the shot, number of the frame, frame."""
@@ -69,9 +68,7 @@ class Numbers:
         return self._scenes[shot], number
 
 
-def in_shots(
-    frames: Iterable[GridFrame], shots: Sequence[tuple[int, int]]
-) -> Iterator[Placed]:
+def in_shots(frames: Iterable[GridFrame], shots: Sequence[tuple[int, int]]) -> Iterator[Placed]:
     """Yield the frames that lie in a shot; what is behind the last one is not read."""
     remaining = iter(shots)
     start, end = next(remaining, (0, 0))
@@ -87,7 +84,7 @@ def in_shots(
 def extract_placed(
     frames: Iterable[Placed], backend: FaceBackend, rules: ExtractionRules, scratch: Path
 ) -> Iterator[Extracted]:
-    """As `extract_clips`; `scene` is the first frame of the shot, `track` counts within the shot."""
+    """As `extract_clips`, but `scene` is the first frame of the shot, `track` counts within it."""
     shot: _ShotExtraction | None = None
     try:
         for start, index, frame in frames:
@@ -116,9 +113,9 @@ class _ShotExtraction:
         self._next_number = 0
         self._tracks: dict[int, FaceTrack] = {}
         """By the tracker's number; those of the rows run on where a track changes its person."""
-        self._images: dict[int, Frame] = {}
+        self._images: dict[int, Shown] = {}
         self._faults: dict[int, tuple[bool, bool]] = {}
-        """Frame -> (damaged, held), of the frames in `_images`."""
+        """Shown -> (damaged, held), of the frames in `_images`."""
 
     def step(self, index: int, frame: GridFrame) -> Iterator[Extracted]:
         held = self._still.count(frame)

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces import alignment
-from pipeline.faces.backend import Box, FaceBackend, Frame
+from pipeline.faces.backend import Box, FaceBackend, Shown
 from pipeline.faces.boxes import longer_side
 from pipeline.faces.stretches import TrackFrame
 from pipeline.media.film_picture import as_picture
@@ -64,7 +64,7 @@ class ContinuityWatch:
 
     def __init__(self, backend: FaceBackend) -> None:
         self._backend = backend
-        self._last: tuple[Frame, Box, Descriptor] | None = None
+        self._last: tuple[Shown, Box, Descriptor] | None = None
         self._waiting: deque[tuple[TrackFrame, _Change | None]] = deque()
         self._past: deque[_Change] = deque(maxlen=PAST)
 
@@ -73,7 +73,7 @@ class ContinuityWatch:
         """The first frame that was not passed on yet."""
         return self._waiting[0][0].seen.frame if self._waiting else None
 
-    def add(self, frame: TrackFrame, image: Frame | None) -> Iterator[tuple[TrackFrame, bool]]:
+    def add(self, frame: TrackFrame, image: Shown | None) -> Iterator[tuple[TrackFrame, bool]]:
         """Add the next frame; yield (frame, whether it begins something else) once it is known.
 
         Args:
@@ -88,7 +88,7 @@ class ContinuityWatch:
         while self._waiting:
             yield self._decide()
 
-    def _change(self, frame: TrackFrame, image: Frame | None) -> _Change | None:
+    def _change(self, frame: TrackFrame, image: Shown | None) -> _Change | None:
         if image is None or frame.seen.interpolated:
             self._last = self._last if image is None else None
             return None
@@ -111,7 +111,7 @@ class ContinuityWatch:
             self._past.append(change)
         return frame, cut
 
-    def _face(self, frame: TrackFrame, image: Frame) -> Descriptor:
+    def _face(self, frame: TrackFrame, image: Shown) -> Descriptor:
         matrix = alignment.similarity(self._backend.anchors(frame.seen.points))
         scale = np.array([[2 * PX / alignment.CANVAS_W], [2 * PX / alignment.CANVAS_H]])
         return _descriptor(image, matrix * scale)
@@ -141,7 +141,7 @@ def _without_way_back(change: _Change, beside: list[_Change]) -> list[_Change]:
     return beside
 
 
-def _place(image: Frame, box: Box) -> Descriptor:
+def _place(image: Shown, box: Box) -> Descriptor:
     """Describe the picture in and around a box."""
     border = BORDER * longer_side(box)
     x0, y0, x1, y1 = box[0] - border, box[1] - border, box[2] + border, box[3] + border
@@ -149,7 +149,7 @@ def _place(image: Frame, box: Box) -> Descriptor:
     return _descriptor(image, np.array([[x, 0.0, -x0 * x], [0.0, y, -y0 * y]]))
 
 
-def _descriptor(image: Frame, matrix: NDArray[np.float64]) -> Descriptor:
+def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
     """Return (PX, PX): grey without its local mean, over its local contrast.
 
     Args:

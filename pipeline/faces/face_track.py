@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from pipeline.faces.backend import FaceBackend, Frame
+from pipeline.faces.backend import FaceBackend, Shown
 from pipeline.faces.continuity import ContinuityWatch
 from pipeline.faces.stretches import TrackFrame, TrackStretches
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut, TrackBuffer
@@ -43,7 +43,7 @@ class FaceTrack:
         waiting = self._watch.first_waiting
         return self.last.seen.frame + 1 if waiting is None else waiting
 
-    def add(self, frame: TrackFrame, images: Mapping[int, Frame]) -> Iterator[Extracted]:
+    def add(self, frame: TrackFrame, images: Mapping[int, Shown]) -> Iterator[Extracted]:
         """Add the next frame, seen or interpolated; yield what is complete.
 
         Args:
@@ -53,7 +53,7 @@ class FaceTrack:
         for one, begins in self._watch.add(frame, images.get(frame.seen.frame)):
             yield from self._pass_on(one, begins, images)
 
-    def finish(self, images: Mapping[int, Frame]) -> Iterator[Extracted]:
+    def finish(self, images: Mapping[int, Shown]) -> Iterator[Extracted]:
         """End the track; yield the rest of it."""
         for one, begins in self._watch.finish():
             yield from self._pass_on(one, begins, images)
@@ -65,7 +65,7 @@ class FaceTrack:
             self._buffer.close()
 
     def _pass_on(
-        self, frame: TrackFrame, begins: bool, images: Mapping[int, Frame]
+        self, frame: TrackFrame, begins: bool, images: Mapping[int, Shown]
     ) -> Iterator[Extracted]:
         if begins:
             yield from self._end_person(images)
@@ -73,14 +73,14 @@ class FaceTrack:
         for reason, part in self._stretches.add(frame):
             yield from self._take(reason, part, images)
 
-    def _end_person(self, images: Mapping[int, Frame]) -> Iterator[Extracted]:
+    def _end_person(self, images: Mapping[int, Shown]) -> Iterator[Extracted]:
         for reason, part in self._stretches.finish():
             yield from self._take(reason, part, images)
         yield from self._end_clip(images)
         yield from self._end_left_out()
 
     def _take(
-        self, reason: str, part: Sequence[TrackFrame], images: Mapping[int, Frame]
+        self, reason: str, part: Sequence[TrackFrame], images: Mapping[int, Shown]
     ) -> Iterator[Extracted]:
         if not reason:
             yield from self._end_left_out()
@@ -100,7 +100,7 @@ class FaceTrack:
             self._scene, self._track, first_frame, self._backend, self._rules, self._scratch
         )
 
-    def _end_clip(self, images: Mapping[int, Frame]) -> Iterator[Extracted]:
+    def _end_clip(self, images: Mapping[int, Shown]) -> Iterator[Extracted]:
         if self._buffer:
             yield from self._buffer.extend((), True, images)
             self._buffer.close()

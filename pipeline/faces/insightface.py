@@ -34,7 +34,7 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
-    RgbFrame,
+    Shown,
 )
 from pipeline.faces.boxes import box_of, longer_side
 from pipeline.faces.schemas import INSIGHTFACE106
@@ -90,7 +90,7 @@ class InsightFaceBackend:
         self.device = self._detector.session.get_providers()[0]
         self._detector.prepare(0, input_size=DETECT_PX, det_thresh=MIN_DETECTION_SCORE)
 
-    def detect(self, frame: Frame) -> list[Detection]:
+    def detect(self, frame: Shown) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
         SCRFD misses a face that fills the image, so a second pass runs on a padded copy.
@@ -102,7 +102,7 @@ class InsightFaceBackend:
         whole = self._detect(np.ascontiguousarray(frame[..., ::-1]), DETECT_PX)
         return boxes.merge([*whole, *map(padded.to_frame, self._detect(padded.bgr, TRACK_PX))])
 
-    def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
+    def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Place 106 points; `score` is the detector's on the surroundings, 0 if it finds none."""
         around = _box(previous)
         side = TRACK_SCALE * max(longer_side(around), 8.0)
@@ -123,7 +123,7 @@ class InsightFaceBackend:
         """Return file name -> SHA-256 of the two networks."""
         return pack_sha256(*self._pack)
 
-    def _detect(self, image_bgr: RgbFrame, px: tuple[int, int]) -> list[Detection]:
+    def _detect(self, image_bgr: Frame, px: tuple[int, int]) -> list[Detection]:
         rows, _ = self._detector.detect(image_bgr, input_size=px)
         return [Detection(tuple(row[:4]), row[4]) for row in rows.astype(np.float64).tolist()]
 
@@ -136,7 +136,7 @@ class InsightFaceBackend:
 class _Patch:
     """A square of the frame in BGR, black outside the frame, reduced to at most `max_px`."""
 
-    def __init__(self, frame: Frame, middle: tuple[float, float], side: float, max_px: int) -> None:
+    def __init__(self, frame: Shown, middle: tuple[float, float], side: float, max_px: int) -> None:
         px = math.ceil(side)
         x, y = round(middle[0] - px / 2), round(middle[1] - px / 2)
         height, width = frame.shape[:2]
@@ -148,7 +148,7 @@ class _Patch:
         if self.scale < 1:
             area = cv2.INTER_AREA
             square = np.asarray(cv2.resize(square, (max_px, max_px), interpolation=area), np.uint8)
-        self.bgr: RgbFrame = square
+        self.bgr: Frame = square
         self.origin = np.array([x, y], np.float64)
 
     def to_patch(self, box: Box) -> NDArray[np.float64]:

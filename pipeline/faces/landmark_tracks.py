@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.backend import FaceBackend, Frame
+from pipeline.faces.backend import FaceBackend, Shown
 from pipeline.faces.tracking import Observation, TrackingRules, track_shots
 
 
@@ -35,7 +35,7 @@ class LandmarkTrack:
 
 
 def track_landmarks(
-    frames: Iterable[Frame],
+    frames: Iterable[Shown],
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     rules: TrackingRules,

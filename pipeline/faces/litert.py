@@ -23,7 +23,7 @@ from pipeline.faces.backend import (
     FaceLandmarks,
     Frame,
     Region,
-    RgbFrame,
+    Shown,
 )
 from pipeline.faces.boxes import box_of, longer_side, same_face
 from pipeline.faces.schemas import MESH468
@@ -101,7 +101,7 @@ class _BlazeFace:
         self._px, self._padding = grid.input_px, grid.padding
         self._anchors = grid.anchors()
 
-    def __call__(self, image: Frame) -> list[Detection]:
+    def __call__(self, image: Shown) -> list[Detection]:
         small, scale, shift = _letterbox(as_picture(image), self._px, self._padding)
         values, logits = self._network(small.astype(np.float32) / 127.5 - 1.0)
         keep = logits[:, 0] >= _logit(MIN_DETECTION_SCORE)
@@ -126,7 +126,7 @@ class LiteRTBackend:
         self._close = _BlazeFace(CLOSE_DETECTOR)
         self._mesh = _Network(MESH)
 
-    def detect(self, frame: Frame) -> list[Detection]:
+    def detect(self, frame: Shown) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
         On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
@@ -135,7 +135,7 @@ class LiteRTBackend:
         found = boxes.merge([*self._face(frame), *self._tiles(frame)])
         return boxes.joined(found, boxes.merge(self._close(frame)))
 
-    def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
+    def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Place 468 points.
 
         `score` is the mesh network's own, halved where it is below CONFIDENT_SCORE and the
@@ -146,7 +146,7 @@ class LiteRTBackend:
             return found
         return replace(found, score=found.score / 2)
 
-    def _refined(self, frame: Frame, previous: Region) -> FaceLandmarks:
+    def _refined(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Run the mesh on the region, and on a detection twice: its box is not the mesh's own.
 
         The detector's eye line is wrong for profiles: a result of low score is repeated upright.
@@ -166,7 +166,7 @@ class LiteRTBackend:
         return replace(second, score=min(first.score, second.score))
 
     def _right_way_up(
-        self, frame: Frame, detection: Detection, found: FaceLandmarks
+        self, frame: Shown, detection: Detection, found: FaceLandmarks
     ) -> FaceLandmarks:
         """Return the look from the side that is surely upright, else `found`."""
         if not MIN_SCORE <= found.score < UPRIGHT_SCORE:
@@ -175,7 +175,7 @@ class LiteRTBackend:
         best = max((self._run_mesh(frame, one) for one in turned), key=lambda one: one.score)
         return best if best.score >= UPRIGHT_SCORE else found
 
-    def _confirmed(self, frame: Frame, points: NDArray[np.float32]) -> bool:
+    def _confirmed(self, frame: Shown, points: NDArray[np.float32]) -> bool:
         box = box_of(points)
         (x, y), half = boxes.centre(box), longer_side(box) * CONFIRM_SCALE / 2
         height, width = frame.shape[:2]
@@ -186,7 +186,7 @@ class LiteRTBackend:
         here = boxes.shifted(box, -x0, -y0)
         return any(same_face(one.box, here) for one in self._face(part))
 
-    def _tiles(self, frame: Frame) -> list[Detection]:
+    def _tiles(self, frame: Shown) -> list[Detection]:
         height, width = frame.shape[:2]
         tiles = _tiles(width, height)
         if not tiles:
@@ -195,7 +195,7 @@ class LiteRTBackend:
         small = as_picture(frame).reduced((round(width * scale), round(height * scale)))
         return [one for x, y, side in tiles for one in self._in_tile(small, x, y, side)]
 
-    def _in_tile(self, small: RgbFrame, x: int, y: int, side: int) -> Iterator[Detection]:
+    def _in_tile(self, small: Frame, x: int, y: int, side: int) -> Iterator[Detection]:
         """Yield the faces of a tile of the frame, cut from a copy of which a tile fits the net."""
         px = DETECTOR.input_px
         scale, (rows, columns) = side / px, small.shape[:2]
@@ -206,7 +206,7 @@ class LiteRTBackend:
                 box = x0 * scale, y0 * scale, x1 * scale, y1 * scale
                 yield replace(one, box=box)
 
-    def _run_mesh(self, frame: Frame, region: Region) -> FaceLandmarks:
+    def _run_mesh(self, frame: Shown, region: Region) -> FaceLandmarks:
         to_input = _region_matrix(region)
         image = as_picture(frame).warped(to_input, (MESH_PX, MESH_PX))
         values, logit = self._mesh(image.astype(np.float32) / 255.0)
@@ -253,13 +253,13 @@ def _tile_starts(length: int, side: int) -> list[int]:
 
 def _letterbox(
     image: AnyPicture, px: int, padding: float = 1.0
-) -> tuple[RgbFrame, float, NDArray[np.float64]]:
+) -> tuple[Frame, float, NDArray[np.float64]]:
     """Fit the padded image into a px square, centred on black: (square, scale, shift x y)."""
     height, width = image.shape[:2]
     scale = px / (padding * max(height, width))
     w, h = max(1, round(width * scale)), max(1, round(height * scale))
     x, y = (px - w) // 2, (px - h) // 2
-    square: RgbFrame = np.zeros((px, px, 3), np.uint8)
+    square: Frame = np.zeros((px, px, 3), np.uint8)
     square[y : y + h, x : x + w] = image.reduced((w, h))
     return square, scale, np.array([x, y], np.float64)
 

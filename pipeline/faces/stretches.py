@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.backend import Frame
+from pipeline.faces.backend import Shown
 from pipeline.faces.tracking import Observation
 from pipeline.media.film_picture import as_picture
 from pipeline.media.frames import GridFrame
@@ -127,7 +127,7 @@ class StillPictures:
         return max(frame.held, self._count)
 
 
-def _sampled(image: Frame) -> NDArray[np.uint8]:
+def _sampled(image: Shown) -> NDArray[np.uint8]:
     step = max(1, min(image.shape[:2]) // SAMPLED_SIDE)
     return as_picture(image).sampled(step)
 

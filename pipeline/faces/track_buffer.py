@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StorageError
 from pipeline.faces import alignment, segments, smoothing
-from pipeline.faces.backend import FaceBackend, Frame
+from pipeline.faces.backend import FaceBackend, Shown
 from pipeline.faces.stretches import RunLimits, TrackFrame
 from pipeline.faces.tracking import TrackingRules
 from pipeline.media.i420 import I420
@@ -110,7 +110,7 @@ class TrackBuffer:
             scratch / f"track-{track}.raw", rules.crop_px, rules.max_frames + rules.min_frames
         )
         self._kept_from = first_frame
-        """Frame of the first entry of the two lists below."""
+        """Shown of the first entry of the two lists below."""
         self._observed: list[TrackFrame] = []
         self._anchors: list[NDArray[np.float64]] = []
         self._clip_start = first_frame
@@ -122,7 +122,7 @@ class TrackBuffer:
         return self._clip_start + len(self._matrices)
 
     def extend(
-        self, frames: Sequence[TrackFrame], ended: bool, images: Mapping[int, Frame]
+        self, frames: Sequence[TrackFrame], ended: bool, images: Mapping[int, Shown]
     ) -> Iterator[FaceClip]:
         """Add frames, render the crops that are final now, yield the clips that are complete."""
         self._observed.extend(frames)
@@ -138,7 +138,7 @@ class TrackBuffer:
         """Remove the scratch file."""
         self._ring.close()
 
-    def _render_crop(self, image: Frame) -> None:
+    def _render_crop(self, image: Shown) -> None:
         frame = self.next_frame
         near = slice(
             max(0, frame - self._kept_from - self._radius),

@@ -22,7 +22,7 @@ from pipeline.faces.backend import (
     Detection,
     FaceBackend,
     FaceLandmarks,
-    Frame,
+    Shown,
 )
 from pipeline.faces.boxes import box_of, longer_side, same_face
 from pipeline.params.curation import FacesParams
@@ -140,7 +140,7 @@ class Tracker:
         self._steps = 0
         self.next_number = first_number
 
-    def step(self, frame: int, image: Frame) -> list[TrackUpdate]:
+    def step(self, frame: int, image: Shown) -> list[TrackUpdate]:
         """Process one frame; return the updates in order of track number."""
         found = self._continue_tracks(frame, image)
         due = self._steps % self._rules.detect_every_frames == 0
@@ -157,7 +157,7 @@ class Tracker:
         self._tracks, self._steps = [], 0
         return ended
 
-    def _continue_tracks(self, frame: int, image: Frame) -> dict[int, Observation]:
+    def _continue_tracks(self, frame: int, image: Shown) -> dict[int, Observation]:
         """Place landmarks from those of each track's last frame; return them by track number."""
         found: dict[int, Observation] = {}
         for track in self._tracks:
@@ -211,7 +211,7 @@ class Tracker:
     def _reassign_lost(
         self,
         frame: int,
-        image: Frame,
+        image: Shown,
         detections: list[Detection],
         found: dict[int, Observation],
     ) -> list[Detection]:
@@ -235,7 +235,7 @@ class Tracker:
     def _start_tracks(
         self,
         frame: int,
-        image: Frame,
+        image: Shown,
         detections: list[Detection],
         found: dict[int, Observation],
     ) -> None:
@@ -247,7 +247,7 @@ class Tracker:
                 self.next_number += 1
 
     def _confirm(
-        self, frame: int, image: Frame, detection: Detection, found: dict[int, Observation]
+        self, frame: int, image: Shown, detection: Detection, found: dict[int, Observation]
     ) -> Observation | None:
         """Place landmarks on a detection; None where they find no face, or one already tracked."""
         landmarks = self._upright(image, self._backend.landmarks(image, detection))
@@ -257,7 +257,7 @@ class Tracker:
         known = any(same_face(seen.box, other.box) for other in found.values())
         return None if known else seen
 
-    def _upright(self, image: Frame, first: FaceLandmarks) -> FaceLandmarks:
+    def _upright(self, image: Shown, first: FaceLandmarks) -> FaceLandmarks:
         """Repeat the landmarks from themselves until the face's roll does not change any more.
 
         A network that looks at an upright face sees a lying one tilted: its points are turned by a
@@ -296,7 +296,7 @@ class Tracker:
 
 
 def track_shots(
-    frames: Iterable[Frame],
+    frames: Iterable[Shown],
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     rules: TrackingRules,

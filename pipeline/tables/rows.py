@@ -76,8 +76,6 @@ class Scene:
     """Number of the shot in its video; -1 for a dissolve or a fade."""
     start_frame: int
     end_frame: int
-    decoder: str
-    """`decord`, or `pyav` where decord could not open the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

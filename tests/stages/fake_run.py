@@ -223,9 +223,5 @@ def _kept_rows(uri: str, rows: list[Any]) -> Outcome:
 
 def _scene(one: Clip) -> Scene:
     return Scene(
-        video_id=one.video_id,
-        scene=one.scene,
-        start_frame=one.start_frame,
-        end_frame=one.end_frame,
-        decoder="decord",
+        video_id=one.video_id, scene=one.scene, start_frame=one.start_frame, end_frame=one.end_frame
     )

@@ -15,14 +15,14 @@ from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.faces import clip_writer
 from pipeline.faces.backend import Frame
+from pipeline.faces.stage import Faces, VideoShots
 from pipeline.media.audio import decode_audio
 from pipeline.media.encode import read_video
-from pipeline.media.frames import GridFrame, grid_frames
+from pipeline.media.frames import GridFrame, film_frames
 from pipeline.media.probe import probe
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import Clip, Video
 from pipeline.weights import files as weights
-from stages.faces import Faces, VideoShots
 from tests.media import Sound, frame_times, write_video
 
 data = pytest.importorskip("skimage.data", reason="pictures of the demo extra")
@@ -216,10 +216,10 @@ def test_clips_before_a_picture_that_breaks_off_are_kept_and_the_rest_is_a_row(
     stage: Faces, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(path: Path) -> Iterator[GridFrame]:
-        yield from islice(grid_frames(path), stops)
+        yield from islice(film_frames(path), stops)
         raise DecodeError("the last 3.00 s of the picture do not decode")
 
-    monkeypatch.setattr(clip_writer, "grid_frames", broken)
+    monkeypatch.setattr(clip_writer, "film_frames", broken)
     stops = 150
     *rows, rest = stage.process(shots_of(talk, *SHOTS), tmp_path)
     assert [(row.start_frame, row.end_frame) for row in rows if isinstance(row, Clip)] == [(0, 100)]

@@ -47,4 +47,4 @@ def test_shots_are_numbered_and_a_dissolve_between_them_is_a_rejected_row(tmp_pa
 
 def test_the_cache_key_holds_the_versions_of_what_finds_the_cuts() -> None:
     versions = Scenes(ScenesParams()).cache_params()["versions"]
-    assert {"libavcodec", "decord", "scenedetect", "opencv"} <= set(versions)
+    assert {"libavcodec", "scenedetect", "opencv"} <= set(versions)

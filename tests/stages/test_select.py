@@ -24,7 +24,7 @@ SYNCNET = {"judge": "syncnet", "probability": None, "drift_frames": None}
 
 def write_tables(data: Path, found: list[Candidate]) -> None:
     video = found[0].video
-    scene = Scene(video_id="v", scene=0, start_frame=0, end_frame=300, decoder="decord")
+    scene = Scene(video_id="v", scene=0, start_frame=0, end_frame=300)
     clips = [one.clip for one in found]
     tables: list[tuple[str, type[Any], dict[str, list[Any]]]] = [
         ("ingest", Video, {video.uri: [video]}),

@@ -269,7 +269,7 @@ def _tracks(
     video: Path, facts: Probe, options: VideoOptions, progress: Progress
 ) -> list[AlignmentTrack]:
     progress("shots", 0, facts.num_frames)
-    shots, _ = find_shots(video, facts, options.scene_params)
+    shots = find_shots(video, options.scene_params)
     rules = TrackingRules.of(options.face_params)
     frames = counted(frames_at_25fps(video), "faces", 0, facts.num_frames, progress)
     return track_faces(frames, shots, open_backend(options.face_params), rules)

@@ -26,7 +26,7 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.syncnet.crops import as_crop, detector_boxes, render_crops
 from pipeline.media.audio import decode_audio
 from pipeline.media.excerpt import frames_between
-from pipeline.media.frames import frames_at_25fps
+from pipeline.media.frames import film_frames
 from pipeline.media.probe import Probe, probe
 from pipeline.media.shots import find_shots
 from pipeline.params.curation import FacesParams, ScenesParams
@@ -159,9 +159,10 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
 
     def _tracks(self, path: Path, facts: Probe) -> Iterator[LandmarkTrack]:
         assert self._backend is not None, "setup() was not called"
-        shots, _ = find_shots(path, facts, self.scenes)
+        shots = find_shots(path, self.scenes)
         rules = TrackingRules.of(self.faces)
-        return track_landmarks(frames_at_25fps(path), shots, self._backend, rules, PIECE_FRAMES)
+        frames = (frame.image for frame in film_frames(path))
+        return track_landmarks(frames, shots, self._backend, rules, PIECE_FRAMES)
 
     def _row(
         self, track: LandmarkTrack, audio: NDArray[np.int16], path: Path, facts: Probe

@@ -121,12 +121,12 @@ class Run:
         self._write("ingest", Video, self._videos())
         starts = [0, *self.cuts, 200]
         scenes = [
-            Scene(video_id="cut", scene=i, start_frame=a, end_frame=b, decoder="decord")
+            Scene(video_id="cut", scene=i, start_frame=a, end_frame=b)
             for i, (a, b) in enumerate(pairwise(starts))
         ]
         names = {one.uri.removesuffix(".mp4"): one.num_frames for one in self.truth}
         scenes += [
-            Scene(video_id=name, scene=0, start_frame=0, end_frame=length, decoder="decord")
+            Scene(video_id=name, scene=0, start_frame=0, end_frame=length)
             for name, length in names.items()
             if name not in ("cut", "zero")
         ]

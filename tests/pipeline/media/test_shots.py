@@ -191,7 +191,7 @@ def test_a_wipe_is_in_no_shot(tmp_path):
         frame[:, :edge] = new[:, :edge]
         frames.append(frame)
     path = write_video(tmp_path / "x.mp4", frames, frame_times(25, 4))
-    (first, second), _ = found(path)
+    first, second = found(path)
     assert first[0] == 0
     assert 36 <= first[1] <= 42
     assert 58 <= second[0] <= 64

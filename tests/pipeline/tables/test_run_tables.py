@@ -78,7 +78,7 @@ def test_nothing_is_read_before_it_is_asked_for(data: Path, reads: list[Path]) -
 def test_a_table_written_after_the_first_question_is_found(data: Path) -> None:
     tables = RunTables(data)
     assert tables.records("scenes") == ()
-    scene = Scene(video_id="v", scene=0, start_frame=0, end_frame=9, decoder="decord")
+    scene = Scene(video_id="v", scene=0, start_frame=0, end_frame=9)
     write(data, "scenes", Scene, outcome("v", scene))
     assert tables.rows("scenes", Scene) == [scene]
 

@@ -1,0 +1,153 @@
+"""The stage `faces`: one video and its shots -> the clips of its faces."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import cv2
+
+from pipeline.engine.stage import Reject, Stage
+from pipeline.faces.backend import FaceBackend
+from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
+from pipeline.faces.open import library_versions, open_backend, weights_of
+from pipeline.params.curation import FacesParams
+from pipeline.sources import local_copy
+from pipeline.tables.rows import FPS, Clip, Video
+
+
+@dataclass(frozen=True, slots=True)
+class VideoShots:
+    """One video with an audio track, where its bytes are, and its shots."""
+
+    video: Video
+    location: str
+    """A local path or an fsspec URL."""
+    shots: tuple[tuple[int, int], ...]
+    """[start, end) in frames at 25 fps, ascending; the position is the scene's number."""
+
+
+class Faces(Stage[VideoShots, Clip]):
+    """Detects, tracks and aligns the faces of one video and writes their clips."""
+
+    name: ClassVar[str] = "faces"
+    version: ClassVar[str] = "4"
+
+    def __init__(self, params: FacesParams) -> None:
+        self.params = params
+        self._backend: FaceBackend | None = None
+
+    def item_id(self, item: VideoShots) -> str:
+        """Return the video's id."""
+        return item.video.video_id
+
+    def identity(self, item: VideoShots) -> Mapping[str, Any]:
+        """Return the hash of the bytes, the shots, and where the picture begins in the sound."""
+        return {
+            "video_id": item.video.video_id,
+            "shots": [list(shot) for shot in item.shots],
+            "video_start_s": item.video.video_start_s,
+            "num_frames": item.video.num_frames,
+        }
+
+    def cache_params(self) -> Mapping[str, Any]:
+        """Return the section, and the versions of what decodes, looks, reduces and encodes.
+
+        The pack's place and name are left out: `weights` has its content.
+        """
+        section = self.params.model_dump(exclude={"insightface_name", "insightface_root"})
+        return {**section, "versions": library_versions(self.params.backend)}
+
+    def weights(self) -> Mapping[str, str]:
+        """Return the digests of the backend's networks.
+
+        Raises:
+            WeightsError: a model file is absent or altered.
+        """
+        return weights_of(self.params)
+
+    def deadline_s(self, item: VideoShots) -> float:
+        """Return five minutes plus half a minute per second of video: many faces take long."""
+        return 300 + 30 * item.video.duration_s
+
+    def setup(self) -> None:
+        """Load the networks and keep OpenCV on one thread."""
+        cv2.setNumThreads(1)
+        self._backend = open_backend(self.params)
+
+    def process(self, item: VideoShots, workdir: Path) -> Sequence[Clip | Reject] | Reject:
+        """Write `<clip_id>.mp4/.flac/.npz` per clip; one row per clip or part that is in none.
+
+        A picture that breaks off after a clip was complete costs what is behind: the rest of the
+        film is a rejected row.
+
+        Raises:
+            DecodeError: the picture breaks off before a clip was complete, or the sound does not
+                decode.
+            StorageError: workdir cannot be written.
+        """
+        with local_copy(item.location) as path:
+            clips = write_face_clips(
+                path, item.video, item.shots, self.backend, self.params, workdir
+            )
+        return self.rows(item.video, clips)
+
+    def rows(self, video: Video, clips: FaceClips) -> Sequence[Clip | Reject] | Reject:
+        """Return the rows of a video whose clips are written."""
+        if clips.broken and all(one.reason for one in clips.found):
+            raise clips.broken
+        if not clips.found:
+            return Reject("no_face", f"no face of at least {self.params.min_face_px} px")
+        rows = [_row(one, clips.found) for one in sorted(clips.found, key=_order)]
+        return [*rows, _rest(video, clips)] if clips.broken else rows
+
+    @property
+    def backend(self) -> FaceBackend:
+        """Return the backend that `setup` has loaded."""
+        assert self._backend is not None, "setup() was not called"
+        return self._backend
+
+    def close(self) -> None:
+        """Drop the networks."""
+        self._backend = None
+
+
+def _order(one: FoundClip) -> tuple[int, int, int]:
+    return one.clip.scene, one.clip.track, one.clip.start_frame
+
+
+def _row(one: FoundClip, found: Sequence[FoundClip]) -> Clip | Reject:
+    """Count the faces seen at the same time."""
+    clip = one.clip
+    tracks = {
+        other.clip.track
+        for other in found
+        if other.clip.scene == clip.scene
+        and other.clip.start_frame < clip.end_frame
+        and clip.start_frame < other.clip.end_frame
+    }
+    counted = replace(clip, num_faces_in_scene=len(tracks))
+    return Reject(one.reason, one.detail, counted) if one.reason else counted
+
+
+def _rest(video: Video, clips: FaceClips) -> Reject:
+    """Return the row for the film behind the place where its picture breaks off."""
+    assert clips.broken is not None
+    like = clips.found[0].clip
+    begin, end = clips.broken_frame, max(clips.broken_frame, video.num_frames)
+    row = replace(
+        like,
+        clip_id=f"{video.video_id[:12]}-rest",
+        scene=-1,
+        track=-1,
+        start_frame=begin,
+        end_frame=end,
+        num_frames=end - begin,
+        face_px=0.0,
+        landmark_score=0.0,
+        interpolated_frames=0,
+        damaged_frames=0,
+        held_frames=0,
+        num_faces_in_scene=0,
+    )
+    return Reject(clips.broken.reason, f"after {begin / FPS:.2f} s: {clips.broken}", row)
