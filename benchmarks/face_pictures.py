@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.backend import MIN_SCORE, Box, Frame
+from pipeline.faces.backend import MIN_SCORE, Frame
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of, centre, intersection, longer_side
 from pipeline.faces.insightface import InsightFaceBackend
 from pipeline.faces.litert import LiteRTBackend

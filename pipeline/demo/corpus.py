@@ -23,7 +23,7 @@ from pipeline.demo.scenario import BrokenFile, Ending, Film
 from pipeline.demo.spoiling import spoil
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
 from pipeline.errors import StorageError
-from pipeline.faces.backend import Box
+from pipeline.faces.box import Box
 
 
 def render_corpus(

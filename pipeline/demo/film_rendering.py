@@ -20,7 +20,8 @@ from pipeline.demo.scenario import Actor, Film, Shot
 from pipeline.demo.sound_faults import joined, shortened
 from pipeline.demo.speech import Speech, speak
 from pipeline.demo.talking_portrait import TalkingPortrait
-from pipeline.faces.backend import Box, Frame
+from pipeline.faces.backend import Frame
+from pipeline.faces.box import Box
 from pipeline.tables.rows import FPS
 
 BEFORE_S, AFTER_S = 0.36, 0.4

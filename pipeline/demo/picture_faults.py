@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from pipeline.demo.scenario import Fault
-from pipeline.faces.backend import Box, Frame
+from pipeline.faces.backend import Frame
+from pipeline.faces.box import Box
 from pipeline.tables.rows import FPS
 
 Painted = tuple[Frame, tuple[Box, ...]]

@@ -20,7 +20,8 @@ from pipeline.demo.articulation import Articulation
 from pipeline.demo.mesh import Mesh, Mouth
 from pipeline.demo.motion import Motion, Pose, rotation
 from pipeline.demo.portrait import CHIN, Portrait
-from pipeline.faces.backend import Box, Frame
+from pipeline.faces.backend import Frame
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of
 from pipeline.faces.schemas import MESH468, MESH_FACE_OVAL, MESH_LOWER_LIDS, MESH_UPPER_LIDS
 

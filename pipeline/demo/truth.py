@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.errors import ManifestError
-from pipeline.faces.backend import Box
+from pipeline.faces.box import Box
 from pipeline.tables.rows import FPS
 
 FaultKind = Literal[

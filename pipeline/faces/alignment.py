@@ -6,6 +6,7 @@ of bytedance/LatentSync at a229c39, without its "smoothing", in float64 (its flo
 half a pixel). Pixel centres lie at whole coordinates.
 """
 
+import math
 from typing import Any
 
 import cv2
@@ -42,18 +43,19 @@ def similarity(anchors: NDArray[Any], crop_px: int = BASE_CROP_PX) -> NDArray[np
     Args:
         anchors: (3, 2) left brow centre, right brow centre, nose in pixels of the frame.
         crop_px: 256 or 512, the side of the final square.
-    Rotation from the SVD of the covariance of the normalised sets (Umeyama 1991); scale is the
-    ratio of the sample standard deviations of all six centred numbers.
+    The rotation is that of the SVD of the covariance (Umeyama 1991), in two dimensions an arc
+    tangent; scale is the ratio of the sample standard deviations of all six centred numbers.
     """
     target = TEMPLATE * (crop_px / BASE_CROP_PX)
     source = np.asarray(anchors, dtype=np.float64)
     p, q = source.mean(axis=0), target.mean(axis=0)
     a, b = source - p, target - q
     sa, sb = a.std(ddof=1), b.std(ddof=1)
-    u, _, vt = np.linalg.svd((a / sa).T @ (b / sb))
-    if np.linalg.det(vt.T @ u.T) < 0:
-        vt[-1] *= -1
-    turn = (sb / sa) * (vt.T @ u.T)
+    (xx, xy), (yx, yy) = a.T @ b
+    angle = math.atan2(xy - yx, xx + yy)
+    scale = sb / sa
+    cos, sin = scale * math.cos(angle), scale * math.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
     return np.column_stack([turn, q - turn @ p])
 
 

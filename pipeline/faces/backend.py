@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.faces.box import Box
+from pipeline.faces.looks import Looks
 from pipeline.media.film_picture import AnyPicture
 
 Frame = NDArray[np.uint8]
 """H x W x 3, RGB."""
 Shown = Frame | AnyPicture
 """What a backend looks at: an RGB array, or a picture of a film."""
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1."""
 MIN_SCORE = 0.5
 """Landmarks with a lower score are taken for no face."""
 
@@ -57,8 +57,12 @@ class FaceBackend(Protocol):
     landmark_schema: str
     """Name of one of `pipeline.faces.schemas.SCHEMAS`."""
 
-    def detect(self, frame: Shown) -> list[Detection]:
-        """Find every face of the frame, best first, duplicates merged."""
+    def detect(self, frame: Shown, looks: Looks | None = None) -> list[Detection]:
+        """Find every face of the frame, best first, duplicates merged.
+
+        Args:
+            looks: what earlier frames of the same shot showed, to be brought up to date.
+        """
 
     def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Place the landmarks of the face in or near `previous`."""

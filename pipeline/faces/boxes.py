@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.faces.backend import Box, Detection
+from pipeline.faces.backend import Detection
+from pipeline.faces.box import Box, area, intersection
 
 MERGE_IOU = 0.3
 """Detections that overlap more are one face."""
@@ -27,16 +28,6 @@ def box_of(points: NDArray[Any]) -> Box:
 def longer_side(box: Box) -> float:
     """Return the longer side of a box in pixels: the `face_px` of every table."""
     return max(box[2] - box[0], box[3] - box[1])
-
-
-def area(box: Box) -> float:
-    """Return the area in square pixels."""
-    return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
-
-
-def intersection(a: Box, b: Box) -> float:
-    """Return the common area in square pixels."""
-    return area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
 
 
 def face_px(boxes_T4: NDArray[np.float32]) -> float:

@@ -28,15 +28,10 @@ from numpy.typing import NDArray
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.faces import boxes
-from pipeline.faces.backend import (
-    Box,
-    Detection,
-    FaceLandmarks,
-    Frame,
-    Region,
-    Shown,
-)
+from pipeline.faces.backend import Detection, FaceLandmarks, Frame, Region, Shown
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of, longer_side
+from pipeline.faces.looks import Looks
 from pipeline.faces.schemas import INSIGHTFACE106
 from pipeline.media.film_picture import as_picture
 from pipeline.params.environment import environment
@@ -90,10 +85,11 @@ class InsightFaceBackend:
         self.device = self._detector.session.get_providers()[0]
         self._detector.prepare(0, input_size=DETECT_PX, det_thresh=MIN_DETECTION_SCORE)
 
-    def detect(self, frame: Shown) -> list[Detection]:
+    def detect(self, frame: Shown, looks: Looks | None = None) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
-        SCRFD misses a face that fills the image, so a second pass runs on a padded copy.
+        SCRFD misses a face that fills the image, so a second pass runs on a padded copy. It looks
+        at the whole frame every time, whatever `looks` knows.
         """
         frame = as_picture(frame).rgb
         height, width = frame.shape[:2]

@@ -7,7 +7,7 @@ level.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.faces.backend import (
     Shown,
 )
 from pipeline.faces.boxes import box_of, longer_side, same_face
+from pipeline.faces.looks import Looks
 from pipeline.faces.schemas import MESH468
 from pipeline.media.film_picture import AnyPicture, as_picture
 from pipeline.weights import files as weights
@@ -126,13 +127,13 @@ class LiteRTBackend:
         self._close = _BlazeFace(CLOSE_DETECTOR)
         self._mesh = _Network(MESH)
 
-    def detect(self, frame: Shown) -> list[Detection]:
+    def detect(self, frame: Shown, looks: Looks | None = None) -> list[Detection]:
         """Find every face of the frame, best first, duplicates merged.
 
         On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
         without and 16 of 16 with them.
         """
-        found = boxes.merge([*self._face(frame), *self._tiles(frame)])
+        found = boxes.merge([*self._face(frame), *self._tiles(frame, looks or Looks())])
         return boxes.joined(found, boxes.merge(self._close(frame)))
 
     def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
@@ -186,30 +187,30 @@ class LiteRTBackend:
         here = boxes.shifted(box, -x0, -y0)
         return any(same_face(one.box, here) for one in self._face(part))
 
-    def _tiles(self, frame: Shown) -> list[Detection]:
+    def _tiles(self, frame: Shown, looks: Looks) -> list[Detection]:
         height, width = frame.shape[:2]
         tiles = _tiles(width, height)
         if not tiles:
             return []
         scale = DETECTOR.input_px / tiles[0][2]
         small = as_picture(frame).reduced((round(width * scale), round(height * scale)))
-        return [one for x, y, side in tiles for one in self._in_tile(small, x, y, side)]
-
-    def _in_tile(self, small: Frame, x: int, y: int, side: int) -> Iterator[Detection]:
-        """Yield the faces of a tile of the frame, cut from a copy of which a tile fits the net."""
-        px = DETECTOR.input_px
-        scale, (rows, columns) = side / px, small.shape[:2]
-        left, top = min(round(x / scale), columns - px), min(round(y / scale), rows - px)
-        for one in self._face(small[top : top + px, left : left + px]):
-            if longer_side(one.box) <= px * TILE_OVERLAP:
-                x0, y0, x1, y1 = boxes.shifted(one.box, left, top)
-                box = x0 * scale, y0 * scale, x1 * scale, y1 * scale
-                yield replace(one, box=box)
+        found: list[Detection] = []
+        largest = tiles[0][2] * TILE_OVERLAP
+        looks.sought = [box for box in looks.sought if longer_side(box) <= largest]
+        for number, (x, y, side) in enumerate(tiles):
+            part, left, top = _tile(small, x, y, scale)
+            grey = np.ascontiguousarray(part[..., 1])
+            if looks.needs_look(number, grey, (x, y, x + side, y + side)):
+                fitting = [one for one in self._face(part) if _fits_tile(one)]
+                seen = [_in_frame(one, left, top, scale) for one in fitting]
+                looks.note(number, grey, all(_is_known(one, looks) for one in seen))
+                found += seen
+        return found
 
     def _run_mesh(self, frame: Shown, region: Region) -> FaceLandmarks:
         to_input = _region_matrix(region)
         image = as_picture(frame).warped(to_input, (MESH_PX, MESH_PX))
-        values, logit = self._mesh(image.astype(np.float32) / 255.0)
+        values, logit = self._mesh(np.multiply(image, np.float32(1 / 255), dtype=np.float32))
         points = values.reshape(-1, 3).astype(np.float64)
         to_frame = cv2.invertAffineTransform(to_input)
         scale = float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
@@ -244,6 +245,26 @@ def _tiles(width: int, height: int) -> list[tuple[int, int, int]]:
         return []
     side = round(TILE_SHARE * min(width, height))
     return [(x, y, side) for y in _tile_starts(height, side) for x in _tile_starts(width, side)]
+
+
+def _tile(small: Frame, x: int, y: int, scale: float) -> tuple[Frame, int, int]:
+    """Cut a tile from a copy of the frame in which it has the detector's size: (tile, x, y)."""
+    px, (rows, columns) = DETECTOR.input_px, small.shape[:2]
+    left, top = min(round(x * scale), columns - px), min(round(y * scale), rows - px)
+    return small[top : top + px, left : left + px], left, top
+
+
+def _is_known(found: Detection, looks: Looks) -> bool:
+    return any(same_face(found.box, box) for box in looks.known)
+
+
+def _fits_tile(found: Detection) -> bool:
+    return longer_side(found.box) <= DETECTOR.input_px * TILE_OVERLAP
+
+
+def _in_frame(found: Detection, left: int, top: int, scale: float) -> Detection:
+    x0, y0, x1, y1 = boxes.shifted(found.box, left, top)
+    return replace(found, box=(x0 / scale, y0 / scale, x1 / scale, y1 / scale))
 
 
 def _tile_starts(length: int, side: int) -> list[int]:

@@ -1,10 +1,10 @@
 """Multi-face tracking within a shot, with sparse detection.
 
 Between detections a track is continued from its own landmarks. The detector runs every
-`detect_every_frames`, and on every frame on which a track is lost. A lost track stays open for
-`max_gap_frames`: a face that reappears near the predicted position with a similar size continues
-it, and the frames between are interpolated. Identity is position, size and motion; there is no face
-recognition.
+`detect_every_frames`, and while a track is lost: on the first frames, then less often. A lost track
+stays open for `max_gap_frames`: a face that reappears near the predicted position with a similar
+size continues it, and the frames between are interpolated. Identity is position, size and motion;
+there is no face recognition.
 """
 
 import math
@@ -16,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces import boxes
-from pipeline.faces.backend import (
-    MIN_SCORE,
-    Box,
-    Detection,
-    FaceBackend,
-    FaceLandmarks,
-    Shown,
-)
+from pipeline.faces.backend import MIN_SCORE, Detection, FaceBackend, FaceLandmarks, Shown
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of, longer_side, same_face
+from pipeline.faces.looks import Looks
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import FPS
 
@@ -41,6 +36,9 @@ VELOCITY_SMOOTHING = 0.5
 """Weight of the latest step in the moving average of the velocity."""
 MAX_LOOKS, SETTLED_DEG = 10, 1.0
 """A new face's landmarks are repeated until its roll changes by less, so many times at most."""
+SEARCH_FRAMES, SEARCH_EVERY = 6, 3
+"""Frames after its last sight in which the detector always looks for a face, and how often later,
+until the longest gap. After more than `max_interpolated_frames` (5) the clip has ended anyway."""
 MIN_SIZE_SHARE = 0.8
 """A track ends below this share of min_face_px: hysteresis for faces at the limit."""
 
@@ -138,6 +136,7 @@ class Tracker:
         self._rules = rules
         self._tracks: list[_Track] = []
         self._steps = 0
+        self._looks = Looks()
         self.next_number = first_number
 
     def step(self, frame: int, image: Shown) -> list[TrackUpdate]:
@@ -145,8 +144,11 @@ class Tracker:
         found = self._continue_tracks(frame, image)
         due = self._steps % self._rules.detect_every_frames == 0
         self._steps += 1
-        if due or any(track.number not in found for track in self._tracks):
-            detections = self._unassigned(self._backend.detect(image), found)
+        if due or any(self._searched(frame, track) for track in self._lost(found)):
+            self._looks.known = [seen.box for seen in found.values()]
+            self._looks.sought = [track.predicted(frame) for track in self._lost(found)]
+            self._looks.turn += due
+            detections = self._unassigned(self._backend.detect(image, self._looks), found)
             detections = self._reassign_lost(frame, image, detections, found)
             self._start_tracks(frame, image, detections, found)
         return self._updates(frame, found)
@@ -154,8 +156,17 @@ class Tracker:
     def finish(self) -> list[TrackUpdate]:
         """End every track at the last frame on which its face was found; the next step detects."""
         ended = [TrackUpdate(track.number, (), ended=True) for track in self._tracks]
-        self._tracks, self._steps = [], 0
+        self._tracks, self._steps, self._looks = [], 0, Looks()
         return ended
+
+    def _lost(self, found: dict[int, Observation]) -> list[_Track]:
+        return [track for track in self._tracks if track.number not in found]
+
+    def _searched(self, frame: int, track: _Track) -> bool:
+        """Return whether the detector runs for a lost track: always at first, then less often."""
+        gap = frame - track.last.frame
+        last_chance = gap == self._rules.max_gap_frames
+        return gap <= SEARCH_FRAMES or gap % SEARCH_EVERY == 0 or last_chance
 
     def _continue_tracks(self, frame: int, image: Shown) -> dict[int, Observation]:
         """Place landmarks from those of each track's last frame; return them by track number."""
@@ -216,7 +227,7 @@ class Tracker:
         found: dict[int, Observation],
     ) -> list[Detection]:
         """Assign detections to lost tracks, nearest first; return the remaining ones."""
-        lost = [track for track in self._tracks if track.number not in found]
+        lost = self._lost(found)
         pairs = sorted(
             (self._gated_distance(track, frame, d.box), track.number, index)
             for track in lost

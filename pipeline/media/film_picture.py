@@ -101,10 +101,12 @@ class FilmPicture:
             matrix: (2, 3) picture pixel -> pixel of the result.
             size: (width, height).
         """
-        fills = (self.colours.black, NEUTRAL, NEUTRAL)
-        matrices = (matrix, *[of_chroma(matrix)] * 2)
-        warped = [_warp(*one, size) for one in zip(self.planes, matrices, fills, strict=True)]
-        return self._as_rgb(warped)
+        luma, *chroma = self.planes
+        half, small = to_chroma(of_chroma(matrix)), ((size[0] + 1) // 2, (size[1] + 1) // 2)
+        halves = [_warp(plane, half, NEUTRAL, small) for plane in chroma]
+        doubled = [cv2.resize(one, (2 * small[0], 2 * small[1])) for one in halves]
+        colour = [one[: size[1], : size[0]] for one in doubled]
+        return self._as_rgb([_warp(luma, matrix, self.colours.black, size), *colour])
 
     def grey_warped(self, matrix: Matrix, size: tuple[int, int]) -> Plane:
         """Return (height, width) luma, bilinear, black outside; arguments as of `warped`."""

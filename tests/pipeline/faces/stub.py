@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces import boxes
-from pipeline.faces.backend import Box, Detection, FaceLandmarks, Frame, Region
+from pipeline.faces.backend import Detection, FaceLandmarks, Frame, Region
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of
+from pipeline.faces.looks import Looks
 
 Path = Callable[[int], Box | None]
 """Frame number -> where the face is, None while it cannot be seen."""
@@ -41,7 +43,7 @@ class World:
     landmark_schema: str = "grid9"
     detected_on: list[int] = field(default_factory=list)
 
-    def detect(self, frame: Frame) -> list[Detection]:
+    def detect(self, frame: Frame, looks: Looks | None = None) -> list[Detection]:
         number = number_of(frame)
         self.detected_on.append(number)
         seen = [path(number) for path in self.people]

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.faces.backend import Box, Detection, FaceLandmarks, Frame, Region
+from pipeline.faces.backend import Detection, FaceLandmarks, Frame, Region
+from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of
 from pipeline.tables.rows import FPS
 from tests.media import Sound, frame_times, write_video
