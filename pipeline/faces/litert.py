@@ -133,8 +133,17 @@ class LiteRTBackend:
         On large images the detector also runs on tiles: of 64 px faces in 1080p it finds 4 of 16
         without and 16 of 16 with them.
         """
-        found = boxes.merge([*self._face(frame), *self._tiles(frame, looks or Looks())])
-        return boxes.joined(found, boxes.merge(self._close(frame)))
+        height, width = frame.shape[:2]
+        tiles = _tiles(width, height)
+        if not tiles:
+            found = boxes.merge(self._face(frame))
+            return boxes.joined(found, boxes.merge(self._close(frame)))
+        scale = DETECTOR.input_px / tiles[0][2]
+        small = as_picture(frame).reduced((round(width * scale), round(height * scale)))
+        seen = [_in_frame(one, 0, 0, scale) for one in self._face(small)]
+        found = boxes.merge([*seen, *self._in_tiles(small, scale, tiles, looks or Looks())])
+        near = [_in_frame(one, 0, 0, scale) for one in self._close(small)]
+        return boxes.joined(found, boxes.merge(near))
 
     def landmarks(self, frame: Shown, previous: Region) -> FaceLandmarks:
         """Place 468 points.
@@ -187,13 +196,15 @@ class LiteRTBackend:
         here = boxes.shifted(box, -x0, -y0)
         return any(same_face(one.box, here) for one in self._face(part))
 
-    def _tiles(self, frame: Shown, looks: Looks) -> list[Detection]:
-        height, width = frame.shape[:2]
-        tiles = _tiles(width, height)
-        if not tiles:
-            return []
-        scale = DETECTOR.input_px / tiles[0][2]
-        small = as_picture(frame).reduced((round(width * scale), round(height * scale)))
+    def _in_tiles(
+        self, small: Frame, scale: float, tiles: list[tuple[int, int, int]], looks: Looks
+    ) -> list[Detection]:
+        """Return the faces that the detector sees in tiles, cut from a copy of the frame.
+
+        Args:
+            small: the frame, reduced by `scale`, at which a tile has the detector's size.
+            tiles: (x, y, side) in the frame.
+        """
         found: list[Detection] = []
         largest = tiles[0][2] * TILE_OVERLAP
         looks.sought = [box for box in looks.sought if longer_side(box) <= largest]
