@@ -81,14 +81,14 @@ def kept(work: Work, produced: Sequence[Any]) -> Outcome:
     """
     if not produced:
         raise ValueError(f"{work.item_id}: process returned no row; return Reject(reason) instead")
-    parts = tuple(_part(row, work.key) for row in produced)
+    parts = tuple(part_of(row, work.key) for row in produced)
     status: Status = "kept" if any(part.status == "kept" for part in parts) else "rejected"
     return Outcome(work.item_id, status, parts, work.key)
 
 
 def rejected(work: Work, reject: Reject) -> Outcome:
     """Turn a rejection of the whole item into an outcome."""
-    return Outcome(work.item_id, "rejected", (_part(reject, work.key),), work.key)
+    return Outcome(work.item_id, "rejected", (part_of(reject, work.key),), work.key)
 
 
 def failed(work: Work, error: MediaError) -> Outcome:
@@ -122,7 +122,8 @@ def quarantined(work: Work, reason: str, detail: str) -> Outcome:
     return Outcome(work.item_id, "quarantined", (Part("quarantined", reason, detail),), work.key)
 
 
-def _part(produced: Any, key: str) -> Part:
+def part_of(produced: Any, key: str = "") -> Part:
+    """Turn what `process` gives for one row into a part."""
     if isinstance(produced, Reject):
         row = None if produced.row is None else _values(produced.row, key)
         return Part("rejected", produced.reason, produced.detail, row)

@@ -26,6 +26,7 @@ def extract_clips(
     backend: FaceBackend,
     rules: ExtractionRules,
     scratch: Path,
+    first_frame: int = 0,
 ) -> Iterator[Extracted]:
     """Track every face of every shot and yield its clips, and what can be in no clip.
 
@@ -33,7 +34,7 @@ def extract_clips(
     for longer than the limit nothing is tracked; the tracks before and behind are different ones.
 
     Args:
-        frames: the 25 fps grid from frame 0.
+        frames: the 25 fps grid from `first_frame` on.
         shots: [start, end) in frames, ascending, disjoint.
         scratch: an empty folder for the ring buffers; nothing is left in it.
 
@@ -41,7 +42,7 @@ def extract_clips(
         StorageError: scratch cannot be written.
     """
     numbers = Numbers([start for start, _ in shots])
-    for one in extract_placed(in_shots(frames, shots), backend, rules, scratch):
+    for one in extract_placed(in_shots(frames, shots, first_frame), backend, rules, scratch):
         scene, track = numbers.of(one.scene, one.track)
         yield replace(one, scene=scene, track=track)
 
@@ -68,11 +69,13 @@ class Numbers:
         return self._scenes[shot], number
 
 
-def in_shots(frames: Iterable[GridFrame], shots: Sequence[tuple[int, int]]) -> Iterator[Placed]:
+def in_shots(
+    frames: Iterable[GridFrame], shots: Sequence[tuple[int, int]], first_frame: int = 0
+) -> Iterator[Placed]:
     """Yield the frames that lie in a shot; what is behind the last one is not read."""
     remaining = iter(shots)
     start, end = next(remaining, (0, 0))
-    for index, frame in enumerate(frames):
+    for index, frame in enumerate(frames, first_frame):
         if index >= end:
             start, end = next(remaining, (0, 0))
             if end == 0:

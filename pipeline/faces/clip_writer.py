@@ -15,11 +15,11 @@ from pipeline.faces.backend import FaceBackend
 from pipeline.faces.boxes import face_px
 from pipeline.faces.clip_extraction import extract_clips
 from pipeline.faces.face_track import Extracted
+from pipeline.faces.film import Film
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
-from pipeline.media.audio import decode_audio
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
-from pipeline.media.frames import GridFrame, film_frames
+from pipeline.media.frames import GridFrame
 from pipeline.params.curation import FacesParams
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME, Clip, Video
 
@@ -46,7 +46,7 @@ class FaceClips:
 
 def write_face_clips(
     path: Path,
-    video: Video,
+    film: Film,
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     params: FacesParams,
@@ -71,13 +71,15 @@ def write_face_clips(
     rules = ExtractionRules.of(params)
     found = []
     with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-") as scratch:
-        writer = ClipWriter(path, video, backend, params, folder, Path(scratch))
-        frames = UntilBroken(film_frames(path))
-        for segment in extract_clips(frames, shots, backend, rules, Path(scratch)):
+        writer = ClipWriter(path, film, backend, params, folder, Path(scratch))
+        frames = UntilBroken(film.frames(path), film.first_frame)
+        for segment in extract_clips(
+            frames, shots, backend, rules, Path(scratch), film.first_frame
+        ):
             one = writer.found(segment)
             found.append(one)
             writer.write(segment, one, one.clip.clip_id)
-    return FaceClips(tuple(found), frames.error, frames.count)
+    return FaceClips(tuple(found), frames.error, frames.next)
 
 
 class ClipWriter:
@@ -86,15 +88,15 @@ class ClipWriter:
     def __init__(
         self,
         path: Path,
-        video: Video,
+        film: Film,
         backend: FaceBackend,
         params: FacesParams,
         folder: Path,
         scratch: Path,
     ) -> None:
-        self._video, self._backend, self._params, self._folder = video, backend, params, folder
+        self._video, self._backend, self._params, self._folder = film.video, backend, params, folder
         self._minimum = ExtractionRules.of(params).min_frames
-        self._audio = _VideoAudio(path, video, scratch)
+        self._audio = _VideoAudio(path, film, scratch)
 
     def found(self, segment: Extracted) -> FoundClip:
         """Return the row of a segment, with its scene and track as they are."""
@@ -110,16 +112,17 @@ class ClipWriter:
 class UntilBroken:
     """The frames up to a DecodeError, which is kept."""
 
-    def __init__(self, frames: Iterator[GridFrame]) -> None:
+    def __init__(self, frames: Iterator[GridFrame], first: int) -> None:
         self._frames = frames
         self.error: DecodeError | None = None
-        self.count = 0
+        self.next = first
+        """Number of the next frame."""
 
     def __iter__(self) -> Iterator[GridFrame]:
         try:
             for frame in self._frames:
                 yield frame
-                self.count += 1
+                self.next += 1
         except DecodeError as error:
             self.error = error
 
@@ -127,15 +130,14 @@ class UntilBroken:
 class _VideoAudio:
     """The audio track of one video, decoded into a scratch file when it is first needed."""
 
-    def __init__(self, path: Path, video: Video, scratch: Path) -> None:
-        self._path, self._video, self._out = path, video, scratch / "sound.raw"
+    def __init__(self, path: Path, film: Film, scratch: Path) -> None:
+        self._path, self._film, self._scratch = path, film, scratch
         self._samples: NDArray[np.int16] | None = None
 
     def between(self, start_frame: int, end_frame: int) -> NDArray[np.int16]:
         """Return a copy of the samples that belong to frames [start_frame, end_frame)."""
         if self._samples is None:
-            length = self._video.num_frames * SAMPLES_PER_FRAME
-            self._samples = decode_audio(self._path, self._video.video_start_s, length, self._out)
+            self._samples = self._film.sound(self._path, self._scratch)
         part = self._samples[start_frame * SAMPLES_PER_FRAME : end_frame * SAMPLES_PER_FRAME]
         return np.array(part)
 

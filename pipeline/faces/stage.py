@@ -7,10 +7,14 @@ from typing import Any, ClassVar
 
 import cv2
 
+from pipeline.engine.cache import Cache
+from pipeline.engine.joining import span_name
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
+from pipeline.faces.film import Film
 from pipeline.faces.open import library_versions, open_backend, weights_of
+from pipeline.media.transitions import Span
 from pipeline.params.curation import FacesParams
 from pipeline.sources import local_copy
 from pipeline.tables.rows import FPS, Clip, Video
@@ -23,27 +27,39 @@ class VideoShots:
     video: Video
     location: str
     """A local path or an fsspec URL."""
-    shots: tuple[tuple[int, int], ...]
+    shots: tuple[Span, ...]
     """[start, end) in frames at 25 fps, ascending; the position is the scene's number."""
+    span: Span | None = None
+    """The part of a long film that is looked at, which cuts its first and last shot; None: all."""
+    first_scene: int = 0
+    """Number of the first shot."""
 
 
 class Faces(Stage[VideoShots, Clip]):
     """Detects, tracks and aligns the faces of one video and writes their clips."""
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
 
-    def __init__(self, params: FacesParams) -> None:
-        self.params = params
+    def __init__(self, params: FacesParams, cache: Cache | None = None) -> None:
+        """Prepare the stage.
+
+        Args:
+            cache: where the sound of a long film lies, which its spans share.
+        """
+        self.params, self._cache = params, cache
         self._backend: FaceBackend | None = None
 
     def item_id(self, item: VideoShots) -> str:
-        """Return the video's id."""
-        return item.video.video_id
+        """Return the video's id, for a part of a long film with its first frame."""
+        name = item.video.video_id
+        return span_name(name, item.span[0]) if item.span else name
 
     def identity(self, item: VideoShots) -> Mapping[str, Any]:
         """Return the hash of the bytes, the shots, and where the picture begins in the sound."""
+        part = {"span": list(item.span), "first_scene": item.first_scene} if item.span else {}
         return {
+            **part,
             "video_id": item.video.video_id,
             "shots": [list(shot) for shot in item.shots],
             "video_start_s": item.video.video_start_s,
@@ -68,7 +84,8 @@ class Faces(Stage[VideoShots, Clip]):
 
     def deadline_s(self, item: VideoShots) -> float:
         """Return five minutes plus half a minute per second of video: many faces take long."""
-        return 300 + 30 * item.video.duration_s
+        first, end = item.span or (0, item.video.num_frames)
+        return 300 + 30 * (end - first) / FPS
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""
@@ -86,20 +103,19 @@ class Faces(Stage[VideoShots, Clip]):
                 decode.
             StorageError: workdir cannot be written.
         """
+        film = Film(item.video, item.span, self._cache)
         with local_copy(item.location) as path:
-            clips = write_face_clips(
-                path, item.video, item.shots, self.backend, self.params, workdir
-            )
-        return self.rows(item.video, clips)
+            clips = write_face_clips(path, film, item.shots, self.backend, self.params, workdir)
+        return self.rows(item, clips)
 
-    def rows(self, video: Video, clips: FaceClips) -> Sequence[Clip | Reject] | Reject:
-        """Return the rows of a video whose clips are written."""
+    def rows(self, item: VideoShots, clips: FaceClips) -> Sequence[Clip | Reject] | Reject:
+        """Return the rows of an item whose clips are written."""
         if clips.broken and all(one.reason for one in clips.found):
             raise clips.broken
         if not clips.found:
             return Reject("no_face", f"no face of at least {self.params.min_face_px} px")
-        rows = [_row(one, clips.found) for one in sorted(clips.found, key=_order)]
-        return [*rows, _rest(video, clips)] if clips.broken else rows
+        rows = [_row(one, clips.found, item) for one in sorted(clips.found, key=_order)]
+        return [*rows, _rest(item, clips)] if clips.broken else rows
 
     @property
     def backend(self) -> FaceBackend:
@@ -116,7 +132,7 @@ def _order(one: FoundClip) -> tuple[int, int, int]:
     return one.clip.scene, one.clip.track, one.clip.start_frame
 
 
-def _row(one: FoundClip, found: Sequence[FoundClip]) -> Clip | Reject:
+def _row(one: FoundClip, found: Sequence[FoundClip], item: VideoShots) -> Clip | Reject:
     """Count the faces seen at the same time."""
     clip = one.clip
     tracks = {
@@ -126,18 +142,20 @@ def _row(one: FoundClip, found: Sequence[FoundClip]) -> Clip | Reject:
         and other.clip.start_frame < clip.end_frame
         and clip.start_frame < other.clip.end_frame
     }
-    counted = replace(clip, num_faces_in_scene=len(tracks))
+    scene = item.first_scene + clip.scene
+    counted = replace(clip, scene=scene, num_faces_in_scene=len(tracks))
     return Reject(one.reason, one.detail, counted) if one.reason else counted
 
 
-def _rest(video: Video, clips: FaceClips) -> Reject:
+def _rest(item: VideoShots, clips: FaceClips) -> Reject:
     """Return the row for the film behind the place where its picture breaks off."""
     assert clips.broken is not None
     like = clips.found[0].clip
-    begin, end = clips.broken_frame, max(clips.broken_frame, video.num_frames)
+    last = item.span[1] if item.span else item.video.num_frames
+    begin, end = clips.broken_frame, max(clips.broken_frame, last)
     row = replace(
         like,
-        clip_id=f"{video.video_id[:12]}-rest",
+        clip_id=f"{item.video.video_id[:12]}-rest",
         scene=-1,
         track=-1,
         start_frame=begin,

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from itertools import chain
+from typing import Any
 
 import av
 from av.container import InputContainer
@@ -110,8 +112,18 @@ class PictureDecoder:
     """
 
     def __init__(
-        self, container: InputContainer, layout: Layout, damage: Damage | None = None
+        self,
+        container: InputContainer,
+        layout: Layout,
+        damage: Damage | None = None,
+        first_key: int = 0,
     ) -> None:
+        """Prepare the decoder.
+
+        Args:
+            first_key: number of the packet of a key frame, from which on pictures are decoded.
+        """
+        self._first_key = first_key
         self.video = layout.picture(container)
         self._container, self._layout = container, layout
         packets = layout.packets[self.video.index]
@@ -135,7 +147,7 @@ class PictureDecoder:
         _prepare(self.video)
 
     def __iter__(self) -> Iterator[Decoded]:
-        for number, packet in self._layout.shifted(self._container, self.video):
+        for number, packet in self._packets():
             if packet.size:
                 packet.opaque = number
                 if self._counted and packet.pts is not None and number not in self._discarded:
@@ -152,6 +164,15 @@ class PictureDecoder:
                 assert isinstance(frame, av.VideoFrame)
                 self._note_frame(frame, number)
             yield from self._released(everything=not packet.size)
+
+    def _packets(self) -> "Iterator[tuple[int, av.Packet[Any]]]":
+        if not self._first_key:
+            yield from self._layout.shifted(self._container, self.video)
+            return
+        packets = self._layout.shifted_from(self._container, self.video, self._first_key)
+        first = next(packets)
+        self._first_open = first[0]
+        yield from chain([first], packets)
 
     def _start_anew(self) -> None:
         """Empty a decoder that gives nothing behind an error until then (dav1d)."""

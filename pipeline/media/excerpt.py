@@ -21,10 +21,8 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.layout import Layout, move, read_layout
 from pipeline.media.picture import Picture
 from pipeline.media.probe import Probe
+from pipeline.media.spans import SEEKABLE
 from pipeline.tables.rows import FPS, Video
-
-SEEKABLE = frozenset({"mp4", "matroska"})
-"""Containers that list their key frames and store presentation times."""
 
 Timed = tuple[int, av.VideoFrame]
 """Presentation time in the stream's units, frame."""

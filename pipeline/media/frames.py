@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import repeat
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from pipeline.media.clock import VideoClock
 from pipeline.media.container import open_media
 from pipeline.media.decoding import Damage, Decoded, PictureDecoder
 from pipeline.media.film_picture import FilmPicture
-from pipeline.media.layout import read_layout
+from pipeline.media.layout import Layout, read_layout
 from pipeline.media.picture import Picture
+from pipeline.media.transitions import Span
+from pipeline.tables.rows import FPS
 
 MAX_LOST_TAIL_S = 1.0
 """More than this of packets at the end without a frame, and without a packet that failed, is a
@@ -71,16 +74,22 @@ def grid_frames(path: Path, threads: int = 1, damage: Damage | None = None) -> I
 
 
 def film_frames(
-    path: Path, watch: Watch | None = None, damage: Damage | None = None
+    path: Path,
+    watch: Watch | None = None,
+    damage: Damage | None = None,
+    span: Span | None = None,
+    margin: int = 0,
 ) -> Iterator[GridFrame]:
     """Yield the same frames as `grid_frames`, each as a FilmPicture, which converts nothing.
 
     Args:
         watch: is given every source frame, skipped by the grid or not, before one shows it.
         damage: as in `grid_frames`.
+        span: [first, end) of the grid frames to yield; all if None. Nothing long before is decoded.
+        margin: grid frames before and behind the span that `watch` is given, too.
 
     Raises:
-        As `grid_frames`.
+        As `grid_frames`; a span that is all damage is no error.
     """
     films: dict[int, FilmPicture] = {}
 
@@ -91,14 +100,18 @@ def film_frames(
         if watch:
             watch(time, films[time])
 
-    for shown, _, clock in _shown_frames(path, 1, damage, watched):
-        yield from _repeated(films[shown.time], shown, clock)
+    for shown, _, clock in _shown_frames(path, 1, damage, watched, span, margin):
+        yield from _repeated(films[shown.time], shown, clock, span)
 
 
 def _repeated(
-    image: NDArray[np.uint8] | FilmPicture, shown: "_Shown", clock: VideoClock
+    image: NDArray[np.uint8] | FilmPicture,
+    shown: "_Shown",
+    clock: VideoClock,
+    span: Span | None = None,
 ) -> Iterator[GridFrame]:
-    for number in range(shown.first, shown.end):
+    first, end = span or (0, clock.num_frames)
+    for number in range(max(first, shown.first), min(end, shown.end)):
         held = max(0, number - shown.first + 1 - clock.usual_grid_frames)
         yield GridFrame(image, number >= shown.damaged_from, held)
 
@@ -108,11 +121,15 @@ def _shown_frames(
     threads: int,
     damage: Damage | None,
     watch: Callable[[int, Picture, av.VideoFrame], None] | None = None,
+    span: Span | None = None,
+    margin: int = 0,
 ) -> Iterator[tuple["_Shown", Picture, VideoClock]]:
     layout = read_layout(path)
     clock = layout.require_clock()
+    first, end = span or (0, clock.num_frames)
+    key = _key_before(layout, clock, first - margin) if first > margin else 0
     with open_media(path) as container:
-        decoder = PictureDecoder(container, layout, damage)
+        decoder = PictureDecoder(container, layout, damage, key)
         decoder.video.codec_context.thread_count = threads
         picture = Picture(decoder.video, layout.size)
 
@@ -122,12 +139,23 @@ def _shown_frames(
                     watch(time, picture, decoded.frame)
                 yield time, decoded
 
-        whole = False
+        whole = span is not None
         for shown in _on_grid(timed(), clock, decoder):
             whole |= shown.first < shown.damaged_from
             yield shown, picture, clock
+            if shown.first >= end + margin:
+                break
     if not whole:
         raise DecodeError("not one frame of the video track is free of damage")
+
+
+def _key_before(layout: Layout, clock: VideoClock, frame: int) -> int:
+    """Return the packet of the last key frame that is shown a frame or more before a grid frame."""
+    assert layout.video is not None
+    index = layout.video.track.index
+    packets, shift = layout.packets[index], layout.shifts[index].of(0)
+    latest = clock.start + int(Fraction(frame - 1, FPS) / clock.time_base)
+    return max((n for n in packets.keys if packets.pts[n] + shift <= latest), default=0)
 
 
 def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]:
@@ -188,7 +216,8 @@ def _on_grid(
     frames: Iterator[tuple[int, Decoded]], clock: VideoClock, decoder: PictureDecoder
 ) -> Iterator[_Shown]:
     """Yield each source frame that the grid shows."""
-    first, previous = 0, next(frames, None)
+    previous = next(frames, None)
+    first = 0 if previous is None else first_shown(previous[0], clock)
     while previous is not None:
         following = next(frames, None)
         end, until = clock.num_frames, clock.end
@@ -201,6 +230,12 @@ def _on_grid(
             yield _Shown(previous[0], previous[1].frame, first, end, damaged_from)
             first = end
         previous = following
+
+
+def first_shown(time: int, clock: VideoClock) -> int:
+    """Return the first grid frame that shows the source frame of a presentation time."""
+    at = int(np.searchsorted(clock.timestamps, time))
+    return 0 if at == 0 else clock.first_grid_frame(int(clock.timestamps[at - 1]), time)
 
 
 def _damaged_from(

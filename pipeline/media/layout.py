@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,28 @@ class Layout:
         """Yield (number, packet) of one stream from the beginning, its times joined to one."""
         shifts, number = self.shifts[stream.index], -1
         for packet in container.demux(stream):
+            number += packet.size > 0
+            move(packet, shifts.of(max(number, 0)))
+            yield number, packet
+
+    def shifted_from(
+        self, container: InputContainer, stream: av.VideoStream, key: int
+    ) -> "Iterator[tuple[int, av.Packet[Any]]]":
+        """Yield as `shifted` does, from the key frame `key` on or from one before it.
+
+        From the beginning where the file does not lead to a key frame that is known.
+        """
+        found, shifts = self.packets[stream.index], self.shifts[stream.index]
+        container.seek(min(found.dts[key], found.pts[key]), stream=stream, backward=True)
+        packets = container.demux(stream)
+        first = next(packets)
+        numbers = [n for n in found.keys if n <= key and found.pts[n] == first.pts]
+        if not numbers or not first.size:
+            container.seek(0, stream=stream, backward=True)
+            yield from self.shifted(container, stream)
+            return
+        number = numbers[-1] - 1
+        for packet in chain([first], packets):
             number += packet.size > 0
             move(packet, shifts.of(max(number, 0)))
             yield number, packet

@@ -14,12 +14,8 @@ from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
 
 from pipeline.media.clock import VideoClock
-from pipeline.media.container import open_media
-from pipeline.media.decoding import PictureDecoder
 from pipeline.media.film_picture import FilmPicture
-from pipeline.media.frames import timed_frames
-from pipeline.media.layout import read_layout
-from pipeline.media.picture import Picture
+from pipeline.media.frames import film_frames, first_shown, read_video_clock
 from pipeline.media.transitions import (
     SMALL_H,
     SMALL_W,
@@ -34,6 +30,8 @@ from pipeline.media.transitions import (
 from pipeline.params.curation import ScenesParams
 from pipeline.tables.rows import FPS
 
+MARGIN = 100
+"""Frames before and behind a span that are looked at: more than any window, flash or fade."""
 WINDOW = 2
 """Half width of the detector's window: frames before and after to which one is compared."""
 FULL_LIGHT = 160.0
@@ -50,10 +48,14 @@ SECOND_CUT = 0.7
 Picture8 = NDArray[np.uint8]
 
 
-def find_shots(path: Path, params: ScenesParams) -> list[Span]:
+def find_shots(path: Path, params: ScenesParams, span: Span | None = None) -> list[Span]:
     """Find the shots: what lies between hard cuts, dissolves and fades.
 
     Every cut ends a shot, however short the shot is. A flash of up to about a second is no cut.
+
+    Args:
+        span: part of the film, [first, end) in grid frames: only the shots that are seen there. One
+            that goes on beyond MARGIN frames before or behind it ends there.
 
     Returns:
         Shots as [start_frame, end_frame) on the 25 fps grid, ascending; grid frame `start_frame` is
@@ -64,30 +66,27 @@ def find_shots(path: Path, params: ScenesParams) -> list[Span]:
         DecodeError: the file does not decode to its end.
         MediaError: as `open_media`.
     """
-    layout = read_layout(path)
-    clock = layout.require_clock()
-    finder = ShotFinder(clock, params)
-    with open_media(path) as container:
-        decoder = PictureDecoder(container, layout)
-        decoder.video.codec_context.thread_count = 1
-        picture = Picture(decoder.video, layout.size)
-        for time, decoded in timed_frames(decoder, clock):
-            finder.add(time, picture.film(decoded.frame))
+    finder = ShotFinder(read_video_clock(path), params, span)
+    for _ in film_frames(path, finder.add, span=span, margin=MARGIN):
+        pass
     return finder.shots()
 
 
 class ShotFinder:
     """Finds the shots of a film from its source frames, one after the other."""
 
-    def __init__(self, clock: VideoClock, params: ScenesParams) -> None:
+    def __init__(self, clock: VideoClock, params: ScenesParams, span: Span | None = None) -> None:
         self._clock, self._params = clock, params
+        self._span = span or (0, clock.num_frames)
+        self._begin = max(0, self._span[0] - MARGIN)
+        self._end = min(clock.num_frames, self._span[1] + MARGIN)
         self._detector = _Detector(
             adaptive_threshold=params.adaptive_threshold / 2,  # in full in `last_is_clear`
             min_content_val=params.min_content_val,
             window_width=WINDOW,
             min_scene_len=0,
         )
-        self._shown = _ShownPictures(clock.num_frames)
+        self._shown = _ShownPictures(self._begin, self._end)
         self._firsts: list[int] = []
         """First grid frame that shows each source frame, or a later one if none does."""
         self._last: tuple[int, Picture8] | None = None
@@ -104,7 +103,7 @@ class ShotFinder:
         height = min(self._params.decode_height, picture.shape[0])
         width = max(1, round(picture.shape[1] * height / picture.shape[0]))
         rgb = picture.reduced((width, height))
-        first = 0 if self._last is None else self._clock.first_grid_frame(self._last[0], time)
+        first = first_shown(time, self._clock)
         self._shown.put(first, small_grey(rgb))
         self._last = time, rgb
         self._examine(first, rgb)
@@ -113,7 +112,7 @@ class ShotFinder:
         """Say that there are no more frames: the cuts before the end are known then."""
         if self._last is not None:
             for _ in range(WINDOW):  # so that the window covers the last frames
-                self._examine(self._clock.num_frames, self._last[1])
+                self._examine(self._end, self._last[1])
             self._last = None
 
     def shots(self) -> list[Span]:
@@ -121,8 +120,11 @@ class ShotFinder:
         self.end()
         small = self._shown.whole()
         transitions = find_transitions(small)
-        spans = _edges(self.cuts, transitions, small)
-        return [part for span in spans for part in without(transitions, *span)]
+        spans = _edges([cut - self._begin for cut in self.cuts], transitions, small)
+        found = [part for span in spans for part in without(transitions, *span)]
+        moved = [(start + self._begin, end + self._begin) for start, end in found]
+        first, last = self._span
+        return [shot for shot in moved if shot[0] < last and shot[1] > first]
 
     def _examine(self, first: int, rgb: Picture8) -> None:
         self._firsts.append(first)
@@ -130,7 +132,7 @@ class ShotFinder:
         found = self._detector.process_frame(FrameTimecode(len(self._firsts) - 1, float(FPS)), bgr)
         for cut in found:
             at = self._firsts[cut.frame_num]
-            inside = 0 < at < self._clock.num_frames
+            inside = self._begin < at < self._end
             if inside and self._detector.last_is_clear(self._params.adaptive_threshold):
                 self.cuts.append(at)
 
@@ -138,17 +140,19 @@ class ShotFinder:
 class _ShownPictures:
     """A small grey picture per grid frame, from the pictures of a film in order."""
 
-    def __init__(self, num_frames: int) -> None:
-        self._small = np.zeros((num_frames, SMALL_H, SMALL_W), np.uint8)
+    def __init__(self, begin: int, end: int) -> None:
+        self._small = np.zeros((end - begin, SMALL_H, SMALL_W), np.uint8)
+        self._begin = begin
         self._first = 0
         """Where the last picture begins."""
         self._last: Picture8 | None = None
 
     def put(self, first: int, grey: Picture8) -> None:
         """Add a picture that is shown from a grid frame on; one before or at it is replaced."""
+        at = max(0, first - self._begin)
         if self._last is not None:
-            self._small[self._first : first] = self._last
-        self._first, self._last = first, grey
+            self._small[self._first : at] = self._last
+        self._first, self._last = at, grey
 
     def whole(self) -> Small:
         """Return (T, H, W); the last picture is shown to the end."""

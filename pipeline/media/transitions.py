@@ -15,7 +15,7 @@ brighter or darker, after which the old picture is back within about a second.
 Shapes: T frames of the grid, H x W = 12 x 16 pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -322,7 +322,7 @@ def _is_flash(small: Small, first: int, after: int) -> bool:
     return any((flash_end(small, one) or 0) >= after - margin for one in starts)
 
 
-def without(spans: list[Span], begin: int, end: int) -> list[Span]:
+def without(spans: Sequence[Span], begin: int, end: int) -> list[Span]:
     """Return what `spans`, ascending and disjoint, leave of [begin, end)."""
     inside = [min(max(edge, begin), end) for span in spans for edge in span]
     edges = [begin, *inside, end]
