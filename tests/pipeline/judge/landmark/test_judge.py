@@ -142,6 +142,22 @@ def test_the_same_clip_gives_the_same_bits_whatever_the_threads(judge: LandmarkJ
         assert there.strip() == here
 
 
+COUNT_THREADS = """
+import os
+import onnx, onnxruntime
+from pipeline.judge.landmark.judge import LandmarkJudge
+from tests.pipeline.judge.talking import talking
+before = len(os.listdir("/proc/self/task"))
+LandmarkJudge.load().score(*talking(250))
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in /proc")
+def test_judging_starts_no_thread() -> None:
+    assert subprocess.check_output([sys.executable, "-c", COUNT_THREADS], text=True).strip() == "0"
+
+
 def test_embeddings_are_unit_vectors(judge: LandmarkJudge) -> None:
     for vectors in judge.embed(*talking(75)):
         assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
