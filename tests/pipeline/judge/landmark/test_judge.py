@@ -148,7 +148,8 @@ import onnx, onnxruntime
 from pipeline.judge.landmark.judge import LandmarkJudge
 from tests.pipeline.judge.talking import talking
 before = len(os.listdir("/proc/self/task"))
-LandmarkJudge.load().score(*talking(250))
+judge = LandmarkJudge.load()
+judge.score(*talking(250))
 print(len(os.listdir("/proc/self/task")) - before)
 """
 
