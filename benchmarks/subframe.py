@@ -18,7 +18,8 @@ from rich.table import Table
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_film
-from pipeline.judge.landmark.judge import LandmarkJudge, load_evidence
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.landmark.weights import load_evidence
 from pipeline.media.clip_reader import read_arrays, read_audio_int16
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME, Clip, Sample, Selected

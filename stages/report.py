@@ -7,7 +7,7 @@ from pipeline.atomic import write_text
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.judge.landmark.calibration import CurvePoint
-from pipeline.judge.landmark.judge import load_calibration
+from pipeline.judge.landmark.weights import load_calibration
 from pipeline.params.curation import Params, load_params
 from pipeline.report.film_strips import OpenArtifact
 from pipeline.report.page import ReportInputs, render

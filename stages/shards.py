@@ -11,7 +11,8 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.stage import Reject, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
-from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.landmark.weights import weights_sha256
 from pipeline.judge.stretches import IN_SYNC
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
@@ -42,7 +43,7 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "4"
+    version = "5"
     packs_files = True
 
     def item_id(self, item: SelectedClip) -> str:

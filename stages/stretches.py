@@ -43,7 +43,7 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
     """Judges all clips of one film together; reads distances only."""
 
     name: ClassVar[str] = "stretches"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
 
     def __init__(self, judge: str, params: StretchesParams) -> None:
         self.judge, self.params = judge, params

@@ -13,7 +13,7 @@ from pipeline.engine.device import torch_device
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.evidence import EvidenceModel
-from pipeline.judge.landmark import judge as landmark
+from pipeline.judge.landmark import weights as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
 from pipeline.weights.files import weights_file_sha256

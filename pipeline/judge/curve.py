@@ -47,9 +47,9 @@ def pair_distances(picture_WD: Doubles, sound_WD: Doubles) -> Doubles:
     num = len(picture_WD)
     distances = np.full((num, NUM_OFFSETS), np.nan)
     for column, offset in enumerate(range(-MAX_OFFSET_FRAMES, MAX_OFFSET_FRAMES + 1)):
-        rows = np.arange(max(0, offset), min(num, num + offset))
-        gap = picture_WD[rows] - sound_WD[rows - offset]
-        distances[rows, column] = np.sqrt((gap**2).sum(axis=1))
+        first, end = max(0, offset), max(0, offset, min(num, num + offset))
+        gap_WD = picture_WD[first:end] - sound_WD[first - offset : end - offset]
+        distances[first:end, column] = np.sqrt(np.einsum("wd,wd->w", gap_WD, gap_WD))
     return distances
 
 

@@ -11,9 +11,9 @@ frame, S slopes.
 """
 
 import numpy as np
-from scipy.interpolate import CubicSpline
 
 from pipeline.judge.curve import NUM_OFFSETS, Doubles, filled, vertex
+from pipeline.judge.spline import refined
 
 MIN_WINDOWS = 90
 """4 s: on 3 s, one genuine clip in twelve has a drift of more than two frames."""
@@ -49,8 +49,7 @@ def curve_along(distances_WK: Doubles, drift: float) -> Doubles:
 def _fine(distances_WK: Doubles) -> Doubles:
     """Return the map at quarters of a frame, (W, 121): linear interpolation would
     flatten minima between two columns, and bias every drift to zero."""
-    spline = CubicSpline(np.arange(NUM_OFFSETS), distances_WK, axis=1)
-    return np.asarray(spline(np.arange(FINE * (NUM_OFFSETS - 1) + 1) / FINE))
+    return refined(distances_WK, FINE)
 
 
 def _along(fine_WQ: Doubles, slope: float) -> Doubles:

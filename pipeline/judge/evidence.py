@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, NUM_OFFSETS, Doubles, filled
+from pipeline.judge.spline import refined
 
 HALVES = 2
 NUM_HALVES = HALVES * (NUM_OFFSETS - 1) + 1
@@ -80,8 +80,7 @@ def usual_distance(known_WK: Doubles) -> float:
 
 def halves(values_WK: Doubles) -> Doubles:
     """Return (W, 61): values at whole offsets, and between them by a cubic spline."""
-    spline = CubicSpline(np.arange(NUM_OFFSETS), values_WK, axis=1)
-    return np.asarray(spline(np.arange(NUM_HALVES) / HALVES))
+    return refined(values_WK, HALVES)
 
 
 def offset_of(half: int) -> float:

@@ -11,7 +11,7 @@ import json
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +130,43 @@ def spread_frames(num_frames: int, count: int) -> list[int]:
     """Return up to `count` frame numbers, the middles of equal parts of the clip."""
     parts = min(count, num_frames)
     return [(2 * part + 1) * num_frames // (2 * parts) for part in range(parts)]
+
+
+def chosen_frames(mp4: Path, wanted: Collection[int]) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Yield some frames of the mp4 with their numbers, in order; ignore numbers beyond its end.
+
+    The pixels equal those of `stored_frames`. Decodes from the key frame before each of them on,
+    nothing else: `media.encode.write_clip` writes IDR frames and no forward references.
+
+    Raises:
+        av.FFmpegError, IndexError: as `stored_frames`.
+    """
+    with av.open(str(mp4)) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        numbers = {packet.pts: number for number, packet in enumerate(packets)}
+        for frame in _decoded(stream, [packets[number] for number in _needed(packets, wanted)]):
+            if numbers[frame.pts] in wanted:
+                yield numbers[frame.pts], frame
+
+
+def _needed(packets: Sequence["av.Packet[Any]"], wanted: Collection[int]) -> list[int]:
+    """Return the numbers of the wanted packets, and of those from the key frame before them on."""
+    key, needed = 0, set[int]()
+    for number, packet in enumerate(packets):
+        key = number if packet.is_keyframe else key
+        if number in wanted:
+            needed.update(range(key, number + 1))
+    return sorted(needed)
+
+
+def _decoded(
+    stream: av.VideoStream, packets: Sequence["av.Packet[Any]"]
+) -> Iterator[av.VideoFrame]:
+    for packet in packets:
+        yield from stream.decode(packet)
+    yield from stream.decode(None)
 
 
 def _content(member: Member, what: str) -> bytes:

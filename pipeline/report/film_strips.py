@@ -12,7 +12,7 @@ import av
 import cv2
 
 from pipeline.errors import MediaError
-from pipeline.media.clip_reader import spread_frames, stored_frames
+from pipeline.media.clip_reader import chosen_frames, spread_frames
 from pipeline.report.reported_clips import ReportedClip
 from pipeline.tables.rows import FPS
 
@@ -88,14 +88,11 @@ def make_strip(facts: ReportedClip, open_artifact: OpenArtifact) -> Strip:
 
 
 def _pictures(path: Path, first: int, num_frames: int) -> tuple[StripFrame, ...]:
-    wanted = [first + frame for frame in spread_frames(num_frames, FRAMES)]
-    found = []
-    for index, frame in enumerate(stored_frames(path)):
-        if index in wanted:
-            found.append(StripFrame(_data_uri(frame), (index - first) / FPS))
-        if index == wanted[-1]:
-            break
-    return tuple(found)
+    wanted = {first + frame for frame in spread_frames(num_frames, FRAMES)}
+    return tuple(
+        StripFrame(_data_uri(frame), (number - first) / FPS)
+        for number, frame in chosen_frames(path, wanted)
+    )
 
 
 def _data_uri(frame: av.VideoFrame) -> str:

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from pipeline.atomic import replacing
 from pipeline.errors import StorageError, WeightsError
-
-METADATA_KEY = "lipforge"
-"""Under which our files keep one JSON object: configuration, and what the trainer gave."""
+from pipeline.weights.safetensors_metadata import METADATA_KEY, stored_json
 
 
 def read_safetensors(source: Path | bytes) -> dict[str, Tensor]:
@@ -51,11 +49,7 @@ def read_metadata(path: Path, model: str) -> dict[str, Any]:
     Raises:
         WeightsError: no such file, not written by this project, or another model's.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = dict(json.loads(file.metadata()[METADATA_KEY]))
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
+    metadata = stored_json(path)
     if metadata.get("model") != model:
         raise WeightsError(f"{path}: holds {metadata.get('model')!r}, not {model!r}")
     return metadata

@@ -9,7 +9,8 @@ import pytest
 import pipeline.judge.syncnet
 from pipeline.errors import WeightsError, WeightsUnavailableError
 from pipeline.judge.choice import NOT_FETCHED, Choice, choose
-from pipeline.judge.landmark.judge import LandmarkJudge, weights_sha256
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.landmark.weights import weights_sha256
 from pipeline.params.curation import SyncParams
 from pipeline.weights import files as weights
 from pipeline.weights import first_use

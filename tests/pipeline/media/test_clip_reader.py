@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.errors import DecodeError, UnreadableError
 from pipeline.media.clip_reader import (
+    chosen_frames,
     read_arrays,
     read_audio,
     read_audio_int16,
@@ -130,6 +131,24 @@ def test_stored_frames_are_all_frames_in_order(tmp_path: Path):
              stored_frames(tmp_path / "c.mp4")]  # fmt: skip
     assert len(means) == len(read_video(tmp_path / "c.mp4")) == 9
     assert means == sorted(means)
+
+
+@pytest.fixture(scope="module")
+def noisy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """60 frames that no two of are alike; key frames are 0 to 15, 25, 35, 45, 55."""
+    path = tmp_path_factory.mktemp("noisy") / "c.mp4"
+    write_clip(path, np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8), crf=30)
+    return path
+
+
+@pytest.mark.parametrize(
+    "wanted", [{0}, {15, 16, 17}, {3, 24, 25, 34, 58}, {59}, set(range(60)), {57, 60, 99}, set()]
+)
+def test_chosen_frames_have_the_pixels_of_a_whole_decode(noisy: Path, wanted: set[int]):
+    every = [frame.to_ndarray() for frame in stored_frames(noisy)]
+    found = [(number, frame.to_ndarray()) for number, frame in chosen_frames(noisy, wanted)]
+    assert [number for number, _ in found] == sorted(wanted & set(range(60)))
+    assert all((picture == every[number]).all() for number, picture in found)
 
 
 @pytest.mark.parametrize(

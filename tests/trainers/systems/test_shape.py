@@ -7,8 +7,6 @@ from tests.conftest import ROOT
 SYSTEMS = ROOT / "trainers" / "systems"
 SHAPE = ("network", "items", "losses", "task", "training", "files")
 ELSEWHERE = {
-    ("landmark_judge", "network"): "pipeline/judge/landmark/network.py",  # `sync` runs it
-    ("landmark_judge", "files"): "pipeline/judge/landmark/judge.py",  # reads and writes the weights
     ("landmark_judge", "task"): "trainers/systems/landmark_judge/fit_network.py",  # its own loop
 }
 """What of a system lies elsewhere, and where."""

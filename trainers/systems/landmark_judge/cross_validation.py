@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
-from pipeline.judge.landmark.network import LandmarkSyncNet
 from pipeline.tables.rows import FPS
 from trainers.systems.landmark_judge.label_cleaning import judge_clip
+from trainers.systems.landmark_judge.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.speech_clips import SpeechClip, segment
 from trainers.systems.landmark_judge.spoilt_clips import SpoiltClip, spoilt_clips
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
-from pipeline.judge.landmark.network import LandmarkSyncNet, NetworkConfig
 from trainers.systems.landmark_judge.items import ChunkAugmentation, ChunkBatches, visual_std
 from trainers.systems.landmark_judge.losses import curve_loss, window_loss
+from trainers.systems.landmark_judge.network import LandmarkSyncNet, NetworkConfig
 from trainers.systems.landmark_judge.speech_clips import SpeechClip
 
 

@@ -18,12 +18,12 @@ from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.calibration import Calibration
 from pipeline.judge.landmark.features import STEPS_PER_FRAME
 from pipeline.judge.landmark.judge import LandmarkJudge
-from pipeline.judge.landmark.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
 from trainers.systems.landmark_judge.lip_audio_correlation import (
     CorrelationPeak,
     correlation_by_file,
 )
+from trainers.systems.landmark_judge.network import LandmarkSyncNet, TorchNetworks
 from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync
 
 
@@ -58,7 +58,7 @@ def judge_clip(
     networks: Sequence[LandmarkSyncNet], clip: SpeechClip, calibration: Calibration | None = None
 ) -> JudgeResult:
     """Judge a clip as it was recorded, whatever its label says."""
-    judge = LandmarkJudge(networks, calibration)
+    judge = LandmarkJudge(TorchNetworks(networks), calibration)
     return judge.judge(*judge.embed_features(clip.shape, clip.mel))
 
 

@@ -11,7 +11,6 @@ from pipeline.judge.drift import drift_frames
 from pipeline.judge.evidence import EvidenceModel
 from pipeline.judge.landmark.calibration import Calibration
 from pipeline.judge.landmark.judge import DRIFT_MIN_PROBABILITY
-from pipeline.judge.landmark.network import LandmarkSyncNet
 from pipeline.params.curation import SelectParams
 from trainers.systems.landmark_judge import card_tables
 from trainers.systems.landmark_judge.calibration_fit import (
@@ -33,6 +32,7 @@ from trainers.systems.landmark_judge.lip_audio_correlation import (
     CorrelationPeak,
     chance_rate,
 )
+from trainers.systems.landmark_judge.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.reference_offsets import ReferenceOffset, reference_offsets
 from trainers.systems.landmark_judge.speech_clips import SpeechClip
 from trainers.systems.landmark_judge.stretch_metrics import seconds_kept, spoilt_shares, usable

@@ -19,8 +19,7 @@ import typer
 
 from pipeline.engine.cache import open_cache
 from pipeline.judge.landmark.calibration import Calibration
-from pipeline.judge.landmark.judge import WEIGHTS_PATH, save_networks, weights_sha256
-from pipeline.judge.landmark.network import LandmarkSyncNet
+from pipeline.judge.landmark.weights import WEIGHTS_PATH, weights_sha256
 from trainers.systems.landmark_judge.calibration_fit import (
     CalibrationExample,
     curve_points,
@@ -35,10 +34,12 @@ from trainers.systems.landmark_judge.evidence_fit import (
     evidence_without,
     fit_evidence,
 )
+from trainers.systems.landmark_judge.files import save_networks
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
 from trainers.systems.landmark_judge.label_cleaning import LabelCleaningConfig, clean_labels
 from trainers.systems.landmark_judge.lip_audio_correlation import correlation_by_file
 from trainers.systems.landmark_judge.model_card import HeldOutResults, card_text
+from trainers.systems.landmark_judge.network import LandmarkSyncNet
 from trainers.systems.landmark_judge.reference_offsets import reference_offsets
 from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync
 from trainers.systems.landmark_judge.training_clips import for_training, read_folder, read_table

@@ -11,7 +11,8 @@ from pipeline.judge.landmark.calibration import (
     facts,
     sharpness,
 )
-from pipeline.judge.landmark.judge import LandmarkJudge, load_calibration
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.landmark.weights import load_calibration
 from pipeline.params.curation import SelectParams
 from tests.pipeline.judge.talking import mesh, opening, speech, talking
 

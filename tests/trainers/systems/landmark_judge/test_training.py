@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.judge.landmark.judge import LandmarkJudge, save_networks, weights_sha256
-from pipeline.judge.landmark.network import LandmarkSyncNet, NetworkConfig
+from pipeline.judge.landmark.judge import LandmarkJudge
+from pipeline.judge.landmark.weights import weights_sha256
 from tests.pipeline.judge.talking import talking
 from trainers.systems.landmark_judge.card_tables import BEGIN, END, write_card
 from trainers.systems.landmark_judge.cross_validation import auc, cross_validate, shifted, subclip
+from trainers.systems.landmark_judge.files import save_networks
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
 from trainers.systems.landmark_judge.items import MIRRORED_POINTS, ChunkAugmentation, ChunkBatches
 from trainers.systems.landmark_judge.label_cleaning import LabelCleaningConfig, clean_labels
 from trainers.systems.landmark_judge.model_card import card_text
+from trainers.systems.landmark_judge.network import LandmarkSyncNet, NetworkConfig, TorchNetworks
 from trainers.systems.landmark_judge.speech_clips import SpeechClip, in_sync, speech_clip
 from trainers.systems.landmark_judge.training import (
     TrainConfig,
@@ -62,7 +64,7 @@ def test_a_short_training_lowers_the_loss_and_finds_offsets(clips: list[SpeechCl
     config = FitConfig(steps=150, batch=4, frames=40, network=NetworkConfig(width=32, size=32))
     network = fit_network(clips, config, 0, lambda _, loss: losses.append(loss))
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
-    judge = LandmarkJudge([network])
+    judge = LandmarkJudge(TorchNetworks([network]))
     for lead in (-6, 0, 5):
         found = judge.score(*talking(150, lead, seed=77)).offset_frames
         assert abs(found - lead) <= 1

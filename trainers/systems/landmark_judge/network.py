@@ -1,20 +1,24 @@
-"""The landmark judge's network: two small convolutional branches into one space.
+"""The landmark judge's network as it is trained: two small convolutional branches into one space.
+
+`sync` runs the same arithmetic without torch: pipeline/judge/landmark/networks.py.
 
 Shape suffixes: B clips, T frames, V visual features, S = 4 T mel steps, M mel bands, D embedding.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.judge.landmark.features import NUM_MELS, VISUAL_SIZE
+from pipeline.judge.landmark.networks import MARGIN_FRAMES
 
-MARGIN_FRAMES = 5
-"""Receptive field of one embedding, in frames to either side (the sum of all
-kernels). That of the first and last ones includes the padding beyond the clip's ends; the ends of
-both streams coincide at offset 0, so these embeddings would favour 0 for any audio."""
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +98,29 @@ class LandmarkSyncNet(nn.Module):
 def _unit_vectors(x_BDT: Tensor) -> Tensor:
     inner_BTD = x_BDT[:, :, MARGIN_FRAMES:-MARGIN_FRAMES].transpose(1, 2)
     return functional.normalize(inner_BTD, dim=-1)
+
+
+class TorchNetworks:
+    """Networks as the judge takes them; one clip at a time, on one thread."""
+
+    def __init__(self, members: Sequence[LandmarkSyncNet]) -> None:
+        self.members = [member.eval() for member in members]
+
+    def embed(self, shape_TV: Floats, mel_SM: Floats) -> tuple[list[Floats], list[Floats]]:
+        """Return per network unit vectors (T - 10, D) of picture and of sound."""
+        shape_BTV, mel_BSM = (torch.from_numpy(values)[None] for values in (shape_TV, mel_SM))
+        with torch.inference_mode(), _one_thread():
+            picture = [net.embed_visual(shape_BTV)[0].numpy() for net in self.members]
+            sound = [net.embed_audio(mel_BSM)[0].numpy() for net in self.members]
+        return picture, sound
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Fix the order of additions, independent of the machine's thread count."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

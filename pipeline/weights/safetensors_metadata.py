@@ -1,0 +1,25 @@
+"""The JSON object in the header of our own safetensors files, read without torch."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+from pipeline.errors import WeightsError
+
+METADATA_KEY = "lipforge"
+"""Under which our files keep one JSON object: configuration, and what the trainer gave."""
+
+
+def stored_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object.
+
+    Raises:
+        WeightsError: no such file, or not written by this project.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            return dict(json.loads(file.metadata()[METADATA_KEY]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error
