@@ -46,7 +46,7 @@ def spans_with_shots(video: Video, location: str, shots: list[Span]) -> Iterator
             yield VideoShots(video, location, cut, (first, end), inside[0])
 
 
-def join_tracks(_: str, spans: Spans) -> list[Part]:
+def join_tracks(_film: str, spans: Spans) -> list[Part]:
     """Number the tracks of a film through its spans, which each count from 0."""
     found: list[Part] = []
     first = 0

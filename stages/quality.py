@@ -21,7 +21,7 @@ class QualityStage(ClipStage[Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     def __init__(self, params: QualityParams) -> None:
         self.params = params

@@ -1,4 +1,4 @@
-"""select -> shards: the offset corrected, re-scored through the training reader, packed."""
+"""select -> shards: the offset corrected, read back, re-scored, packed."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -18,13 +18,13 @@ from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
 from pipeline.shards.packing import pack, with_shard_names
 from pipeline.shards.sample import (
+    ReadBack,
     Rescored,
     SelectedClip,
     WrittenSample,
     sample_facts,
     write_sample,
 )
-from pipeline.shards.tar import TrainingSample
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, Sample, Selected
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
@@ -79,7 +79,7 @@ class Shards(Stage[SelectedClip, Sample]):
             return [Reject("offset_not_fixed", detail, row)]
         return [row]
 
-    def _rescore(self, sample: TrainingSample) -> Rescored:
+    def _rescore(self, sample: ReadBack) -> Rescored:
         again = self.judge.score(sample.landmarks, sample.audio)
         clip = FilmClip(0, len(sample.landmarks), again.distances)
         stretches = judge_corrected(clip, self.model)

@@ -17,7 +17,7 @@ I420 = NDArray[np.uint8]
 def i420_of(rgb: NDArray[np.uint8]) -> I420:
     """Return the planes of an (H, W, 3) RGB picture, H and W even."""
     frame = _reformatter().reformat(
-        av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24"),
+        av.VideoFrame.from_numpy_buffer(np.ascontiguousarray(rgb), format="rgb24"),
         format="yuv420p",
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.JPEG,

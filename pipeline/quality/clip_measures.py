@@ -30,7 +30,7 @@ def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) ->
         vad_threshold: speech probability from which a window starts to be speech.
 
     Raises:
-        UnreadableError: the storage refuses to give the landmarks or the sound.
+        UnreadableError: the storage refuses to give one of the three files.
         DecodeError: one of the three files does not decode or does not fit the others.
     """
     arrays = _checked_arrays(item)

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.errors import DecodeError
-from pipeline.media.clip_reader import spread_frames, stored_frames
+from pipeline.media.clip_reader import spread_frames
+from pipeline.media.encode import whole_frames
 from pipeline.quality.cover_input import SMALL_PX, Planes, reduced
 from pipeline.quality.landmarks import Floats
 
@@ -63,7 +64,8 @@ def read_pictures(path: Path, num_frames: int) -> Pictures:
     """Decode the clip once.
 
     Raises:
-        DecodeError: the file does not decode, or has another number of frames than the clip.
+        DecodeError: a frame does not decode, or there are more or fewer than the clip has.
+        UnreadableError: the operating system refuses to read the file.
     """
     wanted = set(sample_frames(num_frames))
     planes, sampled = np.zeros((num_frames, 3, SMALL_PX, SMALL_PX), np.uint8), {}
@@ -123,8 +125,9 @@ def changes(pictures: Pictures, matrices_T23: Floats, crop_px: int) -> Floats:
     """
     if len(pictures.small) < 2:
         return np.zeros(len(pictures.small))
-    steps = pairwise(zip(pictures.small, matrices_T23, strict=True))
-    differences = [_difference(before, after, crop_px) for before, after in steps]
+    steps = _small_steps(matrices_T23, crop_px)
+    pairs = zip(pairwise(pictures.small), steps, strict=True)
+    differences = [_difference(before, after, step) for (before, after), step in pairs]
     return np.array([differences[0], *differences])
 
 
@@ -133,21 +136,24 @@ def frozen_share(changes_T: Floats) -> float:
     return float((changes_T[1:] < _FROZEN_LEVELS).mean()) if len(changes_T) > 1 else 0.0
 
 
-def _difference(before: tuple[Luma, Floats], after: tuple[Luma, Floats], crop_px: int) -> float:
+def _small_steps(matrices_T23: Floats, crop_px: int) -> Floats:
+    """Return (T - 1, 2, 3): what maps a small copy onto the next one."""
     scale = SMALL_PX / crop_px
-    step_33 = _square(after[1]) @ np.linalg.inv(_square(before[1]))
     # crop pixel centres to small pixel centres: u = (x + 0.5) * scale - 0.5
     to_small = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
-    small_33 = to_small @ step_33 @ np.linalg.inv(to_small)
+    last_row_T13 = np.broadcast_to([0.0, 0.0, 1.0], (len(matrices_T23), 1, 3))
+    square_T33 = np.concatenate([matrices_T23, last_row_T13], axis=1)
+    step_T33 = square_T33[1:] @ np.linalg.inv(square_T33[:-1])
+    small_T33: Floats = to_small @ step_T33 @ np.linalg.inv(to_small)
+    return small_T33[:, :2]
+
+
+def _difference(before: Luma, after: Luma, step_23: Floats) -> float:
     moved = cv2.warpAffine(
-        before[0].astype(np.float32), small_33[:2], (SMALL_PX, SMALL_PX), flags=cv2.INTER_LANCZOS4
+        before.astype(np.float32), step_23, (SMALL_PX, SMALL_PX), flags=cv2.INTER_LANCZOS4
     )
-    difference = cv2.GaussianBlur(moved - after[0], (0, 0), _DIFFERENCE_SIGMA_PX)
+    difference = cv2.GaussianBlur(moved - after, (0, 0), _DIFFERENCE_SIGMA_PX)
     return float(np.abs(difference[_BORDER:-_BORDER, _BORDER:-_BORDER]).mean())
-
-
-def _square(matrix_23: Floats) -> Floats:
-    return np.vstack([matrix_23, [0.0, 0.0, 1.0]])
 
 
 def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArray[np.bool_]:
@@ -162,8 +168,8 @@ def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArra
 
 def _decode(path: Path) -> Iterator[av.VideoFrame]:
     try:
-        yield from stored_frames(path)
-    except (av.error.FFmpegError, IndexError) as error:
+        yield from whole_frames(path)
+    except DecodeError as error:
         raise DecodeError(f"the aligned video does not decode: {error}") from error
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.digest import canonical_json
 from pipeline.errors import DecodeError
-from pipeline.media.clip_reader import read_arrays, read_audio_int16
-from pipeline.media.encode import trim_clip
+from pipeline.media.clip_reader import read_arrays, read_audio, read_audio_int16
+from pipeline.media.encode import check_cut, trim_clip
 from pipeline.media.flac import write_flac
 from pipeline.shards.correction import CommonInterval, common_interval
-from pipeline.shards.tar import MEMBERS, TrainingSample, decode_sample
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import (
     FPS,
@@ -60,6 +60,16 @@ class Rescored:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What the judge needs of a sample, as its files hold it. T = frames."""
+
+    landmarks: NDArray[np.float32]
+    """(T, L, 3) in pixels of the source frame."""
+    audio: NDArray[np.float32]
+    """(T * 640,) mono, 16 kHz, -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
 class WrittenSample:
     """One sample as it was written, and the score of what was read back."""
 
@@ -68,12 +78,13 @@ class WrittenSample:
 
 
 def write_sample(
-    item: SelectedClip, folder: Path, rescore: Callable[[TrainingSample], Rescored]
+    item: SelectedClip, folder: Path, rescore: Callable[[ReadBack], Rescored]
 ) -> WrittenSample:
     """Write `<clip_id>.flac/.json/.mp4/.npz` into a folder, with the offset corrected.
 
-    The streams are read back with the reader that training uses and given to `rescore`; the JSON
-    holds the result.
+    Sound and landmarks are read back with the readers that training uses and given to `rescore`;
+    the JSON holds the result. The picture is compared with the clip's, packet by packet: `quality`
+    has decoded that one.
 
     Raises:
         MediaError: a file of the clip cannot be read, or the members differ in length.
@@ -81,8 +92,7 @@ def write_sample(
     """
     interval = interval_of(item)
     write_streams(item, interval, folder)
-    sample = _read_back(item.selected.clip_id, folder)
-    rescored = rescore(sample)
+    rescored = rescore(_read_back(item, interval, folder))
     facts = {
         **sample_facts(item),
         "num_frames": interval.num_frames,
@@ -148,16 +158,18 @@ def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) ->
     _member(item, folder, "json").write_text("{}", encoding="utf-8")
 
 
-def _read_back(clip_id: str, folder: Path) -> TrainingSample:
-    members = {suffix: (folder / f"{clip_id}.{suffix}").read_bytes() for suffix in MEMBERS}
-    sample = decode_sample({"__key__": clip_id, **members})
-    frames, landmarks = len(sample.frames), len(sample.landmarks)
-    audio_frames = len(sample.audio) / SAMPLES_PER_FRAME
-    if not frames == landmarks == audio_frames:
+def _read_back(item: SelectedClip, interval: CommonInterval, folder: Path) -> ReadBack:
+    assert item.files.video is not None, "shards is given the aligned video"
+    clip_id, count = item.selected.clip_id, interval.num_frames
+    check_cut(item.files.video, _member(item, folder, "mp4"), interval.first_frame, count)
+    landmarks = read_arrays(_member(item, folder, "npz"))["landmarks"]
+    audio = read_audio(_member(item, folder, "flac"))
+    audio_frames = len(audio) / SAMPLES_PER_FRAME
+    if not count == len(landmarks) == audio_frames:
         raise DecodeError(
-            f"{clip_id}: {frames} frames, {landmarks} landmarks, {audio_frames} audio frames"
+            f"{clip_id}: {count} frames, {len(landmarks)} landmarks, {audio_frames} audio frames"
         )
-    return sample
+    return ReadBack(landmarks, audio)
 
 
 def _member(item: SelectedClip, folder: Path, suffix: str) -> Path:

@@ -85,7 +85,7 @@ def test_a_file_that_cannot_be_read_fails_this_clip_only(stage, tmp_path, suffix
     path.unlink()
     if content is not None:
         path.write_bytes(content)
-    refused = content is None and suffix != "mp4"
+    refused = content is None
     with pytest.raises(UnreadableError if refused else DecodeError):
         stage.process(clip, tmp_path)
 

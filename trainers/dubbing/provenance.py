@@ -11,7 +11,7 @@ from trainers.dubbing.video_options import VideoOptions
 from trainers.frozen.stand_ins import STAND_IN
 from trainers.systems.latentsync.bundle import LdmBundle
 
-VERSION = 1
+VERSION = 2
 """Of the dubbing code: segments of another version are not reused."""
 
 

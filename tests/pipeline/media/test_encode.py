@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError, StorageError
-from pipeline.media.encode import read_video, trim_clip, write_clip
+from pipeline.media.encode import check_cut, read_video, trim_clip, write_clip
 from pipeline.media.probe import probe
 from tests.media import textured_shot
 
@@ -98,10 +98,56 @@ def test_a_cut_that_is_not_there_is_refused(clip, tmp_path):
             trim_clip(clip, tmp_path / "x.mp4", first, count)
 
 
+@pytest.mark.parametrize(("first", "count"), [(0, 50), (3, 30), (15, 35), (25, 1)])
+def test_a_cut_is_known_by_its_packets(clip, tmp_path, first, count):
+    cut = tmp_path / "cut.mp4"
+    trim_clip(clip, cut, first, count)
+    check_cut(clip, cut, first, count)
+    for other in [(first + 1, count), (first, count - 1), (first, count + 1)]:
+        with pytest.raises(DecodeError, match="does not hold"):
+            check_cut(clip, cut, *other)
+
+
+def test_a_cut_with_one_other_byte_or_other_times_is_refused(clip, tmp_path):
+    cut, data = tmp_path / "cut.mp4", clip.read_bytes()
+    place = data.index(b"mdat") + 200
+    cut.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+    with pytest.raises(DecodeError, match="does not hold"):
+        check_cut(clip, cut, 0, 50)
+    every_frame = (50).to_bytes(4, "big") + (512).to_bytes(4, "big")  # of 12800 in a second
+    cut.write_bytes(data.replace(every_frame, every_frame[:4] + (513).to_bytes(4, "big")))
+    with pytest.raises(DecodeError, match="25 fps"):
+        check_cut(clip, cut, 0, 50)
+    write_clip(cut, FRAMES, 15)
+    with pytest.raises(DecodeError, match="does not hold"):
+        check_cut(clip, cut, 0, 50)
+
+
+def test_a_cut_that_begins_between_key_frames_is_refused(clip, tmp_path):
+    cut = tmp_path / "cut.mp4"
+    with av.open(clip) as source, av.open(cut, "w") as output:
+        stream = output.add_stream_from_template(source.streams.video[0])
+        for packet in [p for p in source.demux(video=0) if p.size][17:]:
+            packet.stream = stream
+            packet.pts = packet.dts = packet.pts - 17 * packet.duration
+            output.mux(packet)
+    with pytest.raises(DecodeError, match="from a key frame"):
+        check_cut(clip, cut, 17, 33)
+
+
 def test_cutting_twice_gives_the_same_bytes(clip, tmp_path):
     for name in ("a", "b"):
         trim_clip(clip, tmp_path / name, 3, 30)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_frames_that_lie_apart_or_cannot_be_written_to_are_encoded_as_their_copies(clip, tmp_path):
+    apart = np.stack(FRAMES)[:, :, ::-1].copy()
+    apart.flags.writeable = False
+    write_clip(tmp_path / "x.mp4", [frame[:, ::-1] for frame in apart], 14)
+    assert clip.read_bytes() == (tmp_path / "x.mp4").read_bytes()
+    write_clip(tmp_path / "x.mp4", apart[:, :, ::-1], 14)
+    assert clip.read_bytes() == (tmp_path / "x.mp4").read_bytes()
 
 
 def test_frames_that_cannot_be_encoded_are_refused(tmp_path):

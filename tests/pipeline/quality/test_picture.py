@@ -113,3 +113,13 @@ def test_a_clip_of_one_frame_has_one_change_and_no_frozen_share(tmp_path):
     changes = picture.changes(read(tmp_path, moving(1)), STILL[:1], CROP)
     assert changes.tolist() == [0]
     assert picture.frozen_share(changes) == 0
+
+
+def test_a_clip_with_a_damaged_frame_is_refused_and_not_painted_over(tmp_path):
+    path = write_video(tmp_path / "clip.mp4", moving(20))
+    data = bytearray(path.read_bytes())
+    at = len(data) // 2
+    data[at : at + 200] = bytes(200)
+    path.write_bytes(data)
+    with pytest.raises(DecodeError, match="does not decode"):
+        picture.read_pictures(path, 20)

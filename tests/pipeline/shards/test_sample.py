@@ -10,8 +10,8 @@ from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import read_arrays, read_audio_int16
 from pipeline.media.encode import read_video, write_clip
 from pipeline.media.flac import write_flac
-from pipeline.shards.sample import Rescored, SelectedClip, sample_facts, write_sample
-from pipeline.shards.tar import TrainingSample
+from pipeline.shards.sample import ReadBack, Rescored, SelectedClip, sample_facts, write_sample
+from pipeline.shards.tar import MEMBERS, decode_sample
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 from tests.pipeline.selection.test_rules import candidate, selected_row
@@ -53,13 +53,13 @@ def item(folder: Path, offset: int, **missing: int) -> SelectedClip:
     return SelectedClip(row, base.video, clip, base.sync, base.quality, paths)
 
 
-def written(folder: Path, one: SelectedClip) -> tuple[list[TrainingSample], dict[str, Any]]:
+def written(folder: Path, one: SelectedClip) -> tuple[list[ReadBack], dict[str, Any]]:
     """Write the sample; return what was given to the judge, and the JSON."""
     out = folder / "out"
     out.mkdir()
-    read_back: list[TrainingSample] = []
+    read_back: list[ReadBack] = []
 
-    def rescore(sample: TrainingSample) -> Rescored:
+    def rescore(sample: ReadBack) -> Rescored:
         read_back.append(sample)
         return SCORE
 
@@ -93,8 +93,10 @@ def test_all_streams_are_trimmed_to_the_frames_they_share(
 def test_the_judge_is_given_the_streams_as_training_reads_them(tmp_path: Path) -> None:
     (sample,), _ = written(tmp_path, item(tmp_path, 3))
     out = tmp_path / "out"
-    assert sample.clip_id == "c"
-    assert np.array_equal(sample.frames, read_video(out / "c.mp4"))
+    members = {suffix: (out / f"c.{suffix}").read_bytes() for suffix in MEMBERS}
+    trained = decode_sample({"__key__": "c", **members})
+    assert np.array_equal(sample.audio, trained.audio)
+    assert np.array_equal(sample.landmarks, trained.landmarks)
     assert np.array_equal(sample.audio * 32768, read_audio_int16(out / "c.flac"))
     assert np.array_equal(sample.landmarks, read_arrays(out / "c.npz")["landmarks"])
 
