@@ -47,7 +47,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
     """
 
     name: ClassVar[str] = "sync"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
