@@ -10,9 +10,8 @@ printed, as wall, as CPU seconds (user and system), and as CPU seconds in user m
 package's large tensors are taken from the operating system anew at every layer, which costs
 system time that depends on the machine's settings. Equal results are asserted.
 
-The processor matters. `ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
-ATEN_CPU_CAPABILITY=avx2` before the command make
-both compute as on one without AVX-512.
+The processor matters: with `ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2` before the
+command both compute as on one without AVX-512.
 """
 
 import argparse
