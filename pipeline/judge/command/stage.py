@@ -78,7 +78,7 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
     """Scores every face of one video that is visible for at least `min_seconds`."""
 
     name: ClassVar[str] = "judge"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
 
     def __init__(self, choice: Choice, min_seconds: float, cropped: bool = False) -> None:
         """If `cropped`, videos are SyncNet's crops of one face: no shots, faces or cropping."""

@@ -48,6 +48,9 @@ MFCC_PER_FRAME = 4
 MIN_FRAMES_WITH_SOUND = WINDOW_FRAMES + 1
 """The published code leaves out the last window, so 6 frames give one."""
 BATCH_CPU, BATCH_CUDA = 8, 256
+WINDOWS_AT_ONCE_CPU = 4
+"""In the layers with the largest outputs: more than that leave the cache, and memory that large is
+taken from the system and cleared anew for every batch."""
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -61,8 +64,11 @@ class SyncNetJudge:
     ) -> None:
         self.device, self.dtype, self.threads = torch.device(device), PRECISIONS[precision], threads
         self.batch = BATCH_CUDA if self.device.type == "cuda" else BATCH_CPU
-        self.lip = self._placed(FastTower.lip(network))
-        self.sound = self._placed(FastTower.sound(network))
+        on_cpu = self.device.type == "cpu"
+        self.at_once = WINDOWS_AT_ONCE_CPU if on_cpu else self.batch
+        winograd = on_cpu and self.dtype == torch.float32
+        self.lip = self._placed(FastTower.lip(network, winograd))
+        self.sound = self._placed(FastTower.sound(network, winograd))
 
     @classmethod
     def load(
@@ -132,7 +138,7 @@ class SyncNetJudge:
     def _lip_batch(self, chunk: tuple[Tensor, int]) -> Tensor:
         frames_THWC, used = chunk
         there = frames_THWC.to(self.device, non_blocking=True)
-        embedded: Tensor = self.lip(_windows(there, self.dtype))
+        embedded: Tensor = self.lip(_windows(there, self.dtype), self.at_once)
         return embedded[:used]
 
     @torch.inference_mode()
@@ -178,13 +184,12 @@ def _fill(room_THWC: Pixels, crops: Iterator[Pixels]) -> int:
 
 
 def _windows(frames_THWC: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return (B, 16, H, W), channels last: the frames of a window as channels, then zeros."""
-    batch = len(frames_THWC) - WINDOW_FRAMES + 1
-    shape = (batch, CROP_PX, CROP_PX, LIP_CHANNELS)
-    windows = torch.zeros(shape, dtype=dtype, device=frames_THWC.device)
-    for at in range(WINDOW_FRAMES):
-        windows[..., 3 * at : 3 * at + 3] = frames_THWC[at : at + batch]
-    return windows.permute(0, 3, 1, 2)
+    """Return (B, 16, H, W), a view: the frames of a window as channels, then one colour more.
+
+    The colours of all frames lie beside one another at every pixel, so a window is a slice.
+    """
+    beside = torch.cat([*frames_THWC, frames_THWC[0, ..., :1]], dim=2).to(dtype)
+    return beside.unfold(2, LIP_CHANNELS, 3).permute(2, 3, 0, 1)
 
 
 @contextmanager

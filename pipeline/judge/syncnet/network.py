@@ -2,9 +2,10 @@
 
 `SyncNet` has the layers and key names of `syncnet_v2.model`. `FastTower` is a faster equivalent of
 one of its branches: batch norms are folded into the weights before them, the five frames of
-a window are channels of one picture (so the first 3-D convolution is a 2-D one; a zero channel
-makes it 16 channels, which suits vector units), tensors are channels-last, and a ReLU follows its
-max-pool instead of preceding it (both orders give the same).
+a window are channels of one picture (so the first 3-D convolution is a 2-D one; a channel with
+weights of zero makes it 16, which suits vector units), tensors are channels-last, a ReLU follows
+its max-pool instead of preceding it (both orders give the same), the last convolution, which covers
+its whole input, is a linear map, and on request most others multiply less (`winograd`).
 
 Shape suffixes: B windows, C channels, D embedding, H x W pixels, K cepstra, M mfcc frames.
 Source: golden G1; Chung & Zisserman, "Out of time" (2016).
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import WeightsError
+from pipeline.judge.syncnet.winograd import WinogradConv2d, suits
 from pipeline.weights.safetensors_files import read_safetensors
 from pipeline.weights.torch_files import read_torch
 
@@ -26,8 +28,12 @@ WINDOW_FRAMES = 5
 WINDOW_MFCC = 20
 """MFCC frames of 10 ms per audio window: five video frames."""
 EMBEDDING = 1024
+WIDE_LIP_LAYERS = 6
+"""The first two convolutions, each with its max-pool and ReLU: 4.5 MB a window after the first."""
+MIN_WINOGRAD_CHANNELS = 96
+"""With fewer input channels the maps cost what they save."""
 LIP_CHANNELS = 16
-"""5 frames x 3 colours, and one channel of zeros."""
+"""5 frames x 3 colours, and one channel whose weights are zero."""
 FIX = (
     "delete the file and remove its line from trusted.lock.json if it has one, or correct "
     "--weights or sync.syncnet_weights in params.yaml"
@@ -150,24 +156,45 @@ def _read_state(content: bytes, safetensors: bool) -> Mapping[str, Tensor]:
 class FastTower(nn.Module):
     """One branch of a SyncNet in eval mode, for inference only."""
 
-    def __init__(self, layers: nn.Sequential, head: nn.Sequential) -> None:
+    def __init__(
+        self, layers: nn.Sequential, head: nn.Sequential, winograd: bool, wide: int
+    ) -> None:
+        """Rewrite the layers.
+
+        Args:
+            winograd: multiply less where it is faster; float32 on a CPU alone.
+            wide: how many layers have outputs so large that a few windows at a time are faster.
+        """
         super().__init__()
-        folded = [*_folded(layers), nn.Flatten(1), *_folded(head)]
-        self.layers = nn.Sequential(*_pooled_first(folded)).eval().requires_grad_(False)
+        *folded, last, _ = _folded(layers)
+        made = _pooled_first([*folded, nn.Flatten(1), *_linear(last), *_folded(head)])
+        placed = [_fewer_products(layer) if winograd else layer for layer in made]
+        self.first = nn.Sequential(*placed[:wide]).eval().requires_grad_(False)
+        self.rest = nn.Sequential(*placed[wide:]).eval().requires_grad_(False)
 
     @classmethod
-    def lip(cls, network: SyncNet) -> "FastTower":
-        """(B, 16, 224, 224) -> (B, 1024); channel 3 t + c is colour c of frame t, the last is 0."""
-        return cls(network.netcnnlip, network.netfclip)
+    def lip(cls, network: SyncNet, winograd: bool = False) -> "FastTower":
+        """(B, 16, 224, 224) -> (B, 1024); channel 3 t + c is colour c of frame t.
+
+        The last channel is any finite number.
+        """
+        return cls(network.netcnnlip, network.netfclip, winograd, WIDE_LIP_LAYERS)
 
     @classmethod
-    def sound(cls, network: SyncNet) -> "FastTower":
+    def sound(cls, network: SyncNet, winograd: bool = False) -> "FastTower":
         """(B, 1, 13, 20) -> (B, 1024)."""
-        return cls(network.netcnnaud, network.netfcaud)
+        return cls(network.netcnnaud, network.netfcaud, winograd, 0)
 
-    def forward(self, windows_BCHW: Tensor) -> Tensor:
-        """Embed windows."""
-        embedded: Tensor = self.layers(windows_BCHW)
+    def forward(self, windows_BCHW: Tensor, at_once: int | None = None) -> Tensor:
+        """Embed windows.
+
+        Args:
+            at_once: windows per pass through the wide layers; all of them if not given.
+        """
+        size = at_once or len(windows_BCHW)
+        parts = (windows_BCHW[at : at + size] for at in range(0, len(windows_BCHW), size))
+        dense = (part.contiguous(memory_format=torch.channels_last) for part in parts)
+        embedded: Tensor = self.rest(torch.cat([self.first(part) for part in dense]))
         return embedded
 
 
@@ -238,3 +265,18 @@ def _pooled_first(layers: list[nn.Module]) -> list[nn.Module]:
         if isinstance(one, nn.ReLU) and isinstance(two, nn.MaxPool2d):
             swapped[at], swapped[at + 1] = two, one
     return swapped
+
+
+def _linear(layer: nn.Module) -> tuple[nn.Module, nn.Module]:
+    """Return a convolution whose kernel covers its whole input as a linear map, and its ReLU."""
+    assert isinstance(layer, nn.Conv2d), layer
+    made = nn.Linear(layer.weight[0].numel(), layer.out_channels)
+    made.load_state_dict({"weight": layer.weight.detach().flatten(1), "bias": _bias(layer)})
+    return made, nn.ReLU(inplace=True)
+
+
+def _fewer_products(layer: nn.Module) -> nn.Module:
+    """Return the same layer, or its equivalent with fewer multiplications."""
+    if isinstance(layer, nn.Conv2d) and suits(layer) and layer.in_channels >= MIN_WINOGRAD_CHANNELS:
+        return WinogradConv2d(layer)
+    return layer
