@@ -1,9 +1,10 @@
 """Commands in processes of their own, with what they cost."""
 
+import json
 import os
 import subprocess
 import sys
-import time
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from statistics import median
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+LAUNCHER = Path(__file__).with_name("launcher.py")
 LOG = "bench.log"
 """What the commands of a workspace printed."""
 
@@ -46,41 +48,48 @@ def environment(**changes: str) -> dict[str, str]:
     }
 
 
+class Child:
+    """A command that is running in a folder; what it prints goes to LOG there."""
+
+    def __init__(self, command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> None:
+        self.command, self.folder = command, folder
+        self.cost = folder / f"cost-{uuid.uuid4().hex}.json"
+        launched = [sys.executable, "-I", "-S", str(LAUNCHER), str(self.cost), *command]
+        with (folder / LOG).open("ab") as log:
+            self.launcher = subprocess.Popen(
+                launched, cwd=folder, env=variables, stdout=log, stderr=log
+            )
+
+    def pid(self) -> int:
+        """Return the command's process; 0 while it has not started or when it has ended."""
+        launcher = self.launcher.pid
+        try:
+            found = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
+        except OSError:
+            return 0
+        return int(found[0]) if found else 0
+
+    def finished(self) -> Spent:
+        """Wait for the end and return the cost.
+
+        Raises:
+            ChildFailedError: it did not exit with 0.
+        """
+        if code := self.launcher.wait():
+            last = (self.folder / LOG).read_text("utf-8", errors="replace")[-800:]
+            raise ChildFailedError(f"{' '.join(self.command)} ended with {code}: {last}")
+        found = json.loads(self.cost.read_text("utf-8"))
+        self.cost.unlink()
+        return Spent(**found)
+
+
 def run_child(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> Spent:
-    """Run a command in `folder` and return its cost; what it prints goes to LOG there.
+    """Run a command in `folder` and return its cost.
 
     Raises:
         ChildFailedError: it did not exit with 0.
     """
-    return finished(start_child(command, folder, variables), folder)[0]
-
-
-def start_child(
-    command: Sequence[str], folder: Path, variables: Mapping[str, str]
-) -> tuple["subprocess.Popen[bytes]", float]:
-    """Start a command; return it and the time on the monotonic clock, for `finished`."""
-    started_s = time.monotonic()
-    with (folder / LOG).open("ab") as log:
-        child = subprocess.Popen(command, cwd=folder, env=variables, stdout=log, stderr=log)
-    return child, started_s
-
-
-def finished(
-    started: tuple["subprocess.Popen[bytes]", float], folder: Path
-) -> tuple[Spent, "subprocess.Popen[bytes]"]:
-    """Wait for the end of a child and return its cost.
-
-    Raises:
-        ChildFailedError: it did not exit with 0.
-    """
-    child, started_s = started
-    _, status, used = os.wait4(child.pid, 0)
-    child.returncode = os.waitstatus_to_exitcode(status)
-    wall_s = time.monotonic() - started_s
-    if child.returncode:
-        last = (folder / LOG).read_text("utf-8", errors="replace")[-800:]
-        raise ChildFailedError(f"{child.args!r} ended with {child.returncode}: {last}")
-    return Spent(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6), child
+    return Child(command, folder, variables).finished()
 
 
 def python(module: str, *arguments: str) -> list[str]:

@@ -175,7 +175,8 @@ def looped_film(clip: Path, out: Path, seconds: float) -> Path:
     ):
         streams = (source.streams.video[0], source.streams.audio[0])
         targets = {one.index: film.add_stream_from_template(one) for one in streams}
-        packets = [StoredPacket.of(one) for one in source.demux(*streams) if one.dts is not None]
+        stored = [StoredPacket.of(one) for one in source.demux(*streams) if one.dts is not None]
+        packets = [one for one in stored if one.pts >= 0]  # without the sound's priming
         length_s = max(one.end_s for one in packets)
         for turn in range(max(1, round(seconds / length_s))):
             for one in packets:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.bench.child import Spent, environment, finished, python, start_child
+from benchmarks.bench.child import Child, Spent, environment, python
 from benchmarks.bench.inputs import clip_files, demo_films, film_with_gap, linked, looped_film
 from benchmarks.bench.rows import Kind, Options, Row, Target
 from benchmarks.curation import clips_in_shards, line_stages, line_workspace
@@ -103,23 +103,22 @@ def measured(film: Path) -> FilmMemory:
 
 
 def _watched(stage: str, folder: Path) -> tuple[str, Spent, list[float]]:
-    variables = environment(LIPFORGE_RUNNER="serial")
-    started = start_child(python(f"stages.{stage}"), folder, variables)
+    child = Child(python(f"stages.{stage}"), folder, environment(LIPFORGE_RUNNER="serial"))
     curve: list[float] = []
     over = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(started[0].pid, curve, over))
+    watcher = threading.Thread(target=_watch, args=(child, curve, over))
     watcher.start()
     try:
-        spent = finished(started, folder)[0]
+        spent = child.finished()
     finally:
         over.set()
         watcher.join()
     return stage, spent, curve
 
 
-def _watch(pid: int, curve: list[float], over: threading.Event) -> None:
+def _watch(child: Child, curve: list[float], over: threading.Event) -> None:
     while not over.wait(EVERY_S):
-        if (now := resident_mb(pid)) > 0:
+        if (now := resident_mb(child.pid())) > 0:
             curve.append(now)
 
 

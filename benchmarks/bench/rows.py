@@ -63,10 +63,10 @@ class Row:
 
     def verdict(self, quick: bool) -> str:
         """Return `reached`, `missed`, or why neither is said."""
-        if self.value is None:
-            return "not run"
         if self.held is False:
             return "CHECK FAILED"
+        if self.value is None:
+            return "not run"
         if quick:
             return "not judged"
         return "reached" if self.target.reached(self.value) else "missed"
