@@ -37,7 +37,7 @@ def long_film(options: Options) -> list[Row]:
     clips = demo_films(options.work) if options.quick else clip_files(options.clips, HD_CLIPS)
     if not clips:
         return KIND.not_run(f"no clips in {options.clips}")
-    seconds = 20 if options.quick else 60 * options.minutes
+    seconds = 5 if options.quick else 60 * options.minutes
     film = joined_film(clips, options.work / f"film-720p-{seconds}s.mp4", seconds)
     with tempfile.TemporaryDirectory() as folder:
         source = linked([film], Path(folder))
