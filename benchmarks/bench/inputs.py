@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipeline.atomic import whole_file
 from pipeline.demo.corpus import render_corpus
+from pipeline.faces.litert import LiteRTBackend
 
 HD_CLIPS = ("spkvid_*", "fsgan_conan.*")
 """The 1080p-class clips of the folder of real clips."""
@@ -140,14 +141,29 @@ def joined_film(files: Sequence[Path], out: Path, seconds: float) -> Path:
     return out
 
 
-def film_with_gap(clip: Path, out: Path, seconds: float = 10.0) -> Path:
-    """Make a 4K film of one clip with one second of plain grey in its middle."""
+def face_box(clip: Path) -> tuple[int, int, int, int]:
+    """Return x0, y0, x1, y1 of a square with twice the side of the first picture's best face."""
+    best = LiteRTBackend().detect(next(pictures(clip)))[0].box
+    side = max(best[2] - best[0], best[3] - best[1])
+    x, y = ((best[at] + best[at + 2]) / 2 for at in (0, 1))
+    return max(0, round(x - side)), max(0, round(y - side)), round(x + side), round(y + side)
+
+
+def film_with_gap(
+    clip: Path, out: Path, box: tuple[int, int, int, int], seconds: float = 10.0
+) -> Path:
+    """Make a 4K film of one clip in whose middle `box` has one colour for one second.
+
+    Only the face is hidden: a second of plain grey would be a shot of its own, and behind a cut no
+    track waits for its face.
+    """
     if out.exists():
         return out
     wanted = round(seconds * FPS)
     with whole_file(out) as part:
         film = FilmWriter(part, UHD_SIZE)
-        film.add(greyed(repeated(clip), wanted // 2, wanted // 2 + FPS), sound_of(clip), wanted)
+        shown = covered(repeated(clip), wanted // 2, wanted // 2 + FPS, box)
+        film.add(shown, sound_of(clip), wanted)
         film.close()
     return out
 
@@ -158,10 +174,16 @@ def repeated(clip: Path) -> Iterator[Picture]:
         yield from pictures(clip)
 
 
-def greyed(shown: Iterator[Picture], start: int, end: int) -> Iterator[Picture]:
-    """Yield the pictures, those of [start, end) replaced by grey."""
+def covered(
+    shown: Iterator[Picture], start: int, end: int, box: tuple[int, int, int, int]
+) -> Iterator[Picture]:
+    """Yield the pictures, those of [start, end) with the mean colour of `box` all over it."""
+    x0, y0, x1, y1 = box
     for number, picture in enumerate(shown):
-        yield np.full_like(picture, 128) if start <= number < end else picture
+        if start <= number < end:
+            picture = picture.copy()
+            picture[y0:y1, x0:x1] = picture[y0:y1, x0:x1].mean(axis=(0, 1))
+        yield picture
 
 
 def looped_film(clip: Path, out: Path, seconds: float) -> Path:

@@ -22,6 +22,8 @@ from stages.faces import Faces
 from stages.quality import QualityStage
 from tests.media import Sound, write_video
 
+SILENCE = np.zeros((1, 6400), np.float32)
+
 
 def run(folder, code):
     return run_child([sys.executable, "-c", code], folder, environment())
@@ -150,7 +152,7 @@ def clip(tmp_path_factory):
     shown = [np.full((48, 64, 3), 40 + 5 * n, np.uint8) for n in range(10)]
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
     times = [n / 25 for n in range(10)]
-    return write_video(path, shown, times, Sound(np.zeros((1, 6400), np.float32), 16_000))
+    return write_video(path, shown, times, Sound(SILENCE))
 
 
 def decoded(path):
@@ -177,14 +179,17 @@ def test_a_joined_film_has_the_asked_length_and_sound_as_long(clip, tmp_path):
     assert sound_s == pytest.approx(1.4, abs=0.1)
 
 
-def test_the_4k_film_is_grey_for_one_second(clip, tmp_path):
-    out = film_with_gap(clip, tmp_path / "gap.mp4", 2.0)
-    levels = list(pictures(out))
-    assert len(levels) == 50
-    assert levels[0].shape == (2160, 3840, 3)
-    flat = [abs(float(one[1000:1100, 1900:2000].mean()) - 128) < 2 for one in levels]
-    assert all(flat[25:50])
-    assert not any(flat[:14])
+def test_in_the_4k_film_one_place_is_covered_for_one_second(tmp_path):
+    board = np.kron(np.indices((6, 8)).sum(0) % 2, np.ones((8, 8)))
+    shown = [np.repeat((255 * board)[..., None], 3, 2).astype(np.uint8)] * 25
+    clip = write_video(tmp_path / "clip.mp4", shown, [n / 25 for n in range(25)], Sound(SILENCE))
+    found = list(pictures(film_with_gap(clip, tmp_path / "gap.mp4", (16, 16, 48, 40), 2.4)))
+    assert len(found) == 60
+    assert found[0].shape == (2160, 3840, 3)
+    inside = [float(one[1000:1600, 1300:2500].std()) for one in found]
+    assert all(one < 20 for one in inside[30:55])
+    assert all(one > 90 for one in [*inside[:30], *inside[55:]])
+    assert all(float(one[:600, 600:1200].std()) > 90 for one in found)
 
 
 def test_frames_of_several_films_come_in_turn(clip):
