@@ -1,0 +1,1 @@
+"""The targets of speed and memory, each measured in one run: `python -m benchmarks.bench`."""
