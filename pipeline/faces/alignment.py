@@ -22,7 +22,6 @@ from pipeline.media.film_picture import (
     Plane,
     as_picture,
     matrix_between,
-    of_chroma,
     shrunk,
     to_chroma,
 )
@@ -79,7 +78,7 @@ def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BAS
     scale = max(float(np.hypot(canvas_matrix[0, 0], canvas_matrix[1, 0])), 1e-3)
     factor = 1 if scale > MIN_SCALE else int(1 / scale)
     fills = (round(frame.colours.luma_of(FILL)), NEUTRAL, NEUTRAL)
-    matrices = (square, *[to_chroma(of_chroma(square))] * 2)
+    matrices = (square, *[to_chroma(square)] * 2)
     sides = (crop_px, crop_px // 2, crop_px // 2)
     planes = [
         _warped_plane(plane, matrix, side, factor, fill)

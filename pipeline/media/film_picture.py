@@ -102,7 +102,7 @@ class FilmPicture:
             size: (width, height).
         """
         luma, *chroma = self.planes
-        half, small = to_chroma(of_chroma(matrix)), ((size[0] + 1) // 2, (size[1] + 1) // 2)
+        half, small = to_chroma(matrix), ((size[0] + 1) // 2, (size[1] + 1) // 2)
         halves = [_warp(plane, half, NEUTRAL, small) for plane in chroma]
         doubled = [cv2.resize(one, (2 * small[0], 2 * small[1])) for one in halves]
         colour = [one[: size[1], : size[0]] for one in doubled]
@@ -168,13 +168,8 @@ def as_picture(frame: NDArray[np.uint8] | AnyPicture) -> AnyPicture:
     return RgbPicture(frame) if isinstance(frame, np.ndarray) else frame
 
 
-def of_chroma(matrix: Matrix) -> Matrix:
-    """Return the map from pixels of a chroma plane for one from pixels of the luma."""
-    return np.column_stack([2 * matrix[:, :2], matrix[:, 2] + matrix[:, :2].sum(axis=1) / 2])
-
-
 def to_chroma(matrix: Matrix) -> Matrix:
-    """Return the map from chroma to chroma of half the size for one from luma to luma."""
+    """Return the map from chroma to chroma, both of half the size, for one from luma to luma."""
     moved = (matrix[:, 2] + matrix[:, :2].sum(axis=1) / 2 - 0.5) / 2
     return np.column_stack([matrix[:, :2], moved])
 
