@@ -45,17 +45,28 @@ def similarity(anchors: NDArray[Any], crop_px: int = BASE_CROP_PX) -> NDArray[np
     The rotation is that of the SVD of the covariance (Umeyama 1991), in two dimensions an arc
     tangent; scale is the ratio of the sample standard deviations of all six centred numbers.
     """
-    target = TEMPLATE * (crop_px / BASE_CROP_PX)
-    source = np.asarray(anchors, dtype=np.float64)
-    p, q = source.mean(axis=0), target.mean(axis=0)
-    a, b = source - p, target - q
-    sa, sb = a.std(ddof=1), b.std(ddof=1)
-    (xx, xy), (yx, yy) = a.T @ b
-    angle = math.atan2(xy - yx, xx + yy)
-    scale = sb / sa
+    target = (TEMPLATE * (crop_px / BASE_CROP_PX)).tolist()
+    source = np.asarray(anchors, dtype=np.float64).tolist()
+    (px, py), a, sa = _centred(source)
+    (qx, qy), b, sb = _centred(target)
+    pairs = list(zip(a, b, strict=True))
+    along = sum(x * u + y * v for (x, y), (u, v) in pairs)
+    across = sum(x * v - y * u for (x, y), (u, v) in pairs)
+    angle, scale = math.atan2(across, along), sb / sa
     cos, sin = scale * math.cos(angle), scale * math.sin(angle)
-    turn = np.array([[cos, -sin], [sin, cos]])
-    return np.column_stack([turn, q - turn @ p])
+    shift_x, shift_y = qx - cos * px + sin * py, qy - sin * px - cos * py
+    return np.array([[cos, -sin, shift_x], [sin, cos, shift_y]])
+
+
+def _centred(
+    points: list[list[float]],
+) -> tuple[tuple[float, float], list[tuple[float, float]], float]:
+    """Return the mean, the points around it, and the deviation of all their numbers."""
+    count = len(points)
+    x, y = sum(p[0] for p in points) / count, sum(p[1] for p in points) / count
+    around = [(p[0] - x, p[1] - y) for p in points]
+    squares = sum(dx * dx + dy * dy for dx, dy in around)
+    return (x, y), around, max(math.sqrt(squares / (2 * count - 1)), 1e-12)
 
 
 def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.float64]:
@@ -138,17 +149,20 @@ def _source_part(
     frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int], factor: int
 ) -> tuple[Frame, NDArray[np.float64]]:
     """Return the part of the frame or plane that the canvas covers, reduced, and its matrix."""
-    inverse = cv2.invertAffineTransform(matrix)
-    corners = np.array([[0, 0], [size[0], 0], [0, size[1]], [size[0], size[1]]], np.float64)
-    covered = corners @ inverse[:, :2].T + inverse[:, 2]
-    margin = 2 * factor
-    limit = np.array(frame.shape[1::-1])
-    low = np.clip(np.floor(covered.min(axis=0)).astype(int) - margin, 0, limit - 1)
-    high = np.clip(np.ceil(covered.max(axis=0)).astype(int) + margin, low + 1, limit)
-    part = frame[low[1] : high[1], low[0] : high[0]]
+    (ax, bx, tx), (ay, by, ty) = cv2.invertAffineTransform(matrix).tolist()
+    columns = _covered(tx, ax * size[0], bx * size[1], frame.shape[1], 2 * factor)
+    rows = _covered(ty, ay * size[0], by * size[1], frame.shape[0], 2 * factor)
+    part = frame[rows, columns]
     moved = matrix.copy()
-    moved[:, 2] += matrix[:, :2] @ low
+    moved[:, 2] += matrix[:, 0] * columns.start + matrix[:, 1] * rows.start
     return _reduce(part, moved, factor) if factor > 1 else (part, moved)
+
+
+def _covered(origin: float, first: float, second: float, limit: int, margin: int) -> slice:
+    """Return the pixels between the corners `origin` + none, one or both of two sides."""
+    corners = (origin, origin + first, origin + second, origin + first + second)
+    low = min(max(0, math.floor(min(corners)) - margin), limit - 1)
+    return slice(low, min(max(low + 1, math.ceil(max(corners)) + margin), limit))
 
 
 def _reduce(

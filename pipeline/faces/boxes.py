@@ -20,9 +20,8 @@ SAME_FACE_COVER = 0.5
 
 def box_of(points: NDArray[Any]) -> Box:
     """Return the extent of landmarks (L, 3)."""
-    x0, y0 = points[:, :2].min(axis=0)
-    x1, y1 = points[:, :2].max(axis=0)
-    return float(x0), float(y0), float(x1), float(y1)
+    x, y = np.ascontiguousarray(points[:, 0]), np.ascontiguousarray(points[:, 1])
+    return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
 def longer_side(box: Box) -> float:

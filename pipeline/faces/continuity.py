@@ -152,7 +152,7 @@ def _place(image: Shown, box: Box) -> Descriptor:
 
 
 def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
-    """Return (PX, PX): grey without its local mean, over its local contrast.
+    """Return (PX, PX): grey without its local mean, over its local contrast; mean 0, length 1.
 
     Args:
         matrix: frame pixel -> pixel of a square of 2 * PX.
@@ -162,7 +162,9 @@ def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
     fine = _blurred(grey, FINE)
     detail = fine - _blurred(fine, COARSE)
     contrast = np.sqrt(_blurred(detail * detail, COARSE).clip(min=0))
-    return np.asarray(detail / (contrast + FLAT), np.float32)
+    even = detail / (contrast + FLAT)
+    even -= even.mean()
+    return np.asarray(even / max(math.sqrt(float((even * even).sum())), 1e-3), np.float32)
 
 
 def _blurred(image: Descriptor, sigma: float) -> Descriptor:
@@ -179,6 +181,5 @@ def _blur_matrix(sigma: float) -> Descriptor:
 
 
 def _distance(one: Descriptor, other: Descriptor) -> float:
-    a, b = one - one.mean(), other - other.mean()
-    power = float((a * a).sum()) * float((b * b).sum())
-    return 1.0 - float((a * b).sum()) / max(math.sqrt(power), 1e-6)
+    """Return 1 - correlation."""
+    return 1.0 - float((one * other).sum())

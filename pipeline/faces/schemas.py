@@ -91,8 +91,8 @@ class LandmarkSchema:
     def template_anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Return (..., 3, 2): left brow centre, right brow centre, nose, from (..., L, 3)."""
         groups = (self.left_brow, self.right_brow, self.nose)
-        xy = np.asarray(points, dtype=np.float64)[..., :2]
-        return np.stack([xy[..., list(group), :].mean(axis=-2) for group in groups], axis=-2)
+        chosen = (np.asarray(points)[..., list(group), :2] for group in groups)
+        return np.stack([xy.astype(np.float64).mean(axis=-2) for xy in chosen], axis=-2)
 
     def checked(self, landmarks_TLC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the landmarks as float64 (T, L, 3).

@@ -9,7 +9,7 @@ there is no face recognition.
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -68,11 +68,11 @@ class Observation:
     score: float
     """0 where interpolated."""
     interpolated: bool = False
+    box: Box = field(init=False, compare=False)
+    """Extent of the landmarks."""
 
-    @property
-    def box(self) -> Box:
-        """Extent of the landmarks."""
-        return box_of(self.points)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "box", box_of(self.points))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,8 +73,8 @@ class VideoClock:
         """
         hole = self.usual and current - previous > HELD_GAPS * self.usual
         earlier = current - self.usual if hole else previous
-        middle = Fraction(earlier + current - 2 * self.start, 2) * self.time_base * FPS
-        return middle.numerator // middle.denominator + 1
+        twice, base = earlier + current - 2 * self.start, self.time_base
+        return twice * base.numerator * FPS // (2 * base.denominator) + 1
 
     @property
     def usual_grid_frames(self) -> int:
