@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.digest import file_sha256
 from pipeline.engine.manifest import read_table
-from pipeline.shards.tar import read_shards
+from pipeline.shards.reader import read_shards
 from pipeline.tables.funnel import funnel
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from tests.conftest import ROOT

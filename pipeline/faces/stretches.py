@@ -133,6 +133,9 @@ def _sampled(image: Shown) -> NDArray[np.uint8]:
 
 
 def _moved(last: NDArray[np.uint8], now: NDArray[np.uint8]) -> bool:
-    change = cv2.absdiff(last, now).astype(np.float32)
+    change = cv2.absdiff(last, now)
+    if max(cv2.mean(change)) >= STILL:  # then a block changes by as much
+        return True
+    change = change.astype(np.float32)
     blocks = cv2.resize(change, (BLOCKS, BLOCKS), interpolation=cv2.INTER_AREA)
     return float(blocks.max()) >= STILL

@@ -5,6 +5,7 @@ pipeline/media/transitions.py.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -169,7 +170,7 @@ class _Detector(AdaptiveDetector):  # type: ignore[misc]
     pixel's saturation times value, saturation by its value. A dark picture's own light is raised.
     """
 
-    _last_frame: NDArray[np.float32] | None
+    _last_frame: "_Hsv | None"
 
     def last_is_clear(self, ratio: float) -> bool:
         """Return whether the cut that was returned last stands out of its window by `ratio`."""
@@ -181,27 +182,37 @@ class _Detector(AdaptiveDetector):  # type: ignore[misc]
         return bool(change >= ratio * beside and change**2 >= CLEAR_CUT * beside)
 
     def _calculate_frame_score(self, timecode: FrameTimecode, frame_img: Picture8) -> float:
-        hsv = cv2.cvtColor(frame_img, cv2.COLOR_BGR2HSV).astype(np.float32)
+        hsv = _Hsv.of(frame_img)
         last, self._last_frame = self._last_frame, hsv
         return 0.0 if last is None else _content_change(last, hsv)
 
 
-def _content_change(last: NDArray[np.float32], now: NDArray[np.float32]) -> float:
-    """Return the weighed mean change of two HSV pictures, in the unit of `min_content_val`."""
-    hue, saturation, value = np.moveaxis(np.abs(now - last), -1, 0)
+@dataclass(frozen=True, slots=True)
+class _Hsv:
+    """The planes of a picture, and the value that one pixel in twenty exceeds."""
+
+    planes: list[Picture8]
+    light: float
+
+    @classmethod
+    def of(cls, bgr: Picture8) -> "_Hsv":
+        planes = [np.asarray(plane) for plane in cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))]
+        values = planes[2].ravel()[::3]  # every third pixel is enough
+        rank = int(0.95 * (len(values) - 1))
+        return cls(planes, float(np.partition(values, rank)[rank]))
+
+
+def _content_change(last: _Hsv, now: _Hsv) -> float:
+    """Return the weighed mean change of two pictures, in the unit of `min_content_val`."""
+    hue, saturation, value = (
+        np.asarray(cv2.absdiff(*pair)) for pair in zip(last.planes, now.planes, strict=True)
+    )
     hue = np.minimum(hue, 180 - hue)
-    seen = np.minimum(last, now)[..., 1:] / 255
-    light = max(_light(picture) for picture in (last, now))
-    gain = min(max(FULL_LIGHT / max(light, 1.0), 1.0), MAX_GAIN)
-    coloured = hue * seen[..., 0] * seen[..., 1] + saturation * seen[..., 1]
-    return float((coloured + gain * value).mean() * SCALE)
-
-
-def _light(hsv: NDArray[np.float32]) -> float:
-    """Return the value that one pixel in twenty exceeds, from every third pixel."""
-    values = hsv[..., 2].ravel()[::3]
-    rank = int(0.95 * (len(values) - 1))
-    return float(np.partition(values, rank)[rank])
+    seen_s, seen_v = (np.minimum(last.planes[k], now.planes[k]) for k in (1, 2))
+    gain = min(max(FULL_LIGHT / max(last.light, now.light, 1.0), 1.0), MAX_GAIN)
+    coloured = hue * (seen_s * np.float32(1 / 255)) + saturation
+    total = float(np.vdot(coloured, seen_v * np.float32(1 / 255))) + gain * float(value.sum())
+    return total / value.size * SCALE
 
 
 def _edges(cuts: Iterable[int], transitions: Sequence[Span], small: Small) -> list[Span]:

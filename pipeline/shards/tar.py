@@ -1,4 +1,4 @@
-"""WebDataset tars with reproducible bytes: the writer, and the reader that training uses.
+"""WebDataset tars with reproducible bytes.
 
 A sample is four members that stand together: `<clip_id>.flac`, `.json`, `.mp4`, `.npz`. Members
 carry no time, no owner and no host; samples are sorted by clip_id.
@@ -9,35 +9,11 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import webdataset
-from numpy.typing import NDArray
 
 from pipeline.atomic import replacing
-from pipeline.media.clip_reader import read_arrays, read_audio, read_facts
-from pipeline.media.encode import read_video
 
 MEMBERS = ("flac", "json", "mp4", "npz")
 """The members of a sample, in the order they stand in the tar."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingSample:
-    """One decoded sample. T = frames at 25 fps; audio has exactly 640 samples per frame."""
-
-    clip_id: str
-    frames: NDArray[np.uint8]
-    """(T, H, W, 3) RGB."""
-    audio: NDArray[np.float32]
-    """(T * 640,) mono, 16 kHz, -1 to 1."""
-    facts: Mapping[str, Any]
-    """The sample's JSON."""
-    landmarks: NDArray[np.float32]
-    """(T, L, 3) in pixels of the source frame."""
-    matrices: NDArray[np.float64]
-    """(T, 2, 3) source pixels -> crop pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,33 +82,6 @@ def write_tar(path: Path, members: Iterable[tuple[str, Path]]) -> None:
     ):
         for name, file in members:
             _add(tar, name, file)
-
-
-def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
-    """Yield every sample of the shards, in their order, decoded. Paths or URLs."""
-    dataset = webdataset.WebDataset(
-        urls, shardshuffle=False, empty_check=False, nodesplitter=None, workersplitter=None
-    )
-    for sample in dataset:
-        yield decode_sample(sample)
-
-
-def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
-    """Decode the members of one sample, given as bytes under `mp4`, `flac`, `json`, `npz`.
-
-    Raises:
-        DecodeError: a member does not decode, or the video has not the frames the JSON says.
-    """
-    arrays = read_arrays(sample["npz"], ("landmarks", "matrices"))
-    facts = read_facts(sample["json"])
-    return TrainingSample(
-        clip_id=str(sample["__key__"]).rsplit("/", 1)[-1],
-        frames=read_video(sample["mp4"], facts.get("num_frames")),
-        audio=read_audio(sample["flac"]),
-        facts=facts,
-        landmarks=arrays["landmarks"],
-        matrices=arrays["matrices"],
-    )
 
 
 def _parts(group: Sequence[PackedSample], max_bytes: int) -> Iterator[list[PackedSample]]:

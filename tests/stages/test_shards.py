@@ -21,15 +21,9 @@ from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params.curation import ShardsParams
 from pipeline.shards.packing import pack
+from pipeline.shards.reader import read_shards
 from pipeline.shards.sample import SelectedClip, interval_of, write_streams
-from pipeline.shards.tar import (
-    MEMBERS,
-    PackedSample,
-    bucket_of,
-    plan_shards,
-    read_shards,
-    write_shard,
-)
+from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_shard
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import Clip, Quality, SyncScore, Video
 from stages.shards import Shards

@@ -11,7 +11,8 @@ from pipeline.media.clip_reader import read_arrays, read_audio_int16
 from pipeline.media.encode import read_video, write_clip
 from pipeline.media.flac import write_flac
 from pipeline.shards.sample import ReadBack, Rescored, SelectedClip, sample_facts, write_sample
-from pipeline.shards.tar import MEMBERS, decode_sample
+from pipeline.shards.tar import MEMBERS
+from pipeline.shards.training_sample import decode_sample
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import SAMPLES_PER_FRAME
 from tests.pipeline.selection.test_rules import candidate, selected_row

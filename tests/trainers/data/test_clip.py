@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import DecodeError
 from pipeline.media.encode import read_video, write_clip
 from pipeline.media.flac import flac_bytes
-from pipeline.shards.tar import decode_sample
+from pipeline.shards.training_sample import decode_sample
 from tests.golden_rules import rule_frames, rule_sound
 from trainers.data.clip import decode_clip
 
