@@ -3,16 +3,19 @@
 import base64
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
 
 import av
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.errors import MediaError
+from pipeline.errors import DecodeError, MediaError
 from pipeline.media.clip_reader import chosen_frames, spread_frames
+from pipeline.media.container import local_url
 from pipeline.report.reported_clips import ReportedClip
 from pipeline.tables.rows import FPS
 
@@ -90,16 +93,46 @@ def make_strip(facts: ReportedClip, open_artifact: OpenArtifact) -> Strip:
 def _pictures(path: Path, first: int, num_frames: int) -> tuple[StripFrame, ...]:
     wanted = {first + frame for frame in spread_frames(num_frames, FRAMES)}
     return tuple(
-        StripFrame(_data_uri(frame), (number - first) / FPS)
-        for number, frame in chosen_frames(path, wanted)
+        StripFrame(_data_uri(picture), (number - first) / FPS)
+        for number, picture in small_pictures(path, wanted)
     )
 
 
-def _data_uri(frame: av.VideoFrame) -> str:
-    small = frame.reformat(
-        width=FRAME_PX, height=FRAME_PX, format="bgr24", interpolation="AREA"
-    ).to_ndarray()
-    done, jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+def small_pictures(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Yield (number, (FRAME_PX, FRAME_PX, 3) RGB) of some frames of a clip, in order.
+
+    By decord, which seeks, decodes and scales in one call; by PyAV where there is no decord, as on
+    ARM. The pictures differ by what two ways to scale differ by.
+
+    Raises:
+        DecodeError: decord does not read the file.
+        av.FFmpegError: PyAV does not.
+    """
+    try:
+        import decord
+    except ImportError:
+        yield from _by_pyav(path, wanted)
+        return
+    decord.logging.set_level(decord.logging.QUIET)
+    try:
+        reader = decord.VideoReader(local_url(path), width=FRAME_PX, height=FRAME_PX, num_threads=1)
+        numbers = sorted(number for number in wanted if number < len(reader))
+        pictures = reader.get_batch(numbers).asnumpy() if numbers else ()
+    except (decord.DECORDError, RuntimeError) as error:
+        raise DecodeError(f"decord: {error}") from error
+    yield from zip(numbers, pictures, strict=True)
+
+
+def _by_pyav(path: Path, wanted: Collection[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    size = {"width": FRAME_PX, "height": FRAME_PX}
+    for number, frame in chosen_frames(path, wanted):
+        small = frame.reformat(**size, format="rgb24", interpolation="AREA").to_ndarray()
+        yield number, np.asarray(small, np.uint8)
+
+
+def _data_uri(picture: NDArray[np.uint8]) -> str:
+    bgr = np.ascontiguousarray(picture[..., ::-1])
+    done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
     assert done, "OpenCV is built with JPEG"
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode("ascii")
 

@@ -14,13 +14,13 @@ HEAVY = {
 """Packages that take from 0.03 s (jinja2) to 1.5 s (torch) of CPU time to import."""
 NEEDED = {
     "ingest": set(),
-    "scenes": {"decord", "scenedetect"},
+    "scenes": {"scenedetect"},
     "faces": set(),
     "sync": set(),
     "stretches": set(),
     "quality": {"onnxruntime", "scipy"},
     "select": set(),
-    "shards": {"jinja2", "torch", "webdataset"},  # webdataset imports torch
+    "shards": {"jinja2"},
     "report": {"jinja2", "onnxruntime"},
 }
 """Of these, what a stage's module imports."""
