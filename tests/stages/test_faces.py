@@ -13,7 +13,7 @@ import soundfile
 
 from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, WeightsError
-from pipeline.faces import clip_writer
+from pipeline.faces import film
 from pipeline.faces.backend import Frame
 from pipeline.faces.stage import Faces, VideoShots
 from pipeline.media.audio import decode_audio
@@ -215,11 +215,11 @@ def test_identity_and_params_name_the_result_and_nothing_else(talk: Path, tmp_pa
 def test_clips_before_a_picture_that_breaks_off_are_kept_and_the_rest_is_a_row(
     stage: Faces, talk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> Iterator[GridFrame]:
+    def broken(path: Path, span: object = None) -> Iterator[GridFrame]:
         yield from islice(film_frames(path), stops)
         raise DecodeError("the last 3.00 s of the picture do not decode")
 
-    monkeypatch.setattr(clip_writer, "film_frames", broken)
+    monkeypatch.setattr(film, "film_frames", broken)
     stops = 150
     *rows, rest = stage.process(shots_of(talk, *SHOTS), tmp_path)
     assert [(row.start_frame, row.end_frame) for row in rows if isinstance(row, Clip)] == [(0, 100)]
