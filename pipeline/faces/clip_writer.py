@@ -15,7 +15,7 @@ from pipeline.faces.backend import FaceBackend
 from pipeline.faces.boxes import face_px
 from pipeline.faces.clip_extraction import extract_clips
 from pipeline.faces.face_track import Extracted
-from pipeline.faces.film import Film
+from pipeline.faces.film_source import FilmSource
 from pipeline.faces.track_buffer import ExtractionRules, FaceClip, LeftOut
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
@@ -46,7 +46,7 @@ class FaceClips:
 
 def write_face_clips(
     path: Path,
-    film: Film,
+    film: FilmSource,
     shots: Sequence[tuple[int, int]],
     backend: FaceBackend,
     params: FacesParams,
@@ -88,7 +88,7 @@ class ClipWriter:
     def __init__(
         self,
         path: Path,
-        film: Film,
+        film: FilmSource,
         backend: FaceBackend,
         params: FacesParams,
         folder: Path,
@@ -130,7 +130,7 @@ class UntilBroken:
 class _VideoAudio:
     """The audio track of one video, decoded into a scratch file when it is first needed."""
 
-    def __init__(self, path: Path, film: Film, scratch: Path) -> None:
+    def __init__(self, path: Path, film: FilmSource, scratch: Path) -> None:
         self._path, self._film, self._scratch = path, film, scratch
         self._samples: NDArray[np.int16] | None = None
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_extraction import Numbers, Placed, extract_placed, in_shots
 from pipeline.faces.clip_writer import ClipWriter, FaceClips, FoundClip, clip_id
-from pipeline.faces.film import Film
+from pipeline.faces.film_source import FilmSource
 from pipeline.faces.track_buffer import ExtractionRules
 from pipeline.media.frames import GridFrame, film_frames, read_video_clock
 from pipeline.media.shots import ShotFinder
@@ -53,7 +53,7 @@ def shots_and_clips(
         StorageError: the folder cannot be written.
     """
     with tempfile.TemporaryDirectory(dir=folder, prefix="scratch-") as scratch:
-        writer = ClipWriter(path, Film(video), backend, params, folder, Path(scratch))
+        writer = ClipWriter(path, FilmSource(video), backend, params, folder, Path(scratch))
         one_pass = _Pass(writer, backend, ExtractionRules.of(params), Path(scratch))
         finder = ShotFinder(read_video_clock(path), scenes)
         cut = _AsCut(film_frames(path, finder.add), finder)

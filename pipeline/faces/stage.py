@@ -12,7 +12,7 @@ from pipeline.engine.joining import span_name
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
-from pipeline.faces.film import Film
+from pipeline.faces.film_source import FilmSource
 from pipeline.faces.open import library_versions, open_backend, weights_of
 from pipeline.media.transitions import Span
 from pipeline.params.curation import FacesParams
@@ -103,7 +103,7 @@ class Faces(Stage[VideoShots, Clip]):
                 decode.
             StorageError: workdir cannot be written.
         """
-        film = Film(item.video, item.span, self._cache)
+        film = FilmSource(item.video, item.span, self._cache)
         with local_copy(item.location) as path:
             clips = write_face_clips(path, film, item.shots, self.backend, self.params, workdir)
         return self.rows(item, clips)

@@ -196,7 +196,9 @@ class _Hsv:
 
     @classmethod
     def of(cls, bgr: Picture8) -> "_Hsv":
-        planes = [np.asarray(plane, np.uint8) for plane in cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))]
+        planes = [
+            np.asarray(plane, np.uint8) for plane in cv2.split(cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV))
+        ]
         values = planes[2].ravel()[::3]  # every third pixel is enough
         rank = int(0.95 * (len(values) - 1))
         return cls(planes, float(np.partition(values, rank)[rank]))

@@ -13,7 +13,7 @@ import soundfile
 
 from pipeline.engine.stage import Reject
 from pipeline.errors import DecodeError, WeightsError
-from pipeline.faces import film
+from pipeline.faces import film_source
 from pipeline.faces.backend import Frame
 from pipeline.faces.stage import Faces, VideoShots
 from pipeline.media.audio import decode_audio
@@ -219,7 +219,7 @@ def test_clips_before_a_picture_that_breaks_off_are_kept_and_the_rest_is_a_row(
         yield from islice(film_frames(path), stops)
         raise DecodeError("the last 3.00 s of the picture do not decode")
 
-    monkeypatch.setattr(film, "film_frames", broken)
+    monkeypatch.setattr(film_source, "film_frames", broken)
     stops = 150
     *rows, rest = stage.process(shots_of(talk, *SHOTS), tmp_path)
     assert [(row.start_frame, row.end_frame) for row in rows if isinstance(row, Clip)] == [(0, 100)]

@@ -218,7 +218,7 @@ def test_the_sound_of_a_long_film_is_decoded_once(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from pipeline.faces import film as source
+    from pipeline.faces import film_source as source
 
     calls, decode = [], source.decode_audio
 

@@ -21,7 +21,7 @@ SOUND = "sound.raw"
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class FilmSource:
     """Which frames of which video are looked at."""
 
     video: Video
