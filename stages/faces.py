@@ -47,13 +47,16 @@ def spans_with_shots(video: Video, location: str, shots: list[Span]) -> Iterator
 
 
 def join_tracks(_film: str, spans: Spans) -> list[Part]:
-    """Number the tracks of a film through its spans, which each count from 0."""
+    """Number the tracks of a film through its spans, which each count from 0.
+
+    Spans without a face are no row, unless the film has none at all.
+    """
     found: list[Part] = []
     first = 0
     for _, parts in spans:
-        found += [_renumbered(part, first) for part in parts]
+        found += [_renumbered(part, first) for part in parts if part.reason != "no_face"]
         first += 1 + max((int(part.row["track"]) for part in parts if part.row), default=-1)
-    return found
+    return found or list(spans[0][1])
 
 
 def _renumbered(part: Part, first: int) -> Part:

@@ -1,9 +1,10 @@
 """LatentSync's face crop: three anchors -> similarity -> canvas -> square.
 
-The canvas is 210 x 280 px (420 x 560), then stretched to 256 (512) square with Lanczos-4, so a
-face is 1.219 times wider and 0.914 times lower than in the source. Formula and numbers: golden G4
-of bytedance/LatentSync at a229c39, without its "smoothing", in float64 (its float16 loses up to
-half a pixel). Pixel centres lie at whole coordinates.
+The canvas is 210 x 280 px (420 x 560), then stretched to 256 (512) square, so a face is 1.219 times
+wider and 0.914 times lower than in the source. Formula and numbers: golden G4 of
+bytedance/LatentSync at a229c39, without its "smoothing", in float64 (its float16 loses up to half a
+pixel). Pixel centres lie at whole coordinates. `warp` renders from RGB as published, the stretch
+with Lanczos-4; `aligned` renders from the planes of a film, both maps in one.
 """
 
 import math

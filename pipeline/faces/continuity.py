@@ -157,8 +157,10 @@ def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
     Args:
         matrix: frame pixel -> pixel of a square of 2 * PX.
     """
-    large = as_picture(image).grey_warped(matrix, (2 * PX, 2 * PX))
-    grey = cv2.resize(large, (PX, PX), interpolation=cv2.INTER_AREA).astype(np.float32)
+    picture = as_picture(image)
+    large = picture.grey_warped(matrix, (2 * PX, 2 * PX))
+    small = cv2.resize(large, (PX, PX), interpolation=cv2.INTER_AREA)
+    grey = small.astype(np.float32) * np.float32(picture.grey_gain)
     fine = _blurred(grey, FINE)
     detail = fine - _blurred(fine, COARSE)
     contrast = np.sqrt(_blurred(detail * detail, COARSE).clip(min=0))

@@ -155,7 +155,7 @@ def _rest(item: VideoShots, clips: FaceClips) -> Reject:
     begin, end = clips.broken_frame, max(clips.broken_frame, last)
     row = replace(
         like,
-        clip_id=f"{item.video.video_id[:12]}-rest",
+        clip_id=f"{item.video.video_id[:12]}-rest-{begin}",
         scene=-1,
         track=-1,
         start_frame=begin,

@@ -24,9 +24,9 @@ SAMPLED_SIDE = 180
 """Rows (or columns, if there are fewer) of a picture that are compared, evenly spread."""
 BLOCKS = 16
 """A picture is compared with the one before on BLOCKS x BLOCKS blocks."""
-STILL = 1.0
-"""Mean change below which a block stands still, of 0 to 255. On real clips every picture but two in
-a row changes more somewhere; a still picture encoded again does so for the first 5 frames only."""
+STILL = 0.7
+"""Mean change of luma below which a block stands still, of 0 to 255. Of eight real clips 50 steps in
+2,000 are below; a still picture encoded again changes more for its first 5 frames only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class TrackBuffer:
             scratch / f"track-{track}.raw", rules.crop_px, rules.max_frames + rules.min_frames
         )
         self._kept_from = first_frame
-        """Shown of the first entry of the two lists below."""
+        """Frame of the first entry of the two lists below."""
         self._observed: list[TrackFrame] = []
         self._anchors: list[NDArray[np.float64]] = []
         self._clip_start = first_frame

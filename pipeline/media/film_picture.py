@@ -115,6 +115,11 @@ class FilmPicture:
         warped: Plane = _warp(self.planes[0], matrix, self.colours.black, size)
         return warped
 
+    @property
+    def grey_gain(self) -> float:
+        """Return levels of grey, of 0 to 255, per level of what `grey_warped` returns."""
+        return self.colours.luma_gain
+
     def reduced(self, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Return the whole picture as (height, width, 3) RGB, pixels averaged."""
         return self._as_rgb([shrunk(plane, size) for plane in self.planes])
@@ -135,6 +140,8 @@ class FilmPicture:
 
 class RgbPicture:
     """An RGB array as a picture, for those who have no film."""
+
+    grey_gain = 1.0
 
     def __init__(self, rgb: NDArray[np.uint8]) -> None:
         self.rgb = rgb

@@ -14,6 +14,7 @@ from torch import Tensor
 from pipeline.faces.backend import Detection, FaceLandmarks, Frame, Region
 from pipeline.faces.box import Box
 from pipeline.faces.boxes import box_of
+from pipeline.faces.looks import Looks
 from pipeline.tables.rows import FPS
 from tests.media import Sound, frame_times, write_video
 from tests.pipeline.faces.stub import GRID
@@ -44,7 +45,7 @@ class Squares:
     name: str = "squares"
     landmark_schema: str = "grid9"
 
-    def detect(self, frame: Frame) -> list[Detection]:
+    def detect(self, frame: Frame, looks: Looks | None = None) -> list[Detection]:
         return [Detection(box, 0.9) for box in self.boxes if self._bright(frame, box)]
 
     def landmarks(self, frame: Frame, previous: Region) -> FaceLandmarks:
