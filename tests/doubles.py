@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +131,32 @@ class Stopped(Halve):
         if item == 6:
             raise KeyboardInterrupt
         return super().process(item, workdir)
+
+
+@dataclass(frozen=True, slots=True)
+class Optional:
+    """A number, and whether the work that may crash is done for it, too."""
+
+    number: int
+    risky: bool = True
+
+
+class DiesOfOptionalWork(Stage[Optional, Half]):
+    """Every item with its optional work kills its worker."""
+
+    name = "dies_of_optional_work"
+    version = "1"
+
+    def item_id(self, item: Optional) -> str:
+        return f"{item.number:04d}"
+
+    def identity(self, item: Optional) -> Mapping[str, Any]:
+        return {"number": item.number}
+
+    def plain(self, item: Optional) -> Optional:
+        return replace(item, risky=False)
+
+    def process(self, item: Optional, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        if item.risky:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return [Half(number=item.number, half=item.number // 2)]

@@ -96,7 +96,7 @@ class _Dispatch:
     """The state of one run: queue, worker slots, items to be tried alone, ends of workers."""
 
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
-        self.stage, self.queue = stage, deque(work)
+        self.stage, self.queue = stage, deque(longest_first(work))
         self.suspects: list[Work] = []
         self.alone = False
         self.ended: Counter[tuple[str, str]] = Counter()
@@ -188,10 +188,11 @@ class _Dispatch:
     def _blame(self, work: Work, reason: str, detail: str) -> Iterator[Outcome]:
         """Put the item of a dead worker back, or end it."""
         self.ended[work.key, reason] += 1
+        again = replace(work, item=self.stage.plain(work.item))
         if self.ended[work.key, reason] < ATTEMPTS.get(reason, 0):
-            self.queue.append(work)
+            self.queue.append(again)
         elif reason not in ATTEMPTS and not self.alone:
-            self.suspects.append(work)
+            self.suspects.append(again)
         elif reason == "worker_crashed":
             yield ending.quarantined(work, reason, f"{detail}, with no other item in work")
         else:
@@ -218,6 +219,11 @@ class _Dispatch:
     def _overdue(self, slot: _Slot) -> bool:
         limit = slot.work.deadline_s if slot.work else SETUP_DEADLINE_S
         return time.monotonic() - slot.started_s > limit
+
+
+def longest_first(work: Sequence[Work]) -> list[Work]:
+    """Return the items by descending deadline, then by name: no long one is left for the end."""
+    return sorted(work, key=lambda one: (-one.deadline_s, one.item_id))
 
 
 def _cause_of_death(error: BaseException) -> tuple[str, str]:

@@ -83,6 +83,13 @@ class Stage(ABC, Generic[In, Out]):
         """
         return ()
 
+    def plain(self, item: In) -> In:
+        """Return the item without optional work: what is tried after the worker died on it.
+
+        Runs in the driver. The cache key stays: the result must be that of the item itself.
+        """
+        return item
+
     def setup(self) -> None:
         """Load what is too heavy to pickle."""
 

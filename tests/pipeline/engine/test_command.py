@@ -11,8 +11,9 @@ import pytest
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.command import check_failures, counts, execute, item_key, run_stage
 from pipeline.engine.manifest import write_table
+from pipeline.engine.outcome import Work
 from pipeline.engine.ray_connection import connect
-from pipeline.engine.ray_runner import RayRunner
+from pipeline.engine.ray_runner import RayRunner, longest_first
 from pipeline.engine.runner import SerialRunner
 from pipeline.errors import ManifestError, ParamsError, TooManyFailuresError
 from pipeline.params.curation import Params
@@ -22,10 +23,12 @@ from tests.doubles import (
     BadWeights,
     CrashesInCompany,
     Deadly,
+    DiesOfOptionalWork,
     Half,
     Halve,
     Interrupted,
     NeedsArtifact,
+    Optional,
     Packs,
     Unreadable,
 )
@@ -81,6 +84,18 @@ def test_an_item_that_died_among_others_and_lives_alone_is_not_quarantined(cache
     (calls := cache.root.parent / "calls").mkdir()
     found = run_stage(CrashesInCompany(calls), range(0, 12, 2), RayRunner(2), cache)
     assert {one.status for one in found} == {"kept"}
+
+
+def test_an_item_is_tried_again_without_its_optional_work_under_the_same_key(cache, ray_cluster):
+    items = [Optional(number) for number in range(2)]
+    found = run_stage(DiesOfOptionalWork(), items, RayRunner(2), cache)
+    assert {one.status for one in found} == {"kept"}
+    assert [one.key for one in found] == [item_key(DiesOfOptionalWork(), one) for one in items]
+
+
+def test_the_items_with_the_longest_deadlines_begin_first_and_equal_ones_by_name():
+    work = [Work("c", "", 0, 5.0), Work("a", "", 0, 5.0), Work("b", "", 0, 70.0)]
+    assert [one.item_id for one in longest_first(work)] == ["b", "a", "c"]
 
 
 @pytest.mark.parametrize("reason", ["decode_error", "failed"])
