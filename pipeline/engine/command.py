@@ -36,7 +36,10 @@ def runner_from_environment() -> Runner:
     """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
     if environment().runner == "serial":
         return SerialRunner()
-    from pipeline.engine.ray_runner import RayRunner  # starting Ray costs seconds: only when wanted
+    from pipeline.engine.ray_connection import connect  # Ray takes seconds: only when wanted
+
+    connect()
+    from pipeline.engine.ray_runner import RayRunner
 
     return RayRunner()
 

@@ -24,7 +24,7 @@ from ray.exceptions import (
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.ray_connection import connect
+from pipeline.engine.ray_connection import connect, wanted_cpus
 from pipeline.engine.runner import perform
 from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, LipforgeError
@@ -88,7 +88,10 @@ class RayRunner:
 
     def _capacity(self, stage: Stage[Any, Any]) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        slots = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
+        cpus = resources.get("CPU", 1.0)
+        if not environment().ray_address:
+            cpus = min(cpus, wanted_cpus())  # a head may have more, of a command before
+        slots = max(1, int(cpus / stage.resources.cpus))
         return min(slots, environment().workers or slots)
 
 
