@@ -19,6 +19,7 @@ NOT_SHIPPED = (
         ".dvc",
         ".cache/items",
         ".cache/training",
+        ".cache/ray",
         ".cache/events.jsonl",
         "data",
         "reports",

@@ -39,6 +39,8 @@ WAIT_FOR_LEASE_S = 0.3
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 128 * 2**20
 NOT_COMPARED = ("LIPFORGE_WORKERS", "LIPFORGE_RETRY", "LIPFORGE_RUNNER", "PWD", "OLDPWD", "SHLVL")
+OURS = ("LIPFORGE_", "HF_HUB_", "DO_NOT_TRACK", "RAY_")
+"""Beginnings of the names of variables that our own code sets."""
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 
 
@@ -101,11 +103,25 @@ def end_head() -> None:
             os.kill(head.pid, signal.SIGTERM)
 
 
+def inherited() -> dict[str, str]:
+    """Return the variables for the head's process: as this one began, and what we set ourselves.
+
+    Libraries set others when they are imported, another stage others: no reason for another head.
+    """
+    try:
+        begun = Path("/proc/self/environ").read_bytes().split(b"\0")
+    except OSError:
+        return dict(os.environ)
+    variables = dict(os.fsdecode(one).partition("=")[::2] for one in begun if one)
+    ours = {name: value for name, value in os.environ.items() if name.startswith(OURS)}
+    return {name: value for name, value in variables.items() if not name.startswith(OURS)} | ours
+
+
 def environment_digest() -> str:
     """Return the digest of all that workers inherit of a head's process."""
     variables = {
         name: value
-        for name, value in os.environ.items()
+        for name, value in inherited().items()
         if not name.startswith(("DVC_", "RAY_", "_", "PYTEST_")) and name not in NOT_COMPARED
     }
     return digest([str(Path.cwd()), sys.executable, sys.version, variables])
@@ -202,6 +218,7 @@ def _start(cpus: int) -> Head | None:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=inherited(),
         start_new_session=True,  # Ctrl-C is for the command, not for the head
         text=True,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.ray_head import is_alive
+from pipeline.engine.ray_head import IDLE_S, is_alive
 from tests.conftest import ROOT
 
 COMMAND = """
@@ -59,7 +59,7 @@ def run(folder: Path, cpus: int = 1, **variables: str) -> int:
 
 
 def wait_until_gone(pid: int) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + IDLE_S - 5
     while is_alive(pid):
         assert time.monotonic() < until
         time.sleep(0.1)
