@@ -17,6 +17,7 @@ from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import STATUSES, Outcome, Work
 from pipeline.engine.planned import note_planned
 from pipeline.engine.progress import EVENTS, Progress
+from pipeline.engine.ray_connection import connect, disconnect
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Stage
 from pipeline.errors import (
@@ -41,10 +42,8 @@ def runner_from_environment() -> Runner:
     """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
     if environment().runner == "serial":
         return SerialRunner()
-    from pipeline.engine.ray_connection import connect  # Ray takes seconds: only when wanted
-
     connect()
-    from pipeline.engine.ray_runner import RayRunner
+    from pipeline.engine.ray_runner import RayRunner  # imports Ray, which takes a second
 
     return RayRunner()
 
@@ -284,3 +283,5 @@ def run_main(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished items are cached, run again to go on\n")
         sys.exit(130)
+    finally:
+        disconnect()

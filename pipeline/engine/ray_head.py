@@ -38,7 +38,11 @@ WAIT_FOR_LEASE_S = 0.3
 """The head holds the lease for microseconds at every poll: a command waits longer than that."""
 LOOPBACK = "127.0.0.1"
 OBJECT_STORE_BYTES = 128 * 2**20
-NOT_COMPARED = ("LIPFORGE_WORKERS", "LIPFORGE_RETRY", "LIPFORGE_RUNNER", "PWD", "OLDPWD", "SHLVL")
+NOT_COMPARED = (
+    *("LIPFORGE_WORKERS", "LIPFORGE_RETRY", "LIPFORGE_RUNNER", "PWD", "OLDPWD", "SHLVL"),
+    *("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"),
+)
+"""Variables that make no difference to a worker."""
 OURS = ("LIPFORGE_", "HF_HUB_", "DO_NOT_TRACK", "RAY_")
 """Beginnings of the names of variables that our own code sets."""
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")

@@ -159,6 +159,7 @@ class _Dispatch:
         self.ended: Counter[tuple[str, str]] = Counter()
         self.setup_crashes = 0
         self.ready = False
+        self.workers = 1
         need = stage.resources
         decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
         self.remote = decorate(Worker)
@@ -166,11 +167,12 @@ class _Dispatch:
         self.slots: list[_Slot] = []
 
     def run(self, workers: int) -> Iterator[Outcome]:
+        self.workers = workers
         try:
             self.slots = [self._new_slot() for _ in range(workers)]
             yield from self._until_idle()
             self.queue.extend(self.suspects)
-            self.alone = True
+            self.alone, self.workers = True, 1
             self.slots = [self._new_slot()] if self.queue else []
             yield from self._until_idle()
         finally:
@@ -192,6 +194,9 @@ class _Dispatch:
             yield from self._collect(by_ref[ref])
         for slot in [slot for slot in self.slots if self._overdue(slot)]:
             yield from self._handle_death(slot, "deadline", "no answer within its deadline")
+        if not self.queue:  # who is still preparing came too late
+            for slot in [slot for slot in self.slots if not slot.work]:
+                self._stop(slot)
 
     def _collect(self, slot: _Slot) -> Iterator[Outcome]:
         try:
@@ -240,7 +245,7 @@ class _Dispatch:
     def _take(self) -> list[Work]:
         """Take the items of the next call from the queue: at least one."""
         most = min(ITEMS_PER_CALL, int(CALL_S / max(1e-6, *self.item_s)))
-        most = min(most, len(self.queue) // (2 * max(1, len(self.slots))))  # the last ones: spread
+        most = min(most, len(self.queue) // (2 * self.workers))  # the last ones: spread
         taken = [self.queue.popleft()]
         while len(taken) < most and not {taken[0].key, self.queue[0].key} & self.singles:
             taken.append(self.queue.popleft())
