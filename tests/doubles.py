@@ -160,3 +160,23 @@ class DiesOfOptionalWork(Stage[Optional, Half]):
         if item.risky:
             os.kill(os.getpid(), signal.SIGKILL)
         return [Half(number=item.number, half=item.number // 2)]
+
+
+class Quick(Halve):
+    """Items of no time, 37 is killed, 61 raises, 83 hangs; notes the worker of every call."""
+
+    name = "quick"
+
+    def deadline_s(self, item: int) -> float:
+        return 2.0
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        assert self.calls
+        (self.calls / f"{item}-{os.getpid()}-{time.monotonic_ns()}").touch()
+        if item == 37:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == 61:
+            raise ZeroDivisionError("a bug")
+        if item == 83:
+            time.sleep(600)
+        return [Half(number=item, half=item // 2)]

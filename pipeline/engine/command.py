@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import STATUSES, Outcome, Work
 from pipeline.engine.planned import note_planned
 from pipeline.engine.progress import EVENTS, Progress
+from pipeline.engine.ray_connection import connect, disconnect
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Stage
 from pipeline.errors import (
@@ -30,13 +32,18 @@ from pipeline.params.environment import environment
 
 DATA = Path("data")
 """Where every stage writes its table: `data/<stage>/<table>.parquet`."""
+LOOKUP_THREADS = 16
+"""Look-ups at once: they wait for a disk or an object store."""
+LOOKED_UP = 64
+"""Items that one thread looks up in one go."""
 
 
 def runner_from_environment() -> Runner:
     """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
     if environment().runner == "serial":
         return SerialRunner()
-    from pipeline.engine.ray_runner import RayRunner  # starting Ray costs seconds: only when wanted
+    connect()
+    from pipeline.engine.ray_runner import RayRunner  # imports Ray, which takes a second
 
     return RayRunner()
 
@@ -167,17 +174,24 @@ def _look_up(
     stage: Stage[Any, Any], work: Sequence[Work], cache: Cache
 ) -> tuple[list[Outcome], list[Work]]:
     retry = frozenset(environment().retry)
-    found, missing = [], []
-    for one in work:
-        outcome = _cached(stage, one, cache)
-        if outcome is not None and retry & {outcome.status, *(p.reason for p in outcome.parts)}:
-            cache.forget(one.key)
-            outcome = None
-        if outcome is None:
-            missing.append(one)
-        else:
-            found.append(outcome)
-    return found, missing
+    blocks = [work[start : start + LOOKED_UP] for start in range(0, len(work), LOOKED_UP)]
+
+    def block_found(block: Sequence[Work]) -> list[Outcome | None]:
+        return [_wanted(stage, one, cache, retry) for one in block]
+
+    with ThreadPoolExecutor(LOOKUP_THREADS) as threads:
+        outcomes = [one for block in threads.map(block_found, blocks) for one in block]
+    found = [outcome for outcome in outcomes if outcome is not None]
+    return found, [one for one, outcome in zip(work, outcomes, strict=True) if outcome is None]
+
+
+def _wanted(stage: Stage[Any, Any], work: Work, cache: Cache, retry: Set[str]) -> Outcome | None:
+    """Return what is stored, unless it ended in a way that LIPFORGE_RETRY names."""
+    outcome = _cached(stage, work, cache)
+    if outcome is not None and retry & {outcome.status, *(p.reason for p in outcome.parts)}:
+        cache.forget(work.key)
+        return None
+    return outcome
 
 
 def _cached(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome | None:
@@ -269,3 +283,5 @@ def run_main(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         sys.stderr.write("stopped; finished items are cached, run again to go on\n")
         sys.exit(130)
+    finally:
+        disconnect()

@@ -65,7 +65,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         raise ManifestError(f"{path}: no such table; run its stage first (`dvc repro`)")
-    rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    rows: list[dict[str, Any]] = pq.ParquetFile(path).read().to_pylist()
     return rows
 
 

@@ -15,6 +15,8 @@ from pipeline.engine.outcome import STATUSES, Outcome
 EVENTS = Path(".cache/events.jsonl")
 """Clock, machine and timing facts: never an output, never read by a stage."""
 LINE_EVERY_S = 10.0
+WRITE_EVERY_S = 1.0
+"""Events are written together; a bug's traceback at once."""
 
 
 class Progress:
@@ -25,13 +27,15 @@ class Progress:
         self.counts: Counter[str] = Counter()
         self.cached = 0
         self.terminal = sys.stderr.isatty()
-        self.started_s = self.last_line_s = time.monotonic()
+        self.started_s = self.last_line_s = self.written_s = time.monotonic()
+        self.waiting: list[str] = []
 
     def __enter__(self) -> "Progress":
         self.events.parent.mkdir(parents=True, exist_ok=True)
         self.stream = self.events.open("a", encoding="utf-8")
         self.bar = tqdm(total=self.total, desc=self.stage, unit="item", disable=not self.terminal)
         self._event(event="start", total=self.total)
+        self._write()
         return self
 
     def __exit__(
@@ -42,6 +46,7 @@ class Progress:
     ) -> None:
         self.bar.close()
         self._event(event="stopped" if kind else "end", **self._numbers())
+        self._write()
         self.stream.close()
         self._line("stopped" if kind else "done")
 
@@ -54,6 +59,8 @@ class Progress:
         facts = {"item": outcome.item_id, "status": outcome.status, "reason": outcome.reason}
         trace = {"trace": outcome.trace} if outcome.trace else {}
         self._event(event="item", cached=outcome.cached, **facts, **trace)
+        if trace or time.monotonic() - self.written_s > WRITE_EVERY_S:
+            self._write()
         if not self.terminal and time.monotonic() - self.last_line_s > LINE_EVERY_S:
             self._line("running")
 
@@ -71,5 +78,10 @@ class Progress:
 
     def _event(self, **facts: object) -> None:
         record = {"time_s": round(time.time(), 3), "pid": os.getpid(), "stage": self.stage, **facts}
-        self.stream.write(json.dumps(record) + "\n")
+        self.waiting.append(json.dumps(record) + "\n")
+
+    def _write(self) -> None:
+        self.stream.write("".join(self.waiting))
         self.stream.flush()
+        self.waiting.clear()
+        self.written_s = time.monotonic()

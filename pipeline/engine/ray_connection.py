@@ -2,12 +2,12 @@
 
 import logging
 import os
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError
-
+from pipeline.engine.ray_head import OBJECT_STORE_BYTES, end_head, shared_head
 from pipeline.errors import ClusterError, ParamsError
 from pipeline.params.environment import environment, forwarded
 
@@ -19,6 +19,7 @@ NOT_SHIPPED = (
         ".dvc",
         ".cache/items",
         ".cache/training",
+        ".cache/ray",
         ".cache/events.jsonl",
         "data",
         "reports",
@@ -30,31 +31,66 @@ NOT_SHIPPED = (
 
 
 def connect() -> None:
-    """Start Ray here, or join the cluster at $LIPFORGE_RAY_ADDRESS.
+    """Join this workspace's Ray, or the cluster at $LIPFORGE_RAY_ADDRESS.
 
     Raises:
         ClusterError: the cluster cannot be reached, or Ray cannot be started.
         ParamsError: an environment variable is wrong or missing.
     """
-    if ray.is_initialized():
-        return
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     address = environment().ray_address
+    if not address and _join_shared_head():
+        return
+    ray: Any = import_module("ray")
+    if ray.is_initialized():
+        return
     options = _cluster_options(address) if address else _local_options()
     try:
         ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError, RayError) as error:
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"LIPFORGE_RAY_ADDRESS={address}" if address else "Ray on this machine"
         raise ClusterError(f"{where}: cannot be reached or started: {error}") from error
+
+
+def disconnect() -> None:
+    """Leave the Ray that this process has joined; at its exit Ray would sleep for half a second."""
+    if "ray" in sys.modules:
+        ray: Any = import_module("ray")
+        ray.shutdown()
+
+
+def wanted_cpus() -> int:
+    """Return how many CPUs of this machine the workers may take."""
+    return environment().workers or os.cpu_count() or 1
+
+
+def _join_shared_head() -> bool:
+    """Join the head that all commands of a `dvc repro` share; false: there is none for us.
+
+    Ray reads address, token and device when it is imported: who did that before has his own Ray.
+    """
+    if "ray" in sys.modules:
+        return False
+    head = shared_head(wanted_cpus())
+    if head is None:
+        return False
+    os.environ.update(head.variables())
+    ray: Any = import_module("ray")
+    try:
+        ray.init(address=head.address, logging_level=logging.ERROR, log_to_driver=False)
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError):
+        end_head()
+        return False
+    return True
 
 
 def _local_options() -> dict[str, Any]:
     return {
         "address": "local",  # not a cluster that happens to run on this machine
-        "num_cpus": environment().workers or os.cpu_count() or 1,
+        "num_cpus": wanted_cpus(),
         "include_dashboard": False,
-        "object_store_memory": 128 * 2**20,
+        "object_store_memory": OBJECT_STORE_BYTES,
     }
 
 

@@ -1,10 +1,14 @@
-"""Runs a stage on Ray: one actor per worker, one item at a time on each.
+"""Runs a stage on Ray: one actor per worker, one call at a time on each.
 
-With one item at a time the cause of a worker's death is known: the item it was processing. Ray Data
+A call has one item, or several where items take milliseconds. When a worker dies in a call of
+several, those that it had finished are in the item cache, and the others are processed again one by
+one: so the cause of a death is known, the only item of its call. Ray Data
 is not used because it retries an item that segfaults without end and drops whole blocks for one bad
 row (see docs/architecture.md).
 """
 
+import resource
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
@@ -24,7 +28,7 @@ from ray.exceptions import (
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.ray_connection import connect
+from pipeline.engine.ray_connection import connect, wanted_cpus
 from pipeline.engine.runner import perform
 from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, LipforgeError
@@ -33,7 +37,18 @@ from pipeline.params.environment import environment
 MAX_SETUP_CRASHES = 2
 """So many workers in a row may die before their first item, when no other one works."""
 ITEMS_PER_WORKER = 500
-"""A worker is replaced after so many items: decoders leak."""
+"""A worker is replaced after so many items: decoders leak ..."""
+WORK_PER_WORKER_S = 60.0
+"""... if they took at least so long: items of milliseconds would wait for new workers most of the
+time ..."""
+LEAK_BYTES = 256 * 2**20
+"""... or if the worker's peak memory has grown by so much since its first call."""
+CALL_S = 0.1
+"""As many items go into a call as take so long ..."""
+ITEMS_PER_CALL = 64
+"""... but not more than these."""
+RECENT_CALLS = 8
+"""The longest mean time per item of so many calls is what the next items are expected to take."""
 ATTEMPTS = {"node_lost": 5, "deadline": 2}
 """An item that ended so this often is given up until the next run: neither need be its fault."""
 POLL_S = 1.0
@@ -52,24 +67,60 @@ class Worker:
         """Load weights; apart from __init__ so that its errors come back as they are."""
         self.stage.setup()
 
-    def run(self, work: Work) -> Outcome:
-        """Process one item."""
-        return perform(self.stage, work, self.cache)
+    def run(self, work: Sequence[Work]) -> "Answer":
+        """Process the items of one call, one after the other."""
+        started_s = time.monotonic()
+        outcomes = [perform(self.stage, one, self.cache) for one in work]
+        return Answer(outcomes, time.monotonic() - started_s, peak_bytes())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a worker gives back for one call."""
+
+    outcomes: Sequence[Outcome]
+    busy_s: float
+    peak_bytes: int
+
+
+def peak_bytes() -> int:
+    """Return the most memory this process has had."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 @dataclass
 class _Slot:
-    """One worker and the item it is processing."""
+    """One worker and the items of its call."""
 
     actor: Any
     pending: Any
-    work: Work | None = None
+    work: Sequence[Work] = ()
     started_s: float = field(default_factory=time.monotonic)
     done: int = 0
+    busy_s: float = 0.0
+    first_peak: int = 0
+    last_peak: int = 0
+
+    def add(self, answer: Answer) -> None:
+        """Count one call."""
+        self.done += len(answer.outcomes)
+        self.busy_s += answer.busy_s
+        self.first_peak, self.last_peak = self.first_peak or answer.peak_bytes, answer.peak_bytes
+
+    def is_worn(self) -> bool:
+        """Return whether the worker is to be replaced."""
+        leaked = self.last_peak - self.first_peak > LEAK_BYTES
+        return self.done >= ITEMS_PER_WORKER and (leaked or self.busy_s >= WORK_PER_WORKER_S)
+
+    def limit_s(self) -> float:
+        """Return after how many seconds the call is overdue: several items are expected to be quick
+        and have as long as one of them; who is not done then gets its own time, alone."""
+        return max((one.deadline_s for one in self.work), default=SETUP_DEADLINE_S)
 
 
 class RayRunner:
-    """Fans items out to actors under a bounded window: one item per worker in flight.
+    """Fans items out to actors under a bounded window: one call per worker in flight.
 
     A worker that dies or passes its item's deadline is replaced. An item that crashed gets a second
     attempt when all others are finished, alone: only then is it known who killed the worker. If it
@@ -88,7 +139,10 @@ class RayRunner:
 
     def _capacity(self, stage: Stage[Any, Any]) -> int:
         resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        slots = max(1, int(resources.get("CPU", 1.0) / stage.resources.cpus))
+        cpus = resources.get("CPU", 1.0)
+        if not environment().ray_address:
+            cpus = min(cpus, wanted_cpus())  # a head may have more, of a command before
+        slots = max(1, int(cpus / stage.resources.cpus))
         return min(slots, environment().workers or slots)
 
 
@@ -96,12 +150,16 @@ class _Dispatch:
     """The state of one run: queue, worker slots, items to be tried alone, ends of workers."""
 
     def __init__(self, stage: Stage[Any, Any], cache: Cache, work: Sequence[Work]) -> None:
-        self.stage, self.queue = stage, deque(longest_first(work))
+        self.stage, self.cache, self.queue = stage, cache, deque(longest_first(work))
         self.suspects: list[Work] = []
         self.alone = False
+        self.singles: set[str] = set()
+        """Keys of items that get a call of their own, since a worker has died with them."""
+        self.item_s: deque[float] = deque([CALL_S], maxlen=RECENT_CALLS)
         self.ended: Counter[tuple[str, str]] = Counter()
         self.setup_crashes = 0
         self.ready = False
+        self.workers = 1
         need = stage.resources
         decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
         self.remote = decorate(Worker)
@@ -109,11 +167,12 @@ class _Dispatch:
         self.slots: list[_Slot] = []
 
     def run(self, workers: int) -> Iterator[Outcome]:
+        self.workers = workers
         try:
             self.slots = [self._new_slot() for _ in range(workers)]
             yield from self._until_idle()
             self.queue.extend(self.suspects)
-            self.alone = True
+            self.alone, self.workers = True, 1
             self.slots = [self._new_slot()] if self.queue else []
             yield from self._until_idle()
         finally:
@@ -135,54 +194,89 @@ class _Dispatch:
             yield from self._collect(by_ref[ref])
         for slot in [slot for slot in self.slots if self._overdue(slot)]:
             yield from self._handle_death(slot, "deadline", "no answer within its deadline")
+        if not self.queue:  # who is still preparing came too late
+            for slot in [slot for slot in self.slots if not slot.work]:
+                self._stop(slot)
 
     def _collect(self, slot: _Slot) -> Iterator[Outcome]:
         try:
-            result = ray.get(slot.pending)
+            answer = ray.get(slot.pending)
         except _DEATHS as error:
             yield from self._handle_death(slot, *_cause_of_death(error), error)
             return
         except RayTaskError as error:
-            result = self._outcome_of_error(slot, error)
+            answer = self._answer_of_error(slot, error)
         except RayError as error:
             yield from self._handle_death(slot, "worker_crashed", str(error)[:200], error)
             return
         self.ready, self.setup_crashes = True, 0
-        if result is not None:
-            yield result
+        if answer is not None:
+            yield from self._count(slot, answer)
         self._next(slot)
 
-    def _outcome_of_error(self, slot: _Slot, error: RayTaskError) -> Outcome:
+    def _count(self, slot: _Slot, answer: Answer) -> Iterator[Outcome]:
+        slot.add(answer)
+        if answer.outcomes:
+            self.item_s.append(answer.busy_s / len(answer.outcomes))
+        yield from answer.outcomes
+
+    def _answer_of_error(self, slot: _Slot, error: RayTaskError) -> Answer:
         cause = error.cause
         if isinstance(cause, LipforgeError):
             raise cause
-        if slot.work is None:
+        if not slot.work:
             raise error
-        return replace(ending.bug(slot.work, cause), trace=ending.trace_of(error))
+        if len(slot.work) > 1:
+            return Answer(self._split(slot.work), CALL_S, 0)
+        outcome = replace(ending.bug(slot.work[0], cause), trace=ending.trace_of(error))
+        return Answer([outcome], CALL_S, 0)
 
     def _next(self, slot: _Slot) -> None:
-        slot.done += slot.work is not None
         if not self.queue:
             self._stop(slot)
             return
-        if slot.done >= ITEMS_PER_WORKER:
+        if slot.is_worn():
             self._replace(slot)
             return
-        slot.work = self.queue.popleft()
+        slot.work = self._take()
         slot.pending = slot.actor.run.remote(slot.work)
         slot.started_s = time.monotonic()
+
+    def _take(self) -> list[Work]:
+        """Take the items of the next call from the queue: at least one."""
+        most = min(ITEMS_PER_CALL, int(CALL_S / max(1e-6, *self.item_s)))
+        most = min(most, len(self.queue) // (2 * self.workers))  # the last ones: spread
+        taken = [self.queue.popleft()]
+        while len(taken) < most and not {taken[0].key, self.queue[0].key} & self.singles:
+            taken.append(self.queue.popleft())
+        return taken
+
+    def _split(self, work: Sequence[Work]) -> list[Outcome]:
+        """Return what a lost call of several items had finished; let the others come one by one."""
+        finished = []
+        for one in work:
+            stored = self.cache.lookup(one.key)
+            if stored is None:
+                self.singles.add(one.key)
+                self.queue.append(one)
+            else:
+                outcome = Outcome.from_json(stored, one.item_id, one.key)
+                finished.append(replace(outcome, cached=False))
+        return finished
 
     def _handle_death(
         self, slot: _Slot, reason: str, detail: str, error: BaseException | None = None
     ) -> Iterator[Outcome]:
-        work = slot.work
-        if work is None:
+        if not slot.work:
             self._count_setup_crash(reason, str(error or detail))
             self._stop(slot)
             if self.queue and (not self.ready or not self.slots):
                 self.slots.append(self._new_slot())
             return
-        yield from self._blame(work, reason, detail)
+        if len(slot.work) > 1:
+            yield from self._split(slot.work)
+        else:
+            yield from self._blame(slot.work[0], reason, detail)
         self._replace(slot)
 
     def _blame(self, work: Work, reason: str, detail: str) -> Iterator[Outcome]:
@@ -217,8 +311,7 @@ class _Dispatch:
         self.slots.remove(slot)
 
     def _overdue(self, slot: _Slot) -> bool:
-        limit = slot.work.deadline_s if slot.work else SETUP_DEADLINE_S
-        return time.monotonic() - slot.started_s > limit
+        return time.monotonic() - slot.started_s > slot.limit_s()
 
 
 def longest_first(work: Sequence[Work]) -> list[Work]:
