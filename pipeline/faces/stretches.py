@@ -25,8 +25,8 @@ SAMPLED_SIDE = 180
 BLOCKS = 16
 """A picture is compared with the one before on BLOCKS x BLOCKS blocks."""
 STILL = 0.7
-"""Mean change of luma below which a block stands still, of 0 to 255. Of eight real clips 50 steps of
-2,000 are below; a still picture encoded again changes more for its first 5 frames only."""
+"""Mean change of luma below which a block stands still, of 0 to 255. Of eight real clips 50 steps
+of 2,000 are below; a still picture encoded again changes more for its first 5 frames only."""
 
 
 @dataclass(frozen=True, slots=True)
