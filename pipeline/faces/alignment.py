@@ -4,7 +4,7 @@ The canvas is 210 x 280 px (420 x 560), then stretched to 256 (512) square, so a
 wider and 0.914 times lower than in the source. Formula and numbers: golden G4 of
 bytedance/LatentSync at a229c39, without its "smoothing", in float64 (its float16 loses up to half a
 pixel). Pixel centres lie at whole coordinates. `warp` renders from RGB as published, the stretch
-with Lanczos-4; `aligned` renders from the planes of a film, both maps in one.
+with Lanczos-4; `aligned` renders from the planes of a film, the stretch bicubic.
 """
 
 import math
@@ -81,35 +81,37 @@ def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.fl
 def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_CROP_PX) -> I420:
     """Render the square as the encoder takes it: planes of BT.709 in limited range, grey outside.
 
-    From the planes of a film in one bilinear step; from RGB as `warp` does it. On a face of 250 px
-    both agree to 54 dB of PSNR in luma, and the former has no rounding down (0.3 levels).
+    From the planes of a film, bilinear onto the canvas and bicubic to the square; from RGB as `warp`
+    does it. On a face of 250 px both agree to 58 dB of PSNR in luma, and the former does not round
+    down (0.3 levels).
     """
     if not isinstance(frame, FilmPicture):
         return i420_of(warp(as_picture(frame).rgb, canvas_matrix, crop_px))
-    square = to_square(canvas_matrix, crop_px)
-    scale = max(float(np.hypot(canvas_matrix[0, 0], canvas_matrix[1, 0])), 1e-3)
-    factor = 1 if scale > MIN_SCALE else int(1 / scale)
-    fills = (round(frame.colours.luma_of(FILL)), NEUTRAL, NEUTRAL)
-    matrices = (square, *[to_chroma(square)] * 2)
-    sides = (crop_px, crop_px // 2, crop_px // 2)
-    planes = [
-        _warped_plane(plane, matrix, side, factor, fill)
-        for plane, matrix, side, fill in zip(frame.planes, matrices, sides, fills, strict=True)
-    ]
+    k = crop_px // BASE_CROP_PX
+    canvas, square = (CANVAS_W * k, CANVAS_H * k), (crop_px, crop_px)
+    grey = round(frame.colours.luma_of(FILL))
+    luma, *chroma = frame.planes
+    planes = [_stretched(luma, canvas_matrix, canvas, square, grey)]
+    half = to_chroma(canvas_matrix)
+    canvas, square = (canvas[0] // 2, canvas[1] // 2), (crop_px // 2, crop_px // 2)
+    planes += [_stretched(plane, half, canvas, square, NEUTRAL) for plane in chroma]
     return np.concatenate([plane.reshape(-1, crop_px) for plane in _as_bt709(planes, frame)])
 
 
-def _warped_plane(plane: Plane, matrix: Matrix, side: int, factor: int, fill: int) -> Plane:
-    part, moved = _source_part(plane, matrix, (side, side), factor)
+def _stretched(
+    plane: Plane, matrix: Matrix, canvas: tuple[int, int], square: tuple[int, int], fill: int
+) -> Plane:
+    scale = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-3)
+    part, moved = _source_part(plane, matrix, canvas, 1 if scale > MIN_SCALE else int(1 / scale))
     warped = cv2.warpAffine(
         part,
         moved,
-        (side, side),
+        canvas,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
         borderValue=fill,
     )
-    return np.asarray(warped, np.uint8)
+    return np.asarray(cv2.resize(warped, square, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
 def _as_bt709(planes: list[Plane], frame: FilmPicture) -> list[Plane]:
