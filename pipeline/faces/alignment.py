@@ -82,8 +82,8 @@ def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BAS
     """Render the square as the encoder takes it: planes of BT.709 in limited range, grey outside.
 
     From the planes of a film, bilinear onto the canvas and bicubic to the square; from RGB as
-    `warp` does it. On a face of 250 px both agree to 58 dB of PSNR in luma, and the former does not round
-    down (0.3 levels).
+    `warp` does it. On a face of 250 px both agree to 58 dB of PSNR in luma, and the former does not
+    round down (0.3 levels).
     """
     if not isinstance(frame, FilmPicture):
         return i420_of(warp(as_picture(frame).rgb, canvas_matrix, crop_px))

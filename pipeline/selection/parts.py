@@ -19,8 +19,10 @@ from pipeline.params.curation import SelectParams
 from pipeline.runs import runs_of
 from pipeline.tables.rows import FPS, Clip, Quality, SyncStretch
 
-MAY_BE_COVERED, COVER_GAP_FRAMES = 0.2, 12
-"""Around a stretch in which the mouth is surely covered, frames above this are left out, too."""
+MAY_BE_COVERED, LIKELY_COVERED, COVER_GAP_FRAMES = 0.2, 0.5, 12
+"""Around a stretch in which the mouth is surely covered, frames above the first are left out, too;
+beyond a gap of up to so many frames only with one that reaches the second, since free mouths reach
+0.3 now and then, and by such frames a cover would grow through a whole clip."""
 SILENT_SHARE = 0.1
 """A foreign stretch with less speech is called `no_speech`: nothing was heard to compare."""
 MARGIN_FRAMES = 6
@@ -138,8 +140,9 @@ def _covered(cover_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]
     be, with gaps of up to half a second: a cover that moves shows some lip now and then.
     """
     sure = _longer(runs_of(cover_T > p.max_cover), p.max_covered_frames)
-    maybe = _bridged(runs_of(cover_T > MAY_BE_COVERED), COVER_GAP_FRAMES)
-    return _holding(maybe, sure, len(cover_T))
+    maybe = runs_of(cover_T > MAY_BE_COVERED)
+    likely = [run for run in maybe if cover_T[slice(*run)].max() >= LIKELY_COVERED]
+    return _holding(_bridged(likely, COVER_GAP_FRAMES), sure, len(cover_T))
 
 
 def _longer(runs: Sequence[_Span], longest: int) -> list[_Span]:

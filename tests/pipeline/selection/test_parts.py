@@ -186,6 +186,16 @@ def test_a_cover_that_shows_some_lip_now_and_then_is_one_stretch() -> None:
     ]
 
 
+def test_a_cover_does_not_grow_through_frames_that_are_probably_free() -> None:
+    """Values of 0.3 every ten frames, as a free mouth has them now and then."""
+    cover = ([0.05] * 8 + [0.3] * 2) * 10 + [0.05] * 8 + [0.9] * 8 + [0.05] * 134
+    assert spans(cut(cover_by_frame=cover)) == [
+        (0, 108, ""),
+        (108, 125, "mouth_covered"),
+        (125, FRAMES, ""),
+    ]
+
+
 def test_a_foreign_stretch_in_which_nothing_is_said_is_called_so() -> None:
     speech = [0.9] * 120 + [0.0] * 130
     parts = cut(stretch(0, 120, 1.0), stretch(120, FRAMES, None), speech_by_frame=speech)
