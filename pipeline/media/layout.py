@@ -22,7 +22,7 @@ from pipeline.media.clock import VideoClock, make_clock
 from pipeline.media.container import check_readable, open_media
 from pipeline.media.edit_list import first_picture_shift
 from pipeline.media.losses import losses_by_time
-from pipeline.media.packets import TrackPackets, read_packets
+from pipeline.media.packets import NONE, TrackPackets, read_packets
 from pipeline.media.restarts import Restart, Shifts, TimedTrack, find_restarts
 from pipeline.media.silence import is_audible
 from pipeline.media.sizes import largest_size
@@ -114,7 +114,8 @@ class Layout:
         From the beginning where the file does not lead to a key frame that is known.
         """
         found, shifts = self.packets[stream.index], self.shifts[stream.index]
-        container.seek(min(found.dts[key], found.pts[key]), stream=stream, backward=True)
+        stored = [time for time in (found.dts[key], found.pts[key]) if time != NONE]
+        container.seek(min(stored, default=0), stream=stream, backward=True)
         packets = container.demux(stream)
         first = next(packets)
         numbers = [n for n in found.keys if n <= key and found.pts[n] == first.pts]
