@@ -115,7 +115,7 @@ def a_scene(stage: Any, item: Any, workdir: Path) -> Sequence[Scene]:
     """Return one shot for the whole film."""
     video = item.video
     place = {"start_frame": 0, "end_frame": video.num_frames}
-    return [Scene(video_id=video.video_id, scene=0, decoder="pyav", **place)]
+    return [Scene(video_id=video.video_id, scene=0, **place)]
 
 
 def some_clips(stage: Any, item: Any, workdir: Path) -> Sequence[Clip]:

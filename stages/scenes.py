@@ -15,7 +15,7 @@ from pipeline.engine.joining import Spans, joined, span_name
 from pipeline.engine.outcome import Outcome, Part, part_of
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.film_pass import shots_and_clips
-from pipeline.faces.stage import Faces, VideoShots
+from pipeline.faces.stage import FETCHED_BYTES_PER_S, Faces, VideoShots
 from pipeline.faults import Caught
 from pipeline.media.shots import find_shots
 from pipeline.media.spans import spans_of
@@ -72,9 +72,11 @@ class Scenes(Stage[VideoFile, Scene]):
         return {**self.params.model_dump(), "versions": {**media_versions(), **finder}}
 
     def deadline_s(self, item: VideoFile) -> float:
-        """Return a minute plus four times the duration, and the deadline of `faces`."""
-        first, end = item.span or (0, item.video.num_frames)
-        own = 60 + 4 * (end - first) / FPS
+        """Return a minute, four times the duration up to the span's end, which may have to be
+        decoded from the beginning, the time to fetch the film, and the deadline of `faces`.
+        """
+        _, end = item.span or (0, item.video.num_frames)
+        own = 60 + 4 * end / FPS + item.video.size_bytes / FETCHED_BYTES_PER_S
         if self._ahead is None or item.span:
             return own
         return own + self._ahead.stage.deadline_s(self._faces_item(item, ()))

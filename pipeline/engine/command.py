@@ -135,10 +135,11 @@ def execute(
     failed_table = table.with_suffix(".failed.parquet")
     work = plan(stage, items)
     note_planned(stage.name, [one.key for one in work])
-    outcomes = finish(_run_work(stage, work, open_cache()))
-    _note_unfinished(stage.name, outcomes)
+    ended = _run_work(stage, work, open_cache())
+    outcomes = finish(ended)
+    _note_unfinished(stage.name, ended)
     try:
-        check_failures(stage.name, outcomes, params.run.max_failed_fraction)
+        check_failures(stage.name, ended, params.run.max_failed_fraction)
     except TooManyFailuresError:
         table.unlink(missing_ok=True)
         write_table(failed_table, outcomes, row_type)

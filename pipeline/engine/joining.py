@@ -33,12 +33,15 @@ def _film(name: str, spans: Sequence[Outcome], join: Join) -> Outcome:
     if len(spans) == 1 and spans[0].item_id == name:
         return spans[0]
     by_frame = [(int(span.item_id.partition(SEPARATOR)[2]), span.parts) for span in spans]
-    parts = tuple(join(name, by_frame))
+    parts = join(name, by_frame)
+    status = _status([part.status for part in parts])
+    if status != "kept":  # the first part says why
+        parts = sorted(parts, key=lambda part: part.status != status)
     return replace(
         spans[0],
         item_id=name,
-        status=_status([part.status for part in parts]),
-        parts=parts,
+        status=status,
+        parts=tuple(parts),
         cached=all(span.cached for span in spans),
         final=all(span.final for span in spans),
         trace="".join(span.trace for span in spans),

@@ -200,7 +200,7 @@ def _left_out_row(video: Video, part: LeftOut, backend: FaceBackend, crop_px: in
 
 
 def clip_id(video_id: str, start_frame: int, end_frame: int, track: int) -> str:
-    """Name a clip; `track` is the number in the film."""
+    """Name a clip; `track` is the number in the film, in a long one that in the span."""
     text = f"{video_id}|{start_frame}|{end_frame}|{track}"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,13 @@ from pipeline.engine.cache import Cache
 from pipeline.media.audio import decode_audio
 from pipeline.media.frames import GridFrame, film_frames
 from pipeline.media.transitions import Span
+from pipeline.media.versions import media_versions
 from pipeline.tables.rows import SAMPLES_PER_FRAME, Video
 
 SOUND = "sound.raw"
 """int16 at 16 kHz mono."""
+SOUND_VERSION = "1"
+"""Bump on purpose when the samples change, with the version of the stage `faces`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +67,6 @@ class FilmSource:
             "video_id": self.video.video_id,
             "video_start_s": self.video.video_start_s,
             "num_frames": self.video.num_frames,
-            "pyav": version("av"),
+            "version": SOUND_VERSION,
+            "versions": dict(media_versions()),
         }

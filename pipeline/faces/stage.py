@@ -19,6 +19,9 @@ from pipeline.params.curation import FacesParams
 from pipeline.sources import local_copy
 from pipeline.tables.rows import FPS, Clip, Video
 
+FETCHED_BYTES_PER_S = 1e6
+"""A remote film is fetched at this speed at least."""
+
 
 @dataclass(frozen=True, slots=True)
 class VideoShots:
@@ -83,9 +86,12 @@ class Faces(Stage[VideoShots, Clip]):
         return weights_of(self.params)
 
     def deadline_s(self, item: VideoShots) -> float:
-        """Return five minutes plus half a minute per second of video: many faces take long."""
+        """Return five minutes plus half a minute per second of video, since many faces take long,
+        and the time to fetch the film and to decode all that is before.
+        """
         first, end = item.span or (0, item.video.num_frames)
-        return 300 + 30 * (end - first) / FPS
+        reached_s = 4 * end / FPS + item.video.size_bytes / FETCHED_BYTES_PER_S
+        return 300 + 30 * (end - first) / FPS + reached_s
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""

@@ -127,7 +127,7 @@ def _shown_frames(
     layout = read_layout(path)
     clock = layout.require_clock()
     first, end = span or (0, clock.num_frames)
-    key = _key_before(layout, clock, first - margin) if first > margin else 0
+    key = _key_before(path, layout, clock, first - margin) if first > margin else 0
     with open_media(path) as container:
         decoder = PictureDecoder(container, layout, damage, key)
         decoder.video.codec_context.thread_count = threads
@@ -149,13 +149,27 @@ def _shown_frames(
         raise DecodeError("not one frame of the video track is free of damage")
 
 
-def _key_before(layout: Layout, clock: VideoClock, frame: int) -> int:
-    """Return the packet of the last key frame that is shown a frame or more before a grid frame."""
+def _key_before(path: Path, layout: Layout, clock: VideoClock, frame: int) -> int:
+    """Return the packet of a key frame from which on all is shown that a grid frame needs.
+
+    0 where the last one before does not do: it does not decode, or it is none (intra refresh).
+    """
     assert layout.video is not None
     index = layout.video.track.index
     packets, shift = layout.packets[index], layout.shifts[index].of(0)
     latest = clock.start + int(Fraction(frame - 1, FPS) / clock.time_base)
-    return max((n for n in packets.keys if packets.pts[n] + shift <= latest), default=0)
+    key = max((n for n in packets.keys if packets.pts[n] + shift <= latest), default=0)
+    return key if key and _leads_to(path, layout, clock, key, frame) else 0
+
+
+def _leads_to(path: Path, layout: Layout, clock: VideoClock, key: int, frame: int) -> bool:
+    with open_media(path) as container:
+        decoder = PictureDecoder(container, layout, None, key)
+        decoder.video.codec_context.thread_count = 1
+        for time, decoded in timed_frames(decoder, clock):
+            whole = decoded.frame.key_frame and not decoded.damaged
+            return whole and first_shown(time, clock) <= frame
+    return False
 
 
 def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]:

@@ -56,7 +56,7 @@ def find_shots(path: Path, params: ScenesParams, span: Span | None = None) -> li
 
     Args:
         span: part of the film, [first, end) in grid frames: only the shots that are seen there. One
-            that goes on beyond MARGIN frames before or behind it ends there.
+            that goes on beyond it ends one frame before or behind it.
 
     Returns:
         Shots as [start_frame, end_frame) on the 25 fps grid, ascending; grid frame `start_frame` is
@@ -125,7 +125,8 @@ class ShotFinder:
         found = [part for span in spans for part in without(transitions, *span)]
         moved = [(start + self._begin, end + self._begin) for start, end in found]
         first, last = self._span
-        return [shot for shot in moved if shot[0] < last and shot[1] > first]
+        inside = [shot for shot in moved if shot[0] < last and shot[1] > first]
+        return [(max(start, first - 1), min(end, last + 1)) for start, end in inside]
 
     def _examine(self, first: int, rgb: Picture8) -> None:
         self._firsts.append(first)

@@ -1,29 +1,30 @@
 """Faces that `scenes` cuts in its own pass, and films that are cut into spans: the same clips."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 
 from pipeline.engine.ahead import Ahead
 from pipeline.engine.cache import LocalCache
-from pipeline.engine.command import item_key, plan
+from pipeline.engine.command import execute, item_key, plan
 from pipeline.engine.joining import Spans, joined
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.engine.runner import SerialRunner
 from pipeline.engine.stage import Stage
-from pipeline.errors import WeightsError
+from pipeline.errors import TooManyFailuresError, WeightsError
 from pipeline.faces.backend import Frame
 from pipeline.faces.stage import Faces, VideoShots
 from pipeline.media import spans
 from pipeline.media.frames import film_frames
 from pipeline.media.probe import probe
 from pipeline.media.shots import find_shots
-from pipeline.params.curation import FacesParams, ScenesParams
-from pipeline.tables.rows import FPS, Video
+from pipeline.params.curation import FacesParams, Params, ScenesParams
+from pipeline.tables.rows import FPS, Scene, Video
 from pipeline.weights import files as weights
 from stages.faces import join_tracks, spans_with_shots
 from stages.scenes import Scenes, VideoFile, join_shots, spans_to_cut
@@ -152,6 +153,41 @@ def test_a_span_shows_the_frames_of_the_whole_film(film: Path, span: tuple[int, 
         assert all(map(np.array_equal, one.planes, other.planes))  # type: ignore[union-attr]
 
 
+def damaged_key(path: Path, source: Path, frame: int) -> Path:
+    """Copy a film; the second half of the key frame that is shown at a frame becomes nonsense."""
+    content = bytearray(source.read_bytes())
+    with av.open(str(source)) as container:
+        stream = container.streams.video[0]
+        shown = {round(float((p.pts or 0) * p.time_base) * FPS): p for p in container.demux(stream)
+                 if p.size and p.is_keyframe}  # fmt: skip
+    packet = shown[frame]
+    assert packet.pos is not None
+    begin = packet.pos + packet.size // 2
+    content[begin : packet.pos + packet.size] = b"\xff" * (packet.size - packet.size // 2)
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("case", ["damaged key frame", "intra refresh"])
+def test_a_span_keeps_its_place_where_the_seek_finds_no_whole_picture(
+    tmp_path: Path, case: str
+) -> None:
+    options = {"crf": "20", "preset": "veryfast", "g": "50", "bf": "0"}
+    if case == "intra refresh":
+        options["x264-params"] = "intra-refresh=1:keyint=50"
+    shown = [portrait(k, 120) for k in range(200)]
+    film = write_video(tmp_path / "x.mkv", shown, frame_times(FPS, 8), options=options)
+    if case == "damaged key frame":
+        film = damaged_key(tmp_path / "y.mkv", film, 100)
+    whole = list(film_frames(film))
+    for span in ((102, 150), (110, 160), (151, 200)):
+        part = list(film_frames(film, span=span))
+        assert len(part) == span[1] - span[0]
+        for one, other in zip(part, whole[slice(*span)], strict=True):
+            assert one.damaged == other.damaged
+            assert np.array_equal(one.image.planes[0], other.image.planes[0])  # type: ignore[union-attr]
+
+
 @pytest.fixture
 def short_spans(monkeypatch: pytest.MonkeyPatch) -> None:
     """Spans of 140 frames, and a margin that is shorter than a span."""
@@ -231,6 +267,26 @@ def test_the_sound_of_a_long_film_is_decoded_once(
     cache = LocalCache(tmp_path)
     run(Faces(FacesParams(), cache), list(spans_with_shots(video, str(film), list(shots))), cache)
     assert len(calls) == 1
+
+
+def test_a_bug_in_one_span_of_a_kept_film_stops_the_run(
+    video: Video, short_spans: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Half(Scenes):
+        def process(self, item: VideoFile, workdir: Path) -> Any:
+            if item.span and item.span[0]:
+                raise ZeroDivisionError("a bug")
+            return [Scene(video_id="f", scene=0, start_frame=0, end_frame=140)]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
+
+    def finish(found: Sequence[Outcome]) -> list[Outcome]:
+        return joined(found, lambda _, spans: join_shots(spans, LENGTH))
+
+    with pytest.raises(TooManyFailuresError, match="a bug"):
+        execute(Half(ScenesParams()), spans_to_cut(video, "x"), Path("t.parquet"), Scene,
+                Params(), finish)  # fmt: skip
 
 
 def test_films_without_an_index_of_key_frames_are_one_span(video: Video, short_spans: None) -> None:
