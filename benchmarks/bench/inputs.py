@@ -111,11 +111,13 @@ class FilmWriter:
     def _add_sound(self, sound: NDArray[np.float32], length: int) -> None:
         fitted = np.zeros(length, np.float32)
         fitted[: min(length, len(sound))] = sound[:length]
-        frame = av.AudioFrame.from_ndarray(fitted[None], format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = RATE_HZ, self.samples
-        frame.time_base = Fraction(1, RATE_HZ)
-        self.container.mux(self.audio.encode(frame))
-        self.samples += length
+        for begin in range(0, length, RATE_HZ):  # the encoder's resampler takes no minutes at once
+            piece = np.ascontiguousarray(fitted[None, begin : begin + RATE_HZ])
+            frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = RATE_HZ, self.samples
+            frame.time_base = Fraction(1, RATE_HZ)
+            self.container.mux(self.audio.encode(frame))
+            self.samples += piece.shape[1]
 
     def close(self) -> None:
         """Write what the encoders hold back."""
