@@ -11,19 +11,19 @@ import cv2
 from pipeline.engine.ahead import Ahead
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.joining import Spans, joined, span_name
+from pipeline.engine.joining import Spans, item_name, joined
 from pipeline.engine.outcome import Outcome, Part, part_of
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.film_pass import shots_and_clips
-from pipeline.faces.stage import FETCHED_BYTES_PER_S, Faces, VideoShots
+from pipeline.faces.stage import Faces, VideoShots
 from pipeline.faults import Caught
 from pipeline.media.shots import find_shots
-from pipeline.media.spans import spans_of
-from pipeline.media.transitions import Span, without
+from pipeline.media.spans import reading_s, spans_of
+from pipeline.media.transitions import Span, merged, without
 from pipeline.media.versions import media_versions
 from pipeline.params.curation import ScenesParams, load_params
 from pipeline.sources import local_copy, locations
-from pipeline.tables.rows import FPS, Clip, Scene, Video
+from pipeline.tables.rows import Clip, Scene, Video
 from pipeline.tables.run_tables import RunTables, table_path
 
 TABLE = table_path(DATA, "scenes")
@@ -58,8 +58,7 @@ class Scenes(Stage[VideoFile, Scene]):
 
     def item_id(self, item: VideoFile) -> str:
         """Return the video's id, for a part of a long film with its first frame."""
-        name = item.video.video_id
-        return span_name(name, item.span[0]) if item.span else name
+        return item_name(item.video.video_id, item.span)
 
     def identity(self, item: VideoFile) -> Mapping[str, Any]:
         """Return the hash of the bytes: a moved or renamed file is not decoded again."""
@@ -76,7 +75,7 @@ class Scenes(Stage[VideoFile, Scene]):
         decoded from the beginning, the time to fetch the film, and the deadline of `faces`.
         """
         _, end = item.span or (0, item.video.num_frames)
-        own = 60 + 4 * end / FPS + item.video.size_bytes / FETCHED_BYTES_PER_S
+        own = 60 + reading_s(item.video, end)
         if self._ahead is None or item.span:
             return own
         return own + self._ahead.stage.deadline_s(self._faces_item(item, ()))
@@ -97,7 +96,9 @@ class Scenes(Stage[VideoFile, Scene]):
         Of a span: the shots that are seen in it, as far as they are known there.
         """
         with local_copy(item.location) as path:
-            shots = self._with_faces(path, item) or find_shots(path, self.params, item.span)
+            shots = self._with_faces(path, item)
+            if shots is None:
+                shots = find_shots(path, self.params, item.span)
         return scene_rows(item.video.video_id, shots, item.span or (0, item.video.num_frames))
 
     def _with_faces(self, path: Path, item: VideoFile) -> list[Span] | None:
@@ -109,7 +110,7 @@ class Scenes(Stage[VideoFile, Scene]):
             return None
         faces = self._ahead.stage
         assert isinstance(faces, Faces)
-        with Caught() as caught, self._ahead.workdir() as folder:
+        with Caught() as caught, self._ahead.cache.workdir() as folder:
             shots, clips = shots_and_clips(
                 path, item.video, self.params, faces.backend, faces.params, folder
             )
@@ -136,7 +137,7 @@ def scene_rows(
         unknown: frames of which nothing is known.
     """
     numbered = [(number, *shot) for number, shot in enumerate(shots)]
-    known = overlapping_merged([*shots, *unknown])
+    known = merged([*shots, *unknown], touching=False)
     between = [(-1, *one) for one in without(known, *part)]
     places = sorted([*numbered, *between], key=lambda place: place[1])
     return [_row(video_id, *place) for place in places]
@@ -160,7 +161,7 @@ def join_shots(spans: Spans, num_frames: int) -> list[Part]:
     failed = [part for _, parts in spans for part in parts if part.status in ENDED_BADLY]
     if not seen:
         return [part for _, parts in spans for part in parts]
-    shots = overlapping_merged([(start, end) for start, end, _ in seen])
+    shots = merged([(start, end) for start, end, _ in seen], touching=False)
     ends = [*(first for first, _ in spans[1:]), num_frames]
     unknown = [
         (first, end)
@@ -169,17 +170,6 @@ def join_shots(spans: Spans, num_frames: int) -> list[Part]:
     ]
     rows = scene_rows(seen[0][2], shots, (0, num_frames), unknown)
     return [*(part_of(row) for row in rows), *failed]
-
-
-def overlapping_merged(shots: Sequence[Span]) -> list[Span]:
-    """Return the shots, ascending; those with frames in common are one."""
-    merged: list[Span] = []
-    for start, end in sorted(shots):
-        if merged and start < merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
-        else:
-            merged.append((start, end))
-    return merged
 
 
 def main() -> None:

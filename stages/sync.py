@@ -20,6 +20,7 @@ from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.media.excerpt import frames_between
 from pipeline.media.samples import as_int16
+from pipeline.media.spans import reading_s
 from pipeline.params.curation import load_params
 from pipeline.sources import local_copy, locations
 from pipeline.tables.clip_files import ClipFiles
@@ -77,7 +78,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
         clip_s = item.files.clip.num_frames / FPS
         if item.video is None:
             return 60 + clip_s
-        return 300 + 100 * clip_s + 4 * item.video.duration_s + item.video.size_bytes / 1e6
+        return 300 + 100 * clip_s + reading_s(item.video, item.video.num_frames)
 
     def setup(self) -> None:
         """Load the judge and keep OpenCV on one thread."""

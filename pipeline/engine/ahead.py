@@ -4,8 +4,7 @@ They go into the item cache under the later stage's own key: it finds them there
 does not find. So the tables are the same whether an earlier stage worked ahead or not.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
@@ -30,14 +29,11 @@ class Ahead(Generic[In, Out]):
         """Read the facts of a stage."""
         return cls(stage, cache, stage_facts(stage))
 
-    @contextmanager
-    def workdir(self) -> Iterator[Path]:
-        """Make an empty, private folder for the files of one item."""
-        with self.cache.workdir() as folder:
-            yield folder
-
     def commit(self, item: In, produced: Sequence[Out | Reject] | Reject, folder: Path) -> None:
         """Store the rows and the files of one item, unless they are there.
+
+        Args:
+            folder: of `cache.workdir()`, with the files.
 
         Raises:
             StorageError: they cannot be stored.
@@ -46,6 +42,5 @@ class Ahead(Generic[In, Out]):
         if self.cache.lookup(key) is not None:
             return
         work = Work(self.stage.item_id(item), key, item)
-        made = ending.rejected if isinstance(produced, Reject) else ending.kept
-        result = made(work, produced)  # type: ignore[arg-type]
+        result = ending.finished(work, produced)
         self.cache.commit(key, {"stage": self.stage.name, **result.to_json()}, folder)

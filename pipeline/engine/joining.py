@@ -14,9 +14,9 @@ Join = Callable[[str, Spans], Sequence[Part]]
 """Makes the rows of a film, which is named, from those of its spans."""
 
 
-def span_name(film: str, first_frame: int) -> str:
-    """Name the item that is a span of a film."""
-    return f"{film}{SEPARATOR}{first_frame:08d}"
+def item_name(film: str, span: tuple[int, int] | None) -> str:
+    """Name the item that is a film, or a span [first, end) of its frames."""
+    return f"{film}{SEPARATOR}{span[0]:08d}" if span else film
 
 
 def joined(outcomes: Sequence[Outcome], join: Join) -> list[Outcome]:

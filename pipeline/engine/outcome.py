@@ -73,6 +73,15 @@ class Work:
     deadline_s: float = 600.0
 
 
+def finished(work: Work, produced: Sequence[Any] | Reject) -> Outcome:
+    """Turn what `process` returns into an outcome.
+
+    Raises:
+        ValueError: as `kept`.
+    """
+    return rejected(work, produced) if isinstance(produced, Reject) else kept(work, produced)
+
+
 def kept(work: Work, produced: Sequence[Any]) -> Outcome:
     """Turn the rows of a `process` call into an outcome: rejected when every one of them is.
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Stage
 from pipeline.errors import LipforgeError, MediaError, StorageError, TransientError
 from pipeline.faults import Caught, fault_of
 
@@ -50,10 +50,7 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
 def _process(stage: Stage[Any, Any], work: Work, cache: Cache, workdir: Path) -> Outcome:
     for key, name in stage.artifacts(work.item):
         cache.artifact_path(key, name)
-    produced = stage.process(work.item, workdir)
-    if isinstance(produced, Reject):
-        return ending.rejected(work, produced)
-    return ending.kept(work, produced)
+    return ending.finished(work, stage.process(work.item, workdir))
 
 
 def _ending_of_error(work: Work, error: BaseException) -> Outcome:

@@ -101,8 +101,7 @@ def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BAS
 def _stretched(
     plane: Plane, matrix: Matrix, canvas: tuple[int, int], square: tuple[int, int], fill: int
 ) -> Plane:
-    scale = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-3)
-    part, moved = _source_part(plane, matrix, canvas, 1 if scale > MIN_SCALE else int(1 / scale))
+    part, moved = _source_part(plane, matrix, canvas)
     warped = cv2.warpAffine(
         part,
         moved,
@@ -131,9 +130,7 @@ def warp(frame: Frame, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_C
     """Render the square (crop_px, crop_px, 3): bilinear in float32, grey 127 outside the frame."""
     k = crop_px // BASE_CROP_PX
     size = (CANVAS_W * k, CANVAS_H * k)
-    scale = max(float(np.hypot(canvas_matrix[0, 0], canvas_matrix[1, 0])), 1e-3)
-    factor = 1 if scale > MIN_SCALE else int(1 / scale)
-    part, matrix = _source_part(frame, canvas_matrix, size, factor)
+    part, matrix = _source_part(frame, canvas_matrix, size)
     canvas = cv2.warpAffine(
         part.astype(np.float32),
         matrix,
@@ -149,9 +146,13 @@ def warp(frame: Frame, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_C
 
 
 def _source_part(
-    frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int], factor: int
+    frame: Frame, matrix: NDArray[np.float64], size: tuple[int, int]
 ) -> tuple[Frame, NDArray[np.float64]]:
-    """Return the part of the frame or plane that the canvas covers, reduced, and its matrix."""
+    """Return the part of the frame or plane that the canvas covers, reduced if large, and its
+    matrix.
+    """
+    scale = max(float(np.hypot(matrix[0, 0], matrix[1, 0])), 1e-3)
+    factor = 1 if scale > MIN_SCALE else int(1 / scale)
     (ax, bx, tx), (ay, by, ty) = cv2.invertAffineTransform(matrix).tolist()
     columns = _covered(tx, ax * size[0], bx * size[1], frame.shape[1], 2 * factor)
     rows = _covered(ty, ay * size[0], by * size[1], frame.shape[0], 2 * factor)

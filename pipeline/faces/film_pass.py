@@ -60,8 +60,9 @@ def shots_and_clips(
         found = one_pass.run(cut)
         shots = finder.shots()
         right = set(shots) & set(cut.shots)
-        kept = [one for one in found if (one.row.clip.scene in {start for start, _ in right})]
-        _remove(folder, [one for one in found if one not in kept])
+        starts = {start for start, _ in right}
+        kept = [one for one in found if one.row.clip.scene in starts]
+        _remove(folder, [one for one in found if one.row.clip.scene not in starts])
         again = [shot for shot in shots if shot not in right]
         if again:
             kept += one_pass.run(in_shots(film_frames(path), again))

@@ -8,19 +8,17 @@ from typing import Any, ClassVar
 import cv2
 
 from pipeline.engine.cache import Cache
-from pipeline.engine.joining import span_name
+from pipeline.engine.joining import item_name
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
 from pipeline.faces.film_source import FilmSource
 from pipeline.faces.open import library_versions, open_backend, weights_of
+from pipeline.media.spans import reading_s
 from pipeline.media.transitions import Span
 from pipeline.params.curation import FacesParams
 from pipeline.sources import local_copy
 from pipeline.tables.rows import FPS, Clip, Video
-
-FETCHED_BYTES_PER_S = 1e6
-"""A remote film is fetched at this speed at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,7 @@ class Faces(Stage[VideoShots, Clip]):
 
     def item_id(self, item: VideoShots) -> str:
         """Return the video's id, for a part of a long film with its first frame."""
-        name = item.video.video_id
-        return span_name(name, item.span[0]) if item.span else name
+        return item_name(item.video.video_id, item.span)
 
     def identity(self, item: VideoShots) -> Mapping[str, Any]:
         """Return the hash of the bytes, the shots, and where the picture begins in the sound."""
@@ -90,8 +87,7 @@ class Faces(Stage[VideoShots, Clip]):
         and the time to fetch the film and to decode all that is before.
         """
         first, end = item.span or (0, item.video.num_frames)
-        reached_s = 4 * end / FPS + item.video.size_bytes / FETCHED_BYTES_PER_S
-        return 300 + 30 * (end - first) / FPS + reached_s
+        return 300 + 30 * (end - first) / FPS + reading_s(item.video, end)
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""

@@ -108,9 +108,7 @@ def _shown(
         if current is not None:
             until = min(end_frame, clock.first_grid_frame(previous[0], current[0]))
         if until > shown:
-            rgb = picture.rgb(previous[1])
-            rgb.flags.writeable = False
-            yield from repeat(rgb, until - shown)
+            yield from repeat(picture.rgb(previous[1]), until - shown)
             shown = until
         if current is None or shown >= end_frame:
             return

@@ -68,15 +68,12 @@ def grid_frames(path: Path, threads: int = 1, damage: Damage | None = None) -> I
         MediaError: as `read_layout`.
     """
     for shown, picture, clock in _shown_frames(path, threads, damage):
-        image = picture.rgb(shown.frame)
-        image.flags.writeable = False
-        yield from _repeated(image, shown, clock)
+        yield from _repeated(picture.rgb(shown.frame), shown, clock)
 
 
 def film_frames(
     path: Path,
     watch: Watch | None = None,
-    damage: Damage | None = None,
     span: Span | None = None,
     margin: int = 0,
 ) -> Iterator[GridFrame]:
@@ -84,7 +81,6 @@ def film_frames(
 
     Args:
         watch: is given every source frame, skipped by the grid or not, before one shows it.
-        damage: as in `grid_frames`.
         span: [first, end) of the grid frames to yield; all if None. Nothing long before is decoded.
         margin: grid frames before and behind the span that `watch` is given, too.
 
@@ -100,7 +96,7 @@ def film_frames(
         if watch:
             watch(time, films[time])
 
-    for shown, _, clock in _shown_frames(path, 1, damage, watched, span, margin):
+    for shown, _, clock in _shown_frames(path, 1, None, watched, span, margin):
         yield from _repeated(films[shown.time], shown, clock, span)
 
 
@@ -179,9 +175,7 @@ def frames_at_25fps(path: Path, threads: int = 1) -> Iterator[NDArray[np.uint8]]
         As `grid_frames`.
     """
     for shown, picture, _ in _shown_frames(path, threads, None):
-        image = picture.rgb(shown.frame)
-        image.flags.writeable = False
-        yield from repeat(image, shown.end - shown.first)
+        yield from repeat(picture.rgb(shown.frame), shown.end - shown.first)
 
 
 def timed_frames(decoder: PictureDecoder, clock: VideoClock) -> Iterator[tuple[int, Decoded]]:

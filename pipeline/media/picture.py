@@ -56,7 +56,7 @@ class Picture:
         self._matrix: NDArray[np.int32] | None = None
 
     def rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Return (H, W, 3) uint8 RGB.
+        """Return (H, W, 3) uint8 RGB, read-only.
 
         The colour matrix is the stream's; where it names none, BT.601 up to 576 lines and BT.709
         above, as players do. High dynamic range is not tone-mapped, interlaced fields are not
@@ -68,7 +68,9 @@ class Picture:
         """
         fitting, canvas = self._prepared(frame, size)
         stored_rgb = _centred(self._scaled(frame, fitting), canvas)
-        return np.ascontiguousarray(as_displayed(stored_rgb, self._matrix))
+        image = np.ascontiguousarray(as_displayed(stored_rgb, self._matrix))
+        image.flags.writeable = False
+        return image
 
     def film(self, frame: av.VideoFrame) -> FilmPicture:
         """Return the planes; those of usual video are not copied, all else goes through swscale.

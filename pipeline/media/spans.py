@@ -13,6 +13,15 @@ SPAN_FRAMES = 75 * FPS
 """A span has at least so many frames, and fewer than twice as many."""
 SEEKABLE = frozenset({"mp4", "matroska"})
 """Containers that list their key frames and store presentation times."""
+FETCHED_BYTES_PER_S = 1e6
+"""A remote film is fetched at this speed at least."""
+
+
+def reading_s(video: Video, end: int) -> float:
+    """Return the seconds within which a film is fetched and decoded up to a grid frame, from its
+    beginning if need be.
+    """
+    return 4 * end / FPS + video.size_bytes / FETCHED_BYTES_PER_S
 
 
 def spans_of(video: Video) -> list[Span]:

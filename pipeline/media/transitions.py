@@ -15,7 +15,7 @@ brighter or darker, after which the old picture is back within about a second.
 Shapes: T frames of the grid, H x W = 12 x 16 pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -96,7 +96,7 @@ def small_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def find_transitions(small: Small) -> list[Span]:
     """Return dissolves and fades, ascending and disjoint."""
-    spans = _merged([*_dissolves(small), *_fades(small)])
+    spans = merged([*_dissolves(small), *_fades(small)], touching=True)
     return [span for span in spans if not _is_flash(small, *span)]
 
 
@@ -143,14 +143,19 @@ def _correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     return float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-9))
 
 
-def _merged(spans: list[Span]) -> list[Span]:
-    merged: list[Span] = []
+def merged(spans: Iterable[Span], touching: bool) -> list[Span]:
+    """Return the spans, ascending and disjoint; those with frames in common are one.
+
+    Args:
+        touching: also those of which one begins where the other ends.
+    """
+    found: list[Span] = []
     for begin, end in sorted(spans):
-        if merged and begin <= merged[-1][1]:
-            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        if found and begin < found[-1][1] + touching:
+            found[-1] = found[-1][0], max(end, found[-1][1])
         else:
-            merged.append((begin, end))
-    return merged
+            found.append((begin, end))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
