@@ -8,7 +8,8 @@ that the same command resumes after an interruption. See docs/evaluate.md.
 import logging
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -162,31 +163,53 @@ def opening_readers(train: ShardIndex, params: EvaluateParams, size_px: int) -> 
 def score_clips(
     held_out: EvaluationClips, dubs: DubCache, models: ScoringModels, samples: Path
 ) -> list[ClipScores]:
-    """Dub and score every selected clip; write samples of the first ones.
+    """Dub every selected clip and score it beside the next one; write samples of the first ones.
 
     Raises:
         TrainingDataError: none of them decodes.
         StorageError: the disk is full or not writable.
     """
-    scored: list[ClipScores] = []
     curves: dict[str, Any] = {}
     shutil.rmtree(samples, ignore_errors=True)
-    for clip in held_out:
-        wanted = WantedDubs(
-            silence=len(scored) < held_out.params.silence_clips,
-            itself_as_reference=models.judge.choice.judge == "syncnet",
-        )
-        versions = dubbed_versions(clip, dubs, wanted)
-        if len(scored) < SAMPLE_CLIPS:
-            name = clip.key.rpartition("/")[2]
-            write_samples(samples, name, versions)
-            curves[name] = _curves(versions, models.readers)
-        scored.append(score_clip(versions, models))
-        logger.info("evaluate: %s, %d frames", clip.key, len(clip.film))
+    scored = list(_scored(_dubbed(held_out, dubs, models, samples, curves), models))
     if not scored:
         raise TrainingDataError(f"evaluate: no clip of the split decodes: {held_out.skipped}")
     write_json(samples / OPENINGS, curves)
     return scored
+
+
+def _scored(versions: Iterable[ClipVersions], models: ScoringModels) -> Iterator[ClipScores]:
+    """Score each clip in a thread while the next one is being made."""
+    with ThreadPoolExecutor(1) as scorer:
+        running: Future[ClipScores] | None = None
+        for one in versions:
+            if running:
+                yield running.result()
+            running = scorer.submit(score_clip, one, models)
+        if running:
+            yield running.result()
+
+
+def _dubbed(
+    held_out: EvaluationClips,
+    dubs: DubCache,
+    models: ScoringModels,
+    samples: Path,
+    curves: dict[str, Any],
+) -> Iterator[ClipVersions]:
+    """Dub the clips; of the first ones write samples, and collect the opening's curves."""
+    for number, clip in enumerate(held_out):
+        wanted = WantedDubs(
+            silence=number < held_out.params.silence_clips,
+            itself_as_reference=models.judge.choice.judge == "syncnet",
+        )
+        versions = dubbed_versions(clip, dubs, wanted)
+        if number < SAMPLE_CLIPS:
+            name = clip.key.rpartition("/")[2]
+            write_samples(samples, name, versions)
+            curves[name] = _curves(versions, models.readers)
+        logger.info("evaluate: %s, %d frames", clip.key, len(clip.film))
+        yield versions
 
 
 def _curves(versions: ClipVersions, readers: OpeningReaders) -> dict[str, Any]:

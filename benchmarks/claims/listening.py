@@ -67,9 +67,12 @@ def _readers(train: str, size_px: int, clips: int | None) -> OpeningReaders:
 
 
 def dubbed(bundle: LdmBundle, clip: EvaluationClip) -> ClipVersions:
-    """Return the clip with its dubs `own`, `foreign` and `foreign_itself`."""
+    """Return the clip with its dubs `own`, `foreign` and `foreign_itself`, made without guidance.
+
+    Guidance moves the mouth farther: the claims are about what training does.
+    """
     film, sampling = clip.film, bundle.facts["sampling"]
-    options = DubOptions(**sampling, seed=0)
+    options = DubOptions(**{**sampling, "guidance": 1.0}, seed=0)
     sounds = {"own": film.audio}
     references = {"own": clip.reference, "foreign": clip.reference, "foreign_itself": film.frames}
     if clip.foreign is not None:

@@ -6,7 +6,7 @@ import shutil
 import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -94,8 +94,17 @@ def _render_all(
         return [_render(*job) for job in jobs]
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        running = [pool.submit(_render, *job) for job in jobs]
-        return [one.result() for one in tqdm(running, "demo corpus", unit="film", disable=None)]
+        longest_first = sorted(jobs, key=lambda job: _letters(job[0]), reverse=True)
+        running = {job[0].uri: pool.submit(_render, *job) for job in longest_first}
+        ended = as_completed(running.values())
+        for one in tqdm(ended, "demo corpus", len(jobs), unit="film", disable=None):
+            one.result()
+    return [running[film.uri].result() for film in films]
+
+
+def _letters(film: Film) -> int:
+    """Return about how long a film is: the letters that are spoken in it."""
+    return sum(len(actor.text) for shot in film.shots for actor in shot.actors)
 
 
 def _render(film: Film, folder: Path, seed: int) -> FileTruth:

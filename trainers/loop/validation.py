@@ -62,7 +62,7 @@ def _metrics(task: Task, batch: Batch, params: FitParams, world: World) -> dict[
     with autocast(params, world.device):
         metrics = task.validate(moved(batch, world.device))
     names = list(metrics)
-    values = torch.stack([metrics[name].double() for name in names]).tolist()
+    values = torch.stack([metrics[name].double().to(world.device) for name in names]).tolist()
     return dict(zip(names, values, strict=True))
 
 
