@@ -29,7 +29,7 @@ from pipeline.errors import LipforgeError
 from pipeline.params.curation import load_params
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import moved
-from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
+from trainers.loop.optimizations import compile_networks, set_gpu_modes
 from trainers.loop.precision import autocast
 from trainers.loop.state import TrainState, new_state
 from trainers.loop.step import train_step
@@ -42,9 +42,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 WAYS = {
     "plain": {},
     "bf16": {"precision": "bf16"},
-    "channels_last": {"channels_last": True},
     "compile": {"compiled": True},
-    "together": {"precision": "bf16", "channels_last": True, "compiled": True},
+    "together": {"precision": "bf16", "compiled": True},
 }
 COMPILE_S = 90.0
 """With less time left, nothing is compiled any more."""
@@ -58,7 +57,6 @@ class Case:
     way: str
     precision: str
     micro_batch: int
-    channels_last: bool = False
     compiled: bool = False
 
 
@@ -140,8 +138,6 @@ class Bench:
         empty_cache(self.device)
         state = self.state(case)
         flops = self.flops_per_item(case, state, profile)
-        if case.channels_last:
-            set_memory_format(state.task, torch.channels_last)
         if case.compiled:
             torch.compiler.reset()
             compile_networks(state.task)

@@ -1,4 +1,4 @@
-"""What a GPU serves: InsightFace over frames of several films, and the SyncNet judge.
+"""What a GPU serves: InsightFace over frames of several films, in batches too; the SyncNet judge.
 
 Runs where CUDA is there, else says so. InsightFace: a pack of `--pack`'s usual place is needed
 (`params.yaml`: faces.insightface_name, insightface_root). Frames of several films are looked at in
@@ -19,32 +19,38 @@ import onnxruntime
 import torch
 
 from benchmarks import judge
+from benchmarks.bench.gpu_batches import BATCH, batches
 from benchmarks.bench.inputs import HD_CLIPS, Picture, clip_files, pictures
 from benchmarks.bench.rows import AT_LEAST, Kind, Options, Row, Target
 from pipeline.errors import WeightsError
-from pipeline.faces.insightface import InsightFaceBackend
+from pipeline.faces.insightface import DETECT_PX, TRACK_PX, InsightFaceBackend, pack_files
 from pipeline.judge.syncnet.judge import SyncNetJudge
 from pipeline.params.curation import load_params
+from pipeline.params.environment import environment
 from tests.golden_rules import rule_frames, rule_sound
 
 KIND = Kind(
     "gpu",
     (
         Row("gpu", "InsightFace on CUDA / on the CPU", "x", Target(1.0, AT_LEAST)),
+        Row("gpu", "InsightFace's networks, 8 frames a call / one", "x", Target(1.0, AT_LEAST)),
         Row("gpu", "SyncNet judge on CUDA / on the CPU", "x", Target(1.0, AT_LEAST)),
     ),
 )
 FILMS, FRAMES_PER_FILM = 4, 25
 JUDGED_FRAMES = 250
+LANDMARKS_PX = 192
+"""Input of 2d106."""
 MAX_BOX_PX, MAX_DISTANCE = 1.0, 0.02
 """How far a box and a distance may be from those of the CPU: both round in another way."""
 
 
 def on_the_gpu(options: Options) -> list[Row]:
-    """Measure both rows, or say why not."""
+    """Measure all rows, or say why not."""
     if not torch.cuda.is_available():
         return KIND.not_run("no GPU")
-    return [_insightface(KIND.rows[0], options), _syncnet(KIND.rows[1], options)]
+    faces, batched, judged = KIND.rows
+    return [_insightface(faces, options), _batches(batched, options), _syncnet(judged, options)]
 
 
 def interleaved(films: Sequence[Path], each: int) -> list[Picture]:
@@ -80,6 +86,25 @@ def _insightface(row: Row, options: Options) -> Row:
     fast, slow = (seconds(partial(look, b, frames), options.repeats) for b in (gpu, cpu))
     note = f"{len(frames) / fast:.0f} frames/s on {torch.cuda.get_device_name()}"
     return _row(row, slow / fast, options, held, f"{note}, frames of {len(films)} films in turn")
+
+
+def _batches(row: Row, options: Options) -> Row:
+    films = clip_files(options.clips, HD_CLIPS)[:BATCH]
+    if not films or "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        return _without(row, "no clips, or onnxruntime has no CUDA here")
+    faces = load_params().faces
+    try:
+        detector, landmarks = pack_files(faces.insightface_name, faces.insightface_root)
+    except WeightsError as error:
+        return _without(row, str(error))
+    frames = interleaved(films, BATCH)
+    sides = ((detector, DETECT_PX[0]), (detector, TRACK_PX[0]), (landmarks, LANDMARKS_PX))
+    found = [batches(network, px, frames, environment().gpu) for network, px in sides]
+    ratio = sum(one.one_s for one in found) / sum(one.batch_s for one in found)
+    each = ", ".join(f"{px} px {one.ratio:.1f}" for (_, px), one in zip(sides, found, strict=True))
+    check = "a frame's result is the same bits beside other frames"
+    held = all(one.independent for one in found)
+    return Row(row.name, row.what, row.unit, row.target, ratio, options.repeats, check, held, each)
 
 
 def look(backend: Any, frames: Sequence[Picture]) -> None:

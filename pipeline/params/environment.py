@@ -16,7 +16,7 @@ from pipeline.errors import ParamsError
 
 PREFIX = "LIPFORGE_"
 LOGS = ("tensorboard", "dvclive")
-SPEED = ("channels_last", "compile", "exact_fp32")
+SPEED = ("compile", "exact_fp32")
 
 
 def variable(field: str) -> str:

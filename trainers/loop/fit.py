@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from trainers.loop import checkpoints
@@ -33,7 +31,7 @@ from trainers.loop.metric_loggers import (
     Throughput,
     close_at_end,
 )
-from trainers.loop.optimizations import compile_networks, set_gpu_modes, set_memory_format
+from trainers.loop.optimizations import compile_networks, set_gpu_modes
 from trainers.loop.run_lock import run_folder_lock
 from trainers.loop.sample_files import write_samples
 from trainers.loop.state import (
@@ -64,8 +62,6 @@ class RunOptions:
     """Folder of DVCLive; None: no DVCLive."""
     stop_file: Path | None = None
     """Stop gracefully once it exists: for workers that get no signals."""
-    channels_last: bool = False
-    """Channels-last memory format for convolutions on GPUs. Rounds differently."""
     compile: bool = False
     """torch.compile for every network: minutes of compilation. Rounds differently."""
     exact_fp32: bool = False
@@ -150,8 +146,6 @@ def fit(
 
 def _apply_options(task: Task, options: RunOptions, world: World) -> None:
     set_gpu_modes(world.device, options.exact_fp32)
-    if options.channels_last:
-        set_memory_format(task, torch.channels_last)
     if options.compile:
         compile_networks(task)
 
@@ -305,7 +299,6 @@ def _load_final_weights(state: TrainState, params: FitParams, folder: Path) -> N
     else:
         state.task.load_saved_state(final_weights(state))
     state.task.eval()
-    set_memory_format(state.task, torch.contiguous_format)  # equal weights, equal bytes in files
 
 
 def _checked(batch: Batch | None, step: int) -> Batch:

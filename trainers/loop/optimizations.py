@@ -1,4 +1,4 @@
-"""Memory layout, compilation and a GPU's modes: faster, with the same weights but for rounding."""
+"""Compilation and a GPU's modes: faster, with the same weights but for rounding."""
 
 from collections.abc import Iterator
 
@@ -6,13 +6,6 @@ import torch
 from torch import nn
 
 from trainers.loop.task import Task
-
-
-def set_memory_format(task: Task, memory_format: torch.memory_format) -> None:
-    """Put the weights of all 2-D convolutions into a memory format; their inputs follow."""
-    for tensor in [*task.parameters(), *task.buffers()]:
-        if tensor.dim() == 4:
-            tensor.data = tensor.data.contiguous(memory_format=memory_format)
 
 
 def compile_networks(task: Task) -> None:

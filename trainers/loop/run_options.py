@@ -20,7 +20,7 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
 
     LIPFORGE_TRAIN_LOGS names what else takes the numbers: `tensorboard`, `dvclive`, or both with
     a comma. Each writes into its own folder inside `folder`. LIPFORGE_TRAIN_SPEED names what a
-    GPU may gain from (docs/training_speed.md): `channels_last`, `compile`; and what it
+    GPU may gain from (docs/training_speed.md): `compile`; and what it
     may not use: `exact_fp32` is no TF32.
 
     Raises:
@@ -33,7 +33,6 @@ def run_options(folder: Path, stop_file: Path | None = None) -> RunOptions:
         stop_file=stop_file,
         tensorboard=folders.get("tensorboard"),
         dvclive=folders.get("dvclive"),
-        channels_last="channels_last" in speed,
         compile="compile" in speed,
         exact_fp32="exact_fp32" in speed,
     )

@@ -61,23 +61,6 @@ def trained(folder, **options):
     return task
 
 
-def test_channels_last_gives_the_same_weights_in_the_same_layout(tmp_path):
-    seen = []
-    hook = torch.nn.modules.module.register_module_forward_hook
-    with hook(lambda module, _, __: seen.append((type(module), layout(module)))):
-        fast = trained(tmp_path / "fast", channels_last=True)
-    assert {last for kind, last in seen if kind is nn.Conv2d} == {True}
-    usual = trained(tmp_path / "usual")
-    for name, value in usual.state_dict().items():
-        torch.testing.assert_close(fast.state_dict()[name], value, rtol=1e-5, atol=1e-6)
-        assert fast.state_dict()[name].is_contiguous()
-
-
-def layout(module):
-    weight = getattr(module, "weight", None)
-    return weight is not None and weight.is_contiguous(memory_format=torch.channels_last)
-
-
 def test_compiled_networks_keep_the_names_of_their_weights(tmp_path, monkeypatch):
     compiled, compile_usually = [], nn.Module.compile
 

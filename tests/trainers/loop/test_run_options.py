@@ -15,7 +15,7 @@ def test_the_environment_says_who_else_takes_the_numbers_and_what_is_faster(monk
     options = run_options(tmp_path)
     assert options.dvclive == tmp_path / "dvclive"
     assert options.tensorboard == tmp_path / "tensorboard"
-    assert (options.compile, options.channels_last) == (True, False)
+    assert (options.compile, options.exact_fp32) == (True, False)
 
 
 def test_nothing_more_is_written_unless_asked_for(monkeypatch, tmp_path):
