@@ -5,10 +5,13 @@ where there is no row). Sorted by (item_id, part), fixed schema, no clock and no
 content gives equal bytes.
 """
 
+import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
+from importlib.abc import MetaPathFinder
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,9 +55,32 @@ def write_table(path: Path, outcomes: Iterable[Outcome], row_type: type[Any]) ->
         if one.item_id == two.item_id:
             raise ManifestError(f"{path}: item {one.item_id!r} appears more than once")
     records = [record for outcome in ordered for record in _records(outcome)]
-    table = pa.Table.from_pylist(records, schema=schema_of(row_type))
+    with _without_pandas():
+        table = pa.Table.from_pylist(records, schema=schema_of(row_type))
     with replacing(path) as part:
         pq.write_table(table, part, compression="zstd", row_group_size=65536)
+
+
+class _AbsentPandas(MetaPathFinder):
+    """Says that there is no pandas."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+@contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Spare every stage a quarter of a second: pyarrow imports pandas to see if a list is its own.
+
+    What pyarrow has found it keeps: no table of this process becomes a data frame of pandas.
+    """
+    finder = _AbsentPandas()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
