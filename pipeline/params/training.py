@@ -202,7 +202,7 @@ class LdmProfile(TrainSection):
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
     sample_steps: SamplingSteps = 2
     """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
-    sample_guidance: Guidance = 1.0
+    sample_guidance: Guidance = 1.5
     """Published: 1.5."""
     sample_temperature: Share = 1.0
     """Strength of the noise that sampling starts from; 1 is what training saw, and published."""
@@ -248,7 +248,7 @@ class EvaluateParams(TrainSection):
     """Clips of the train split from which the readers of the mouth's opening learn."""
     steps: SamplingSteps = 2
     """Of DDIM; published: 20."""
-    guidance: Guidance = 1.0
+    guidance: Guidance = 1.5
     """1 is without, and half the time; published: 1.5."""
     temperature: Share = 1.0
     """Strength of the noise that sampling starts from; published: 1, which is what training saw."""
