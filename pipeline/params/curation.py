@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
+from pipeline.params.bounds import Seed
 from pipeline.params.training import (
     EvaluateParams,
     FeaturesParams,
@@ -26,7 +27,7 @@ class _Section(BaseModel):
 class DemoParams(_Section):
     """The rendered corpus. Only used while `ingest.source` points at it."""
 
-    seed: int = 0
+    seed: Seed = 0
     videos: Annotated[int, Field(ge=1)] | Literal["all"] = "all"
 
 
@@ -151,7 +152,7 @@ class SelectParams(_Section):
     max_clips_per_source: Annotated[int, Field(ge=1)] = 1000
     val_share: Share = 0.1
     test_share: Share = 0.1
-    split_seed: int = 21
+    split_seed: Seed = 21
 
     @model_validator(mode="after")
     def _possible(self) -> "SelectParams":

@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from pipeline.params.bounds import Seed
+
 Steps = Annotated[int, Field(ge=1)]
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
@@ -13,7 +15,7 @@ class FitParams(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     max_steps: Steps = 1000
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     beta1: Decay = 0.9

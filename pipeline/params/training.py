@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.params.bounds import Guidance, SamplingSteps, Seed, WindowFrames
 from pipeline.params.fit import FitParams
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -177,7 +178,7 @@ class LdmProfile(TrainSection):
     """Where StableSyncNet's sound begins; as it was trained."""
     batch: Count = 2
     """Clips per optimizer step, all processes together."""
-    frames: Annotated[int, Field(ge=1, le=24)] = 16
+    frames: WindowFrames = 16
     noise_alpha: Weight = 1.0
     noise_weight: Weight = 1.0
     sync_weight: Weight = 0.05
@@ -199,9 +200,9 @@ class LdmProfile(TrainSection):
     """Half the speed or better, for a fraction of the memory; the gradient stays the same."""
     sample_clips: Annotated[int, Field(ge=0)] = 2
     """Held-out clips that are dubbed every `fit.sample_every` steps."""
-    sample_steps: Annotated[int, Field(ge=1, le=1000)] = 2
+    sample_steps: SamplingSteps = 2
     """Of DDIM; published: 20. This and the next two stand in the model's facts, for dubbing."""
-    sample_guidance: Annotated[float, Field(ge=1)] = 1.5
+    sample_guidance: Guidance = 1.5
     """Published: 1.5."""
     sample_temperature: Share = 1.0
     """Strength of the noise that sampling starts from; 1 is what training saw, and published."""
@@ -245,9 +246,9 @@ class EvaluateParams(TrainSection):
     """How many of them are also dubbed with silence."""
     reader_clips: Count = 64
     """Clips of the train split from which the readers of the mouth's opening learn."""
-    steps: Annotated[int, Field(ge=1, le=1000)] = 2
+    steps: SamplingSteps = 2
     """Of DDIM; published: 20."""
-    guidance: Annotated[float, Field(ge=1)] = 1.5
+    guidance: Guidance = 1.5
     """1 is without, and half the time; published: 1.5."""
     temperature: Share = 1.0
     """Strength of the noise that sampling starts from; published: 1, which is what training saw."""
@@ -257,7 +258,7 @@ class EvaluateParams(TrainSection):
     """Network of the Fréchet inception distance (docs/evaluate.md), or none."""
     fvd: str = "none"
     """Network of the Fréchet video distance, or none."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class TrainSyncnetParams(Profiles[SyncnetProfile]):

@@ -1,5 +1,6 @@
 """`lipforge dub VIDEO AUDIO -o OUT`. Imports nothing heavy until it runs."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -8,9 +9,12 @@ import typer
 from rich.console import Console
 
 from pipeline.engine.command import run_main
+from pipeline.params.bounds import MAX_GUIDANCE, MAX_SEED, MAX_STEPS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import torch
 
     from pipeline.params.curation import FacesParams, ScenesParams
     from trainers.dubbing.precision import Precision
@@ -28,10 +32,13 @@ def dub(
     out: Annotated[Path, typer.Option("--out", "-o", help="The output, .mp4 or .mkv.")],
     model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = MODEL,
     steps: Annotated[
-        int | None, typer.Option(min=1, max=1000, help="DDIM steps; else as the model says.")
+        int | None, typer.Option(min=1, max=MAX_STEPS, help="DDIM steps; else as the model says.")
     ] = None,
     guidance: Annotated[
-        float | None, typer.Option(min=1.0, help="By sound, 1 is none; else as the model says.")
+        float | None,
+        typer.Option(
+            min=1.0, max=MAX_GUIDANCE, help="By sound, 1 is none; else as the model says."
+        ),
     ] = None,
     temperature: Annotated[
         float | None, typer.Option(min=0, max=1, help="Of the noise; else as the model says.")
@@ -40,7 +47,7 @@ def dub(
         Literal["self", "apart"] | None,
         typer.Option(help="Faces shown: those to be changed, or other ones; else as the model."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1247,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the noise.")] = 1247,
     face: Annotated[
         list[int] | None,
         typer.Option(
@@ -65,7 +72,7 @@ def dub(
         Literal["auto", "fp32", "bf16", "fp16"],
         typer.Option(help="Of the network; auto: bf16 on a GPU (fp16 on an old one), else fp32."),
     ] = "auto",
-    device: Annotated[str, typer.Option(help="cpu, cuda, ...; a GPU if there is one.")] = "",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:N; a GPU if there is one.")] = "",
 ) -> None:
     """Make the lips of a video follow a sound; everything else stays as it is."""
     if not list_faces:
@@ -119,20 +126,30 @@ def _workspace() -> "tuple[FacesParams, ScenesParams]":
 
 
 def _model(folder: Path, device: str) -> "LdmBundle":
-    import torch
-
     from pipeline.errors import ParamsError
     from trainers.dubbing.provenance import stand_ins
     from trainers.systems.latentsync.bundle import load_bundle
 
+    place = _device(device)
     bundle = load_bundle(folder)
     try:
-        bundle.to(torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu")))
+        bundle.to(place)
     except (RuntimeError, AssertionError) as error:  # no such device; AssertionError: no CUDA built
-        raise ParamsError(f"--device {device}: {error}") from error
+        raise ParamsError(f"--device {device}: {error}; try --device cpu") from error
     for name in stand_ins(bundle):
         console.print(f"note: {name}: this model is a trial, not for use")
     return bundle
+
+
+def _device(name: str) -> "torch.device":
+    """Return the device asked for, else a GPU if there is one."""
+    import torch
+
+    from pipeline.errors import ParamsError
+
+    if name and not re.fullmatch("cpu|cuda(:[0-9]{1,2})?", name):
+        raise ParamsError(f"--device {name}: must be cpu, cuda or cuda:N, N the number of a GPU")
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _precision(bundle: "LdmBundle", asked: str) -> str:
@@ -184,12 +201,20 @@ def _print_result(out: Path, dubbed: "DubResult") -> None:
     from trainers.dubbing.face_selection import face_listing
 
     console.print(face_listing(dubbed.faces, dubbed.selected))
-    how = "copied" if dubbed.sound_copied else "without loss"
-    rounded = "" if dubbed.sound_exact else ", rounded to 24 bits"
     console.print(
         f"{out}: {dubbed.num_frames} frames at 25 fps, {dubbed.dubbed_frames} dubbed, "
-        f"{dubbed.resumed_frames} of an earlier run; sound {dubbed.sound_codec}, {how}{rounded}"
+        f"{dubbed.resumed_frames} of an earlier run; sound {dubbed.sound_codec}, {_how(dubbed)}"
     )
+
+
+def _how(dubbed: "DubResult") -> str:
+    """Say what became of the sound's samples."""
+    if dubbed.sound_copied:
+        return "copied"
+    clipped = f"samples beyond full scale clipped: {dubbed.sound_clipped}"
+    changes = [clipped] if dubbed.sound_clipped else []
+    changes += [] if dubbed.sound_exact else ["rounded to 24 bits"]
+    return ", ".join(changes) or "without loss"
 
 
 def main() -> None:

@@ -33,8 +33,14 @@ def output_key(
     }
 
 
-def output_metadata(bundle: LdmBundle, options: VideoOptions) -> dict[str, Any]:
-    """Return the metadata of the output file; it holds no local path."""
+def output_metadata(
+    bundle: LdmBundle, options: VideoOptions, clipped_samples: int = 0
+) -> dict[str, Any]:
+    """Return the metadata of the output file; it holds no local path.
+
+    Args:
+        clipped_samples: of the sound, beyond full scale; named where there are some.
+    """
     facts = {key: value for key, value in bundle.facts.items() if key != "profile"}
     model = {key: _without_folder(value) for key, value in facts.items()}
     return {
@@ -43,6 +49,7 @@ def output_metadata(bundle: LdmBundle, options: VideoOptions) -> dict[str, Any]:
         "model": model,
         "stand_ins": stand_ins(bundle),
         "options": options.facts(),
+        **({"clipped_samples": clipped_samples} if clipped_samples else {}),
     }
 
 

@@ -9,6 +9,7 @@ Shape suffixes: C channels, N samples.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -44,6 +45,8 @@ class SoundFacts:
     """Presentation time of the first sample."""
     sixteen_bits: bool
     """The decoder gives integers of at most 16 bits."""
+    beyond_full_scale: int
+    """Samples outside of -1 ... 1, of all channels; only decoders that give floats have them."""
 
     @property
     def seconds(self) -> Fraction:
@@ -55,11 +58,13 @@ def read_sound(path: Path) -> SoundFacts:
     """Decode the sound track of a file that `media.layout` chooses once, and measure it.
 
     Raises:
-        DecodeError: no sound, no sample, more channels than FLAC supports, or rate or channels
-            change within the track.
+        DecodeError: no sound, no sample, a sample that is no number, more channels than FLAC
+            supports, or rate or channels change within the track.
         MediaError: as `open_media`.
     """
     layout = read_layout(path)
+    if layout.audio is None and layout.sounds:
+        raise DecodeError("its sound is empty (an audio stream without a sample); give another")
     with open_media(path) as container:
         stream = layout.sound(container)
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else ""
@@ -72,14 +77,36 @@ def read_sound(path: Path) -> SoundFacts:
                 f"the sound has {len(first.layout.channels)} channels, an output takes "
                 f"{MAX_CHANNELS}; mix it down first"
             )
-        samples = first.samples
-        for frame in frames:
+        samples = beyond = 0
+        for frame in chain([first], frames):
             if (frame.sample_rate, frame.layout.name) != (first.sample_rate, first.layout.name):
                 raise DecodeError("rate or channels of the sound change on the way")
+            beyond += _beyond_full_scale(_planes(frame), samples, frame.sample_rate)
             samples += frame.samples
         whole = first.format.name.rstrip("p") in ("u8", "s16")
         start_s = float(first.time or 0.0)
-        return SoundFacts(codec, first.sample_rate, first.layout.name, samples, start_s, whole)
+        return SoundFacts(
+            codec, first.sample_rate, first.layout.name, samples, start_s, whole, beyond
+        )
+
+
+def _beyond_full_scale(planes_CN: NDArray[Any], before: int, rate_hz: int) -> int:
+    """Return how many samples are beyond full scale.
+
+    Args:
+        before: samples of a channel before these.
+
+    Raises:
+        DecodeError: a sample is NaN or infinite.
+    """
+    if planes_CN.dtype.kind != "f" or np.abs(planes_CN).max(initial=0) <= 1:  # not so for NaN
+        return 0
+    broken_N = ~np.isfinite(planes_CN).all(axis=0)
+    if broken_N.any():
+        at_s = (before + int(broken_N.argmax())) / rate_hz
+        fix = "cut it out, or export the sound again, as 16 or 24 bits, say"
+        raise DecodeError(f"the sound has a sample that is NaN or infinite at {at_s:.3f} s; {fix}")
+    return int(np.count_nonzero(np.abs(planes_CN) > 1))
 
 
 class SoundTrack:
@@ -91,6 +118,8 @@ class SoundTrack:
         """Set by `packets`: False if samples of more than 24 bits were rounded."""
         self.path, self._facts = path, facts
         self._samples = min(samples, facts.samples)
+        self.clipped = 0 if copy else _num_clipped(path, facts, self._samples)
+        """Samples beyond full scale, of all channels, that the track has at full scale."""
 
     @property
     def codec(self) -> str:
@@ -157,6 +186,21 @@ class SoundTrack:
         return frame
 
 
+def _num_clipped(path: Path, facts: SoundFacts, samples: int) -> int:
+    """Return how many of the first `samples` samples are beyond full scale."""
+    if not facts.beyond_full_scale or samples == facts.samples:
+        return facts.beyond_full_scale
+    clipped = done = 0
+    with open_media(path) as container:
+        for frame in decode_whole_sound(container, read_layout(path)):
+            planes_CN = _planes(frame)[:, : samples - done]
+            clipped += _beyond_full_scale(planes_CN, done, facts.rate_hz)
+            done += planes_CN.shape[1]
+            if done == samples:
+                break
+    return clipped
+
+
 def same_samples(one: Path, other: Path, samples: int) -> bool:
     """Return whether the first `samples` samples are bit-identical and start at time 0.
 
@@ -216,7 +260,11 @@ def _planes(frame: av.AudioFrame) -> NDArray[Any]:
 
 
 def _as_integers(planes_CN: NDArray[Any], sixteen_bits: bool) -> tuple[NDArray[Any], bool]:
-    """Return int16, or 24 bits in the upper bits of int32, and whether nothing was rounded."""
+    """Return int16, or 24 bits in the upper bits of int32, and whether nothing was rounded.
+
+    Samples beyond full scale are clipped, which is not rounding; 1.0 itself is rounded to the
+    largest integer.
+    """
     if sixteen_bits:
         if planes_CN.dtype == np.uint8:
             return ((planes_CN.astype(np.int16) - 128) << 8).astype(np.int16), True
@@ -224,4 +272,5 @@ def _as_integers(planes_CN: NDArray[Any], sixteen_bits: bool) -> tuple[NDArray[A
     scale = 1.0 if planes_CN.dtype.kind == "f" else 1.0 / 2.0 ** (8 * planes_CN.itemsize - 1)
     scaled_CN = planes_CN.astype(np.float64) * scale * BITS_24
     whole = np.clip(np.rint(scaled_CN), -BITS_24, BITS_24 - 1)
-    return whole.astype(np.int32) << 8, bool(np.array_equal(whole, scaled_CN))
+    exact_CN = (whole == scaled_CN) | (np.abs(scaled_CN) > BITS_24)
+    return whole.astype(np.int32) << 8, bool(exact_CN.all())

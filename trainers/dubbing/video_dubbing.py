@@ -137,6 +137,7 @@ class _Job:
             sound_codec=track.codec,
             sound_copied=track.copy,
             sound_exact=track.exact,
+            sound_clipped=track.clipped,
         )
 
     @property
@@ -197,14 +198,14 @@ class _Job:
         starts = range(0, timeline.num_frames, self._segment_frames)
         segments = [(start, self.segments.segment(number)) for number, start in enumerate(starts)]
         samples = int(Fraction(timeline.num_frames, FPS) * self.sound.rate_hz)
-        comment = canonical_json(output_metadata(self.bundle, self.options))
         with naming(self.audio), replacing(self.out) as path:
             for copy in (True, False):
                 if copy and self.sound.codec not in COPIED:
                     continue
                 track = SoundTrack(self.audio, self.sound, samples, copy)
+                facts = output_metadata(self.bundle, self.options, track.clipped)
                 try:
-                    mux(path, self.out.suffix, segments, track, comment)
+                    mux(path, self.out.suffix, segments, track, canonical_json(facts))
                 except MediaError:  # e.g. mp4 does not support MP3 of 8 kHz
                     if copy:
                         continue

@@ -59,3 +59,5 @@ class DubResult:
     sound_copied: bool
     sound_exact: bool
     """False only if samples of more than 24 bits were rounded."""
+    sound_clipped: int
+    """Samples beyond full scale, of all channels, that FLAC has at full scale."""

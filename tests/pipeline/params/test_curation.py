@@ -102,6 +102,38 @@ def test_a_wrong_param_stops_with_file_key_and_fix(tmp_path, text, message):
     assert "params.yaml" in str(caught.value)
 
 
+TOO_LARGE = {
+    "seed": (2**63, "9223372036854775807"),
+    "split_seed": (2**63, "9223372036854775807"),
+    "guidance": (101.0, "100"),
+    "sample_guidance": (101.0, "100"),
+}
+
+
+def test_every_seed_and_every_guidance_has_an_upper_bound(tmp_path):
+    document = Params().model_dump()
+    paths = list(named_in(document, ()))
+    assert len(paths) == 7
+    for *parents, name in paths:
+        value, most = TOO_LARGE[name]
+        text = yaml.safe_dump(nested([*parents, name], value))
+        key = ".".join([*parents, name])
+        with pytest.raises(ParamsError, match=f"{key}: .*less than or equal to {most}"):
+            load(tmp_path, text)
+
+
+def named_in(section: dict, above: tuple):
+    for name, value in section.items():
+        if isinstance(value, dict):
+            yield from named_in(value, (*above, name))
+        elif name in TOO_LARGE:
+            yield (*above, name)
+
+
+def nested(keys: list, value: object) -> object:
+    return {keys[0]: nested(keys[1:], value)} if keys else value
+
+
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match="project's folder"):
         load_params(tmp_path / "params.yaml")

@@ -123,6 +123,7 @@ def bundle(size_px: int = 256, frames: int = 16) -> LdmBundle:
     unet = LatentSyncUNet(TINY).eval()
     torch.nn.init.normal_(unet.net.conv_out.weight, std=0.05)
     torch.nn.init.normal_(unet.net.conv_in.weight, std=0.05)
-    facts = {"vae": "stand-in:blocks", "whisper": "stand-in:whisper-tiny", "steps": 0}
-    vae, whisper = frozen.vae(facts["vae"]), load_whisper(str(facts["whisper"]))
+    named = {"vae": "stand-in:blocks", "whisper": "stand-in:whisper-tiny"}
+    facts = {**named, "prediction": "epsilon", "steps": 0}
+    vae, whisper = frozen.vae(named["vae"]), load_whisper(named["whisper"])
     return LdmBundle(unet, vae, whisper, size_px, frames, facts)

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 import typer
 from typer.testing import CliRunner
@@ -81,6 +83,48 @@ def test_contradictions_are_refused(command):
     made = command("--face", "0", "--all-faces")
     assert isinstance(made.exception, ParamsError)
     assert "--all-faces" in str(made.exception)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--guidance", "inf"),
+        ("--guidance", "nan"),
+        ("--guidance", "101"),
+        ("--seed", str(2**63)),
+        ("--steps", "1001"),
+    ],
+)
+def test_impossible_numbers_are_refused_before_any_work(command, workspace, option, value):
+    made = command(option, value)
+    assert made.exit_code == 2
+    assert f"Invalid value for '{option}'" in made.output
+    assert sorted(one.name for one in workspace.glob("*.mp4*")) == ["v.mp4"]
+
+
+@pytest.mark.parametrize("name", ["meta", "mps", "tpu", "cuda:", "cuda:0:1", "cpu:0"])
+def test_a_device_of_another_kind_is_refused_before_any_work(command, workspace, name):
+    made = command("--device", name, "--model", "nowhere")
+    assert isinstance(made.exception, ParamsError)
+    assert str(made.exception).startswith(f"--device {name}: must be cpu, cuda or cuda:N")
+
+
+def test_the_last_line_tells_what_became_of_the_sound(command, workspace):
+    model = bundle()
+    sampling = {"steps": 1, "guidance": 1.0}
+    facts = {"frames": 4, "resolution_px": 256, "sampling": sampling}
+    facts["sha256"] = {"vae": {}, "whisper": {}}
+    save_bundle(workspace / "model", model.unet, {**model.facts, **facts})
+    loud = np.zeros(2560)
+    loud[[7, 9]] = 1.5, -3.0
+    for subtype, told in [
+        ("PCM_16", "sound flac, without loss"),
+        ("FLOAT", "sound flac, samples beyond full scale clipped: 2"),
+    ]:
+        soundfile.write(workspace / "a.wav", loud, 16_000, subtype)
+        made = command("--model", "model", "--seed", str(2**63 - 1), "--overlap", "2")
+        assert made.exit_code == 0, made.output
+        assert made.output.splitlines()[-1].endswith(told)
 
 
 def test_what_is_missing_is_named(command):

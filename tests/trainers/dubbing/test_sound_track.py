@@ -80,6 +80,34 @@ def test_a_float_sound_of_24_bits_or_less_is_exact_too(tmp_path, clip):
     assert np.array_equal(made[0] / 2**31, whole[:, 0])
 
 
+def test_samples_beyond_full_scale_are_clipped_and_counted(tmp_path, clip):
+    given = np.zeros((5000, 2))
+    given[10], given[4000, 1] = (1.5, -2.0), 1e30
+    given[20], given[30] = (-1.0, 0.5), (2**-23, -(2**-23))
+    soundfile.write(tmp_path / "a.wav", given, 16_000, "FLOAT")
+    track = joined(clip, tmp_path / "a.wav", tmp_path / "out.mp4")
+    assert (track.clipped, track.exact) == (3, True)
+    made = samples_of(tmp_path / "out.mp4")[1].T
+    most = (2**23 - 1) / 2**23
+    assert np.array_equal(made / 2**31, np.clip(given, -1, most))
+    assert joined(clip, tmp_path / "a.wav", tmp_path / "cut.mp4", samples=4000).clipped == 2
+
+
+def test_full_scale_itself_is_rounded_and_not_clipped(tmp_path, clip):
+    soundfile.write(tmp_path / "a.wav", np.array([0.0, 1.0, -1.0, 0.25]), 16_000, "FLOAT")
+    track = joined(clip, tmp_path / "a.wav", tmp_path / "out.mp4")
+    assert (track.clipped, track.exact) == (0, False)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_a_sample_that_is_no_number_is_refused_with_the_time_of_the_first(tmp_path, broken):
+    given = np.zeros((48_000, 2))
+    given[30_000, 1], given[40_000, 0] = broken, np.nan
+    soundfile.write(tmp_path / "a.wav", given, 16_000, "FLOAT")
+    with pytest.raises(DecodeError, match=r"NaN or infinite at 1\.875 s; cut it out"):
+        read_sound(tmp_path / "a.wav")
+
+
 def test_flac_is_cut_to_the_sample_and_copies_to_the_block(tmp_path, clip):
     soundfile.write(tmp_path / "a.wav", np.zeros(48_000), 16_000, "PCM_16")
     joined(clip, tmp_path / "a.wav", tmp_path / "a.mp4", samples=12_345)
@@ -104,6 +132,12 @@ def test_other_samples_or_another_beginning_are_noticed(tmp_path, clip):
 def test_a_file_without_sound_is_refused(tmp_path):
     with pytest.raises(DecodeError, match="no audio stream"):
         read_sound(film(tmp_path / "v.mp4", 3))
+
+
+def test_a_sound_without_a_sample_is_refused_as_empty(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), 16_000, "PCM_16")
+    with pytest.raises(DecodeError, match="its sound is empty"):
+        read_sound(tmp_path / "a.wav")
 
 
 def test_more_channels_than_flac_holds_are_refused_before_any_work(tmp_path):

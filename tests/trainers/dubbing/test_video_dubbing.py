@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+import soundfile
 
 from pipeline.errors import ParamsError, SourceError, StorageError
 from pipeline.media.frames import frames_at_25fps
@@ -180,6 +181,17 @@ def test_the_metadata_has_the_model_and_the_options(tmp_path, model):
         result = json.loads(tags["comment"])
         assert result["options"]["steps"] == 7
         assert result["stand_ins"] == ["vae=stand-in:blocks", "whisper=stand-in:whisper-tiny"]
+
+
+def test_the_metadata_counts_clipped_samples_where_there_are_some(tmp_path, model):
+    video, loud = film(tmp_path / "v.mp4", 3), np.zeros(3 * 640)
+    loud[:5] = 2.0
+    for name, subtype, clipped in [("a", "FLOAT", 5), ("b", "PCM_16", None)]:
+        soundfile.write(tmp_path / f"{name}.wav", loud, 16_000, subtype)
+        out, result = dub(model, tmp_path, video, tmp_path / f"{name}.wav", f"{name}.mp4")
+        with av.open(str(out)) as container:
+            assert json.loads(container.metadata["comment"]).get("clipped_samples") == clipped
+        assert result.sound_clipped == (clipped or 0)
 
 
 def test_the_metadata_has_no_local_path(tmp_path, model):

@@ -4,7 +4,6 @@
 `model.json` says the rest.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from trainers.frozen import registry as frozen
 from trainers.frozen.audio_encoders import AudioEncoder, load_audio_encoder
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
+from trainers.systems.latentsync import model_facts
 from trainers.systems.latentsync.files import (
     load_safetensors,
     save_checkpoint,
@@ -30,9 +30,6 @@ from trainers.systems.latentsync.parametrization import Parametrization
 UNET_FILE = "unet.safetensors"
 PUBLISHED_FILE = "latentsync_unet.pt"
 FACTS_FILE = "model.json"
-FORMAT = 1
-NEEDED = ("frames", "resolution_px", "sha256", "vae", "whisper")
-"""Facts without which the weights are of no use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +48,8 @@ class LdmBundle:
 
     @property
     def parametrization(self) -> Parametrization:
-        """What the U-Net predicts; models from before it was written down predict noise."""
-        return Parametrization(self.facts.get("prediction", "epsilon"))
+        """What the U-Net predicts."""
+        return Parametrization(self.facts["prediction"])
 
     def to(self, device: torch.device) -> "LdmBundle":
         """Move all networks, and return the bundle."""
@@ -65,27 +62,29 @@ def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) ->
     """Write the three files, each whole or not at all; the same model gives the same bytes.
 
     Args:
-        facts: JSON values, at least `NEEDED`: `vae` and `whisper` by name, `sha256` with the
-            digests of their files under `vae` and `whisper`; `steps` goes into the published file.
+        facts: JSON values, at least `NEEDED` of model_facts.py: `vae` and `whisper` by name,
+            `sha256` with the digests of their files; `steps` goes into the published file.
 
     Raises:
         StorageError: the disk is full or not writable.
         ValueError: a needed fact is missing.
     """
-    if missing := [name for name in NEEDED if name not in facts]:
+    facts = {**facts, "format": model_facts.FORMAT}
+    if missing := [name for name in model_facts.NEEDED if name not in facts]:
         raise ValueError(f"facts lack {missing}")
     path = folder / UNET_FILE
     save_safetensors(path, unet, {"resolution_px": facts["resolution_px"]})
     save_checkpoint(folder / PUBLISHED_FILE, unet, int(facts.get("steps", 0)))
     digests = {**facts["sha256"], "unet": weights_file_sha256(path)}
-    write_json(folder / FACTS_FILE, {**facts, "format": FORMAT, "sha256": digests})
+    write_json(folder / FACTS_FILE, {**facts, "sha256": digests})
 
 
 def load_bundle(folder: Path) -> LdmBundle:
     """Read what `save_bundle` wrote, with the autoencoder and Whisper it was trained with.
 
     Raises:
-        WeightsError: a file is absent or altered, or a part is not the one of the training.
+        WeightsError: a file is absent or altered, a fact is missing or impossible, or a part is
+            not the one of the training.
         ParamsError: a part has a name that nothing here has.
     """
     facts = read_facts(folder)
@@ -104,21 +103,9 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """Return `model.json` of a bundle.
 
     Raises:
-        WeightsError: the folder holds no bundle, or one of another format.
+        WeightsError: the folder holds no bundle, or its facts are not those of one.
     """
-    path = folder / FACTS_FILE
-    try:
-        facts = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        fix = "train one with `dvc repro train_ldm`"
-        raise WeightsError(f"{path}: no model is described here: {error}; {fix}") from error
-    missing = [name for name in NEEDED if name not in facts]
-    if missing or facts.get("format") != FORMAT:
-        raise WeightsError(
-            f"{path}: format {facts.get('format')} without {missing}, needed {FORMAT} with "
-            f"{list(NEEDED)}; train the model again"
-        )
-    return facts
+    return model_facts.read_facts(folder / FACTS_FILE)
 
 
 def _check(part: str, found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:

@@ -16,6 +16,7 @@ FACTS = {
     "sha256": {"vae": {}, "whisper": {}},
     "resolution_px": 64,
     "frames": 16,
+    "prediction": "epsilon",
     "steps": 7,
 }
 
@@ -73,6 +74,49 @@ def test_a_folder_without_a_model_says_how_to_get_one(tmp_path):
         read_facts(tmp_path)
 
 
-def test_facts_that_nobody_could_dub_with_are_not_written(tmp_path, unet):
-    with pytest.raises(ValueError, match="resolution_px"):
-        save_bundle(tmp_path, unet, {k: v for k, v in FACTS.items() if k != "resolution_px"})
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"frames": "sixteen"}, r"frames: .*valid integer \(is 'sixteen'\)"),
+        ({"frames": 25}, "frames: .*less than or equal to 24"),
+        ({"resolution_px": 63}, "resolution_px: .*multiple of 8"),
+        ({"prediction": "v"}, "prediction: .*'epsilon' or 'x0'"),
+        ({"vae": 3}, "vae: .*valid string"),
+        ({"format": 2}, r"format: .*should be 1 \(is 2\)"),
+        ({"sha256": {"vae": {}, "whisper": {}}}, "sha256.unet: missing"),
+        ({"sha256": {"unet": "0", "vae": "0"}}, "sha256.vae: must be digests"),
+        ({"sha256": {"unet": "0", "lpips": {}}}, "lpips: .*its name is missing"),
+        ({"sampling": {"steps": 0}}, "sampling.steps: .*greater than or equal to 1"),
+        ({"sampling": {"guidance": -1}}, "sampling.guidance: .*greater than or equal to 1"),
+        ({"sampling": {"guidance": 101.0}}, "sampling.guidance: .*less than or equal to 100"),
+        ({"sampling": {"temperature": "hot"}}, "sampling.temperature: .*valid number"),
+        ({"sampling": {"stepps": 2}}, "sampling.stepps: .*not permitted"),
+        ({"metrics": {"loss": float("nan")}}, "metrics: has a number that is not finite"),
+    ],
+)
+def test_an_impossible_fact_is_named_with_file_and_fix(folder, changed, message):
+    path = folder / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(WeightsError, match=rf"model.json: {message}.*dvc repro train_ldm"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("name", ["frames", "prediction", "resolution_px", "vae", "whisper"])
+def test_a_missing_fact_is_named_and_nothing_is_assumed(folder, name):
+    path = folder / "model.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps({key: facts[key] for key in facts if key != name}))
+    with pytest.raises(WeightsError, match=rf"model.json: {name}: missing.*dvc repro train_ldm"):
+        load_bundle(folder)
+
+
+def test_facts_that_are_no_object_are_refused(folder):
+    (folder / "model.json").write_text("[16]")
+    with pytest.raises(WeightsError, match=r"model.json: must be a JSON object"):
+        read_facts(folder)
+
+
+@pytest.mark.parametrize("name", ["resolution_px", "prediction"])
+def test_facts_that_nobody_could_dub_with_are_not_written(tmp_path, unet, name):
+    with pytest.raises(ValueError, match=name):
+        save_bundle(tmp_path, unet, {k: v for k, v in FACTS.items() if k != name})
