@@ -194,7 +194,7 @@ def _print_result(out: Path, dubbed: "DubResult") -> None:
 
 def main() -> None:
     """`python -m trainers.dubbing.dub_command`."""
-    run_main(lambda: typer.run(dub))
+    run_main(lambda: typer.run(dub), takes_arguments=True)
 
 
 if __name__ == "__main__":
