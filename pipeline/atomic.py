@@ -56,6 +56,34 @@ def whole_file(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give an empty folder to write into; it takes the place of `path` when the block has ended.
+
+    After an error, and while the block runs, `path` is as it was. For one writer at a time.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    part, old = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old.part")
+    try:
+        _remove_folders(part, old)
+        part.mkdir(parents=True)
+        yield part
+        if path.exists():
+            path.replace(old)
+        part.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error}") from error
+    finally:
+        _remove_folders(part, old)
+
+
+def _remove_folders(*folders: Path) -> None:
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write bytes, at once.
 

@@ -255,4 +255,4 @@ def add_commands(to: typer.Typer) -> None:
 def main() -> None:
     """Entry point of the `lipforge` command."""
     add_commands(app)
-    run_main(app)
+    run_main(app, takes_arguments=True)

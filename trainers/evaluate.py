@@ -6,7 +6,6 @@ that the same command resumes after an interruption. See docs/evaluate.md.
 """
 
 import logging
-import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,9 +15,10 @@ from typing import Any
 
 import torch
 
-from pipeline.atomic import write_json, write_text
+from pipeline.atomic import replacing_folder, write_json, write_text
 from pipeline.engine.command import run_main
 from pipeline.engine.device import torch_device
+from pipeline.errors import WeightsError
 from pipeline.faces.open import open_backend
 from pipeline.judge.choice import choose
 from pipeline.params.curation import Params, load_params
@@ -34,7 +34,12 @@ from trainers.evaluation.clip_scores import ClipScores, ScoringModels, score_cli
 from trainers.evaluation.clip_versions import ClipVersions, WantedDubs, dubbed_versions
 from trainers.evaluation.dub_cache import Dubber, DubCache
 from trainers.evaluation.evaluation_clips import MIN_FRAMES, EvaluationClips, held_out_index
-from trainers.evaluation.frechet_features import NONE, fid_network, fvd_network
+from trainers.evaluation.frechet_features import (
+    NONE,
+    fid_network,
+    fvd_network,
+    require_known_networks,
+)
 from trainers.evaluation.listening import opening_curves
 from trainers.evaluation.opening_readers import OpeningReaders, fit_readers
 from trainers.evaluation.sample_videos import write_samples
@@ -81,6 +86,8 @@ def load_sync_model(path: Path) -> SyncModel:
     Raises:
         WeightsError: no such file, or not of this project.
     """
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file; `dvc repro train_syncnet` makes it")
     facts = {**read_metadata(path), "sha256": weights_file_sha256(path)}
     return SyncModel(load_safetensors(path).requires_grad_(False).eval(), facts)
 
@@ -165,12 +172,14 @@ def score_clips(
 ) -> list[ClipScores]:
     """Dub every selected clip and score it beside the next one; write samples of the first ones.
 
+    Args:
+        samples: an empty folder.
+
     Raises:
         TrainingDataError: none of them decodes.
         StorageError: the disk is full or not writable.
     """
     curves: dict[str, Any] = {}
-    shutil.rmtree(samples, ignore_errors=True)
     scored = list(_scored(_dubbed(held_out, dubs, models, samples, curves), models))
     if not scored:
         raise TrainingDataError(f"evaluate: no clip of the split decodes: {held_out.skipped}")
@@ -242,27 +251,33 @@ def _network(name: str, metric: str) -> str:
 def evaluate(params: Params, index: ShardIndex, train: ShardIndex, reports: Path) -> dict[str, Any]:
     """Evaluate both models, write table and samples, and return the content of `metrics.json`.
 
+    What is in `reports` stays as it is until everything is measured.
+
     Args:
         index: of the held-out clips.
         train: of the train split, for the readers of the mouth's opening.
 
     Raises:
+        ParamsError: `evaluate.fid` or `evaluate.fvd` is no known network.
         TrainingDataError: no clip of an index can be used.
         WeightsError: a model is absent or altered.
     """
+    require_known_networks(params.evaluate.fid, params.evaluate.fvd)
     device, section = torch.device(torch_device()), params.evaluate
     fix_cpu_threads(device, 1)
     sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
     readers = opening_readers(train, section, dubber.size_px)
     models = scoring_models(params, sync, readers, device)
     held_out = EvaluationClips(index, section, dubber.size_px)
-    scored = score_clips(held_out, DubCache(dubber), models, reports / "samples")
+    with replacing_folder(reports / "samples") as samples:
+        scored = score_clips(held_out, DubCache(dubber), models, samples)
+        found = {
+            "syncnet": syncnet_metrics(sync, index, section, device),
+            "ldm": ldm_metrics(scored, held_out, dubber, models),
+            "settings": section.model_dump(),
+        }
     write_text(reports / "evaluation.csv", table(scored))
-    return {
-        "syncnet": syncnet_metrics(sync, index, section, device),
-        "ldm": ldm_metrics(scored, held_out, dubber, models),
-        "settings": section.model_dump(),
-    }
+    return found
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ from trainers.processes.world import World
 from trainers.sidecar.layout import NONE
 from trainers.sidecar.reader import features_for_loader
 from trainers.systems.latentsync.bundle import UNET_FILE, read_facts, save_bundle
+from trainers.systems.latentsync.frozen_networks import require_known_networks
 from trainers.systems.latentsync.latent_cache.admission import with_latents
 from trainers.systems.latentsync.preflight.preflight import PlannedLdmRun, preflight
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, run_folder, train
@@ -84,9 +85,11 @@ def with_start(
     """Return a profile whose `start: profile:<other>` is the file that the other one's run left.
 
     Raises:
-        ParamsError: no such profile, profiles that start from each other, or one not trained yet.
+        ParamsError: no such profile, profiles that start from each other, one not trained yet, or
+            an unknown network.
     """
     profile = section.profiles[name]
+    require_known_networks(profile, f"params.yaml: train_ldm.profiles.{name}")
     if not profile.start.startswith(FROM_PROFILE):
         return profile
     key, other = f"train_ldm.profiles.{name}.start", profile.start.removeprefix(FROM_PROFILE)

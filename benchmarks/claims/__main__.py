@@ -10,6 +10,7 @@ runs everything for a few steps. `--table` writes the table of docs/claims.md fr
 """
 
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -17,11 +18,12 @@ from pathlib import Path
 from benchmarks.claims.diffusion_claims import DIFFUSION_CLAIMS
 from benchmarks.claims.page import write_page
 from benchmarks.claims.results import RESULTS, results_of, write_results
-from benchmarks.claims.runs import Plan, Run, Shards, chosen
+from benchmarks.claims.runs import ClaimsError, Plan, Run, Shards, chosen
 from benchmarks.claims.scheduling import run_all
 from benchmarks.claims.syncnet_claims import SYNCNET_CLAIMS
 from benchmarks.claims.table import update_document
 from benchmarks.claims.timing import estimate_s
+from benchmarks.claims.verdicts import MIN_SEEDS
 from pipeline.errors import LipforgeError
 
 CLAIMS = (*SYNCNET_CLAIMS, *DIFFUSION_CLAIMS)
@@ -30,17 +32,17 @@ QUICK_REPORTS = REPORTS / "quick"
 
 
 def main() -> int:
-    """Return the exit code: 1 where a run failed, 0 also where time was up."""
+    """Return the exit code: 1 where a run failed or cannot begin, 0 also where time was up."""
     given = _arguments()
     try:
         if given.table:
-            update_document(REPORTS / RESULTS)
+            update_document(REPORTS / RESULTS, expected=[claim.key for claim in CLAIMS])
             return 0
         plan = _plan(given)
         runs = plan.all_runs()
     except LipforgeError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1
     _print_plan(plan, runs, given.jobs)
     left = run_all(
         runs, given.jobs, given.budget_minutes * 60, lambda text: print(text, flush=True)
@@ -62,14 +64,57 @@ def _report(plan: Plan, waiting: int, failed: int) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.claims")
     parser.add_argument("--only", default="", help="claims, e.g. a,b.width; default: all")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
-    parser.add_argument("--budget-minutes", type=float, default=1e6, help="then stop, resumably")
-    parser.add_argument("--shards", type=Path, default=Path("data/shards"))
-    parser.add_argument("--sets", type=Path, default=Path("data/claims"))
+    parser.add_argument(
+        "--seeds",
+        type=_count,
+        default=MIN_SEEDS,
+        help="seeds of every variant, 0 ... N-1; a verdict needs %(default)s",
+    )
+    parser.add_argument(
+        "--jobs", type=_count, default=os.cpu_count() or 1, help="runs at a time, of a core each"
+    )
+    parser.add_argument(
+        "--budget-minutes",
+        type=_minutes,
+        default=1e6,
+        help="then stop, resumably; 0: start nothing, write the page of what is finished",
+    )
+    parser.add_argument(
+        "--shards",
+        type=Path,
+        default=Path("data/shards"),
+        help="our clips, with train and val (%(default)s)",
+    )
+    parser.add_argument(
+        "--sets",
+        type=Path,
+        default=Path("data/claims"),
+        help="the other sets, of benchmarks.claims.shard_sets (%(default)s)",
+    )
     parser.add_argument("--quick", action="store_true", help="shows that it runs, proves nothing")
     parser.add_argument("--table", action="store_true", help="only write docs/claims.md")
-    return parser.parse_args()
+    given = parser.parse_args()
+    try:
+        chosen(CLAIMS, given.only)
+    except ClaimsError as error:
+        parser.error(str(error))
+    return given
+
+
+def _count(text: str) -> int:
+    if not (text.isdecimal() and int(text) >= 1):
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number of at least 1")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not found >= 0:  # nor nan
+        raise argparse.ArgumentTypeError(f"{text}: must be a number of minutes, 0 or more")
+    return found
 
 
 def _plan(given: argparse.Namespace) -> Plan:

@@ -25,14 +25,14 @@ from benchmarks.claims.runs import MADE_FOR, ClaimsError, Shards
 from pipeline.atomic import write_json
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache, open_cache
-from pipeline.errors import LipforgeError
+from pipeline.errors import DamagedCacheError, LipforgeError
 from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.confidence import judge_confidence
 from pipeline.selection.rules import Candidate, split_of
 from pipeline.shards.sample import SelectedClip, interval_of, sample_facts, write_streams
 from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_tar
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import FPS, Selected
+from pipeline.tables.rows import FPS, Clip, Selected
 from pipeline.tables.run_tables import MeasuredClip, RunTables, measured_clips
 
 MAX_OFFSET_FRAMES = 6
@@ -147,10 +147,10 @@ SETS: dict[str, Callable[[RunTables, SelectParams], list[Selected]]] = {
 def write_set(out: Path, rows: Sequence[Selected], tables: RunTables, cache: Cache) -> float:
     """Write the tars of a set below `out`/train, and no others; return its seconds."""
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
-    for old in out.glob("train/*.tar"):
-        old.unlink()
     with tempfile.TemporaryDirectory() as name:
         samples = [_packed(row, measured[row.source_clip_id], cache, Path(name)) for row in rows]
+        for old in out.glob("train/*.tar"):
+            old.unlink()
         for shard, members in plan_shards(samples, MAX_SHARD_BYTES):
             write_tar(out / shard, _members(members))
     return sum(one.num_frames for one in samples) / FPS
@@ -165,7 +165,7 @@ def _members(samples: Sequence[PackedSample]) -> list[tuple[str, Path]]:
 def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> PackedSample:
     assert one.sync is not None
     assert one.quality is not None
-    files = ClipFiles.of(one.clip, cache)
+    files = cached_files(one.clip, cache)
     item = SelectedClip(row, one.video, one.clip, one.sync, one.quality, files)
     interval = interval_of(item)
     write_streams(item, interval, folder)
@@ -176,11 +176,30 @@ def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> Pac
     return PackedSample(row.clip_id, "train", bucket, interval.num_frames, paths)
 
 
+def cached_files(clip: Clip, cache: Cache) -> ClipFiles:
+    """Return a clip's files, fetched and checked.
+
+    Raises:
+        ClaimsError: the item cache does not have them as they were stored.
+    """
+    files = ClipFiles.of(clip, cache)
+    try:
+        for key, name in files.artifacts():
+            cache.artifact_path(key, name)
+    except DamagedCacheError as error:
+        raise ClaimsError(
+            f"{cache.place(error.key, error.name)}: {error.what}; it is a file of a clip in the "
+            "item cache; name the cache of this curation by --cache or LIPFORGE_CACHE (default "
+            ".cache/items), or make its clips again with `lipforge run faces`"
+        ) from error
+    return files
+
+
 def main() -> int:
     """Write all sets and say how long they are; return the exit code."""
     parser = argparse.ArgumentParser(description="shards for the claims on curation")
     parser.add_argument("--data", type=Path, default=Path("data"), help="tables of a curation")
-    parser.add_argument("--cache", default=None, help="its item cache")
+    parser.add_argument("--cache", default=None, help="its item cache (.cache/items)")
     parser.add_argument("--out", type=Path, default=Path("data/claims"))
     given = parser.parse_args()
     try:

@@ -1,6 +1,6 @@
 """The tables of docs/claims.md, written from results.json between two marks."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +14,36 @@ BEGIN = "<!-- begin: python -m benchmarks.claims --table -->"
 END = "<!-- end -->"
 
 
-def update_document(results: Path, document: Path = DOCUMENT) -> None:
+def update_document(results: Path, document: Path = DOCUMENT, expected: Sequence[str] = ()) -> None:
     """Replace what stands between the marks.
 
+    Args:
+        expected: keys of the claims that must be among the results.
+
     Raises:
-        ClaimsError: there are no results, only quick ones, or the document lacks the marks.
+        ClaimsError: there are no results, only quick ones, none of a claim, or the document lacks
+            the marks.
     """
     if not results.exists():
         raise ClaimsError(f"{results}: no such file; run `python -m benchmarks.claims` first")
     found = read_results(results)
     if found["note"]:
         raise ClaimsError(f"{results}: {found['note']}")
+    if missing := _without_run(found, expected):
+        fix = "run `python -m benchmarks.claims` until all are there; finished runs are kept"
+        raise ClaimsError(f"{results}: no run of {', '.join(missing)}; {fix}")
     text = document.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise ClaimsError(f"{document}: lacks the lines {BEGIN!r} and {END!r}")
     write_text(document, f"{head}{BEGIN}\n\n{tables(found)}\n{END}{tail}")
+
+
+def _without_run(results: Mapping[str, Any], expected: Sequence[str]) -> list[str]:
+    """Return the keys of claims none of whose variants has a finished run, or that are absent."""
+    runs = {one["key"]: sum(len(v["runs"]) for v in one["variants"]) for one in results["claims"]}
+    return [key for key in dict.fromkeys([*runs, *expected]) if not runs.get(key)]
 
 
 def tables(results: Mapping[str, Any]) -> str:

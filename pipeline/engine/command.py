@@ -36,6 +36,9 @@ LOOKUP_THREADS = 16
 """Look-ups at once: they wait for a disk or an object store."""
 LOOKED_UP = 64
 """Items that one thread looks up in one go."""
+HELP = ("-h", "--help")
+PAGES = {"truth": "demo", "train_syncnet": "stable_syncnet", "train_ldm": "latent_diffusion"}
+"""Pages of docs/ that are not named like their stage."""
 
 
 def runner_from_environment() -> Runner:
@@ -263,11 +266,18 @@ def _once_per_key(
             yield replace(outcome, item_id=name)
 
 
-def run_main(main: Callable[[], None]) -> None:
+def run_main(main: Callable[[], None], takes_arguments: bool = False) -> None:
     """Call a stage's `main`; an error of the user's is one message and exit code 1.
 
     Ctrl-C and a terminate signal stop cleanly with exit code 130: finished items are cached.
+
+    Args:
+        takes_arguments: False: a `main` of the module that Python was started with does nothing if
+            there are any, but says what it is; exit code 0 for `--help`, else 2. The arguments of a
+            process that imports a stage and calls it are not the stage's.
     """
+    if not takes_arguments and main.__module__ == "__main__" and sys.argv[1:]:
+        sys.exit(_explain_stage(sys.argv[1:]))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
@@ -286,3 +296,20 @@ def run_main(main: Callable[[], None]) -> None:
         sys.exit(130)
     finally:
         disconnect()
+
+
+def _explain_stage(arguments: Sequence[str]) -> int:
+    """Say what the stage does that Python was started with; return the exit code."""
+    started = sys.modules["__main__"]
+    module = started.__spec__.name if started.__spec__ else Path(sys.argv[0]).stem
+    name = module.rpartition(".")[2]
+    what = (started.__doc__ or f"The stage {name}.").splitlines()[0]
+    section = f"section `{name}`" if name in Params.model_fields else "no section of its own"
+    text = (
+        f"{what}\n\n`python -m {module}` takes no arguments. It is configured by params.yaml "
+        f"({section}); see docs/{PAGES.get(name, name)}.md, and docs/running.md for variables.\n"
+    )
+    asked = any(one in HELP for one in arguments)
+    wrong = "" if asked else f"error: {arguments[0]}: no arguments are taken, nothing was done\n"
+    (sys.stdout if asked else sys.stderr).write(wrong + text)
+    return 0 if asked else 2

@@ -73,7 +73,8 @@ class Progress:
         spent = self.last_line_s - self.started_s
         left = f", {spent / done * (self.total - done):.0f} s left" if 0 < done < self.total else ""
         numbers = ", ".join(f"{count} {name}" for name, count in self._numbers().items() if count)
-        text = f"{self.stage}: {state}: {done}/{self.total} ({numbers}; {self.cached} from cache)"
+        endings = f" ({numbers}; {self.cached} from cache)" if numbers else ""
+        text = f"{self.stage}: {state}: {done}/{self.total}{endings}"
         sys.stderr.write(f"{text} after {spent:.0f} s{left}\n")
 
     def _event(self, **facts: object) -> None:

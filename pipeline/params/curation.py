@@ -233,7 +233,9 @@ def _explain_one(path: Path, problem: ErrorDetails) -> str:
     key = ".".join(parts)
     if problem["type"] == "extra_forbidden":
         return f"{path}: {key}: unknown key; known here: {', '.join(_known(parts[:-1]))}"
-    return f"{path}: {key}: {problem['msg']} (is {problem['input']!r})"
+    together = problem["type"] == "value_error" and isinstance(problem["input"], dict)
+    found = "" if together else f" (is {problem['input']!r})"  # else the whole section
+    return f"{path}: {key}: {problem['msg']}{found}"
 
 
 def _known(section: list[str]) -> list[str]:

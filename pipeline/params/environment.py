@@ -42,9 +42,13 @@ def _runner(text: object) -> object:
     return text
 
 
+def _listed(text: object) -> list[str]:
+    return [name for one in str(text).split(",") if (name := one.strip())]
+
+
 def _names_of(known: tuple[str, ...]) -> BeforeValidator:
     def split(text: object) -> object:
-        names = [name for name in str(text).split(",") if name]
+        names = _listed(text)
         if wrong := sorted(set(names) - set(known)):
             raise ValueError(f": {wrong[0]!r}: must be of {', '.join(known)}")
         return names
@@ -53,7 +57,7 @@ def _names_of(known: tuple[str, ...]) -> BeforeValidator:
 
 
 def _reasons(text: object) -> object:
-    names = [name for name in str(text).split(",") if name]
+    names = _listed(text)
     if wrong := [name for name in names if not re.fullmatch("[a-z0-9_]+", name)]:
         fix = "must be reasons as `lipforge status` prints them (no_face, say), with commas"
         raise ValueError(f": {wrong[0]!r}: {fix}")

@@ -54,5 +54,8 @@ class FitParams(BaseModel):
         if self.best_metric is None and (self.final == "best" or self.patience is not None):
             raise ValueError("final: best and patience need best_metric")
         if self.warmup_steps > self.max_steps:
-            raise ValueError("warmup_steps must not be more than max_steps")
+            raise ValueError(
+                f"warmup_steps ({self.warmup_steps}) must not be more than max_steps "
+                f"({self.max_steps}); lower warmup_steps"
+            )
         return self

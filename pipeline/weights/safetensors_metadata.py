@@ -21,5 +21,7 @@ def stored_json(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="np") as file:
             return dict(json.loads(file.metadata()[METADATA_KEY]))
+    except FileNotFoundError as error:
+        raise WeightsError(f"{path}: no such file") from error
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(f"{path}: not a safetensors file of this project: {error}") from error

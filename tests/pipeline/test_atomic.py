@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.atomic import copy_file, replacing, whole_file, write_bytes, write_text
+from pipeline.atomic import (
+    copy_file,
+    replacing,
+    replacing_folder,
+    whole_file,
+    write_bytes,
+    write_text,
+)
 from pipeline.errors import StorageError
 
 
@@ -94,3 +101,26 @@ def test_a_copy_has_the_bytes_and_a_new_file_s_mode(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         copy_file(tmp_path / "absent", copy)
     assert copy.read_bytes() == b"weights"
+
+
+def write_folder(path: Path, *names: str, fail: bool = False) -> None:
+    with replacing_folder(path) as part:
+        for name in names:
+            (part / name).write_text(name, encoding="utf-8")
+        if fail:
+            raise ZeroDivisionError
+
+
+def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "samples"
+    write_folder(path, "a", "b")
+    with pytest.raises(ZeroDivisionError):
+        write_folder(path, "c", fail=True)
+    assert sorted(one.name for one in path.iterdir()) == ["a", "b"]
+    write_folder(path, "d")
+    assert [one.name for one in path.iterdir()] == ["d"]
+    (tmp_path / "samples.part").mkdir()
+    (tmp_path / "samples.part" / "of a killed run").touch()
+    write_folder(path, "e")
+    assert [one.name for one in path.iterdir()] == ["e"]
+    assert list(tmp_path.iterdir()) == [path]

@@ -2,12 +2,13 @@
 
 import csv
 import json
+import shutil
 
 import av
 import pytest
 import torch
 
-from pipeline.errors import WeightsError
+from pipeline.errors import ParamsError, WeightsError
 from pipeline.faces.litert import installed_weights
 from pipeline.params.curation import Params
 from pipeline.params.training import EvaluateParams
@@ -132,3 +133,44 @@ def test_a_model_that_was_not_trained_is_named_with_its_fix(root, tmp_path, monk
     monkeypatch.setattr(stage, "LDM", tmp_path / "nothing")
     with pytest.raises(WeightsError, match="dvc repro train_ldm"):
         run(root, tmp_path)
+
+
+def test_a_failed_evaluation_leaves_the_reports_of_the_one_before(
+    root, found, tmp_path, monkeypatch
+):
+    shutil.copytree(root / "reports", tmp_path / "reports")
+    before = contents(tmp_path)
+
+    def fail(*_every, **_options):
+        raise WeightsError("at the very end")
+
+    monkeypatch.setattr(stage, "syncnet_metrics", fail)
+    with pytest.raises(WeightsError, match="at the very end"):
+        run(root, tmp_path / "reports")
+    assert contents(tmp_path) == before
+    assert any("samples" in path.parts for path in before)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_absent_file_of_a_model_is_named_with_its_fix(root, tmp_path, monkeypatch):
+    shutil.copytree(root / "ldm", tmp_path / "ldm")
+    (tmp_path / "ldm" / "unet.safetensors").unlink()
+    monkeypatch.setattr(stage, "LDM", tmp_path / "ldm")
+    with pytest.raises(WeightsError, match="unet.safetensors: no such file; `dvc repro train_ldm`"):
+        run(root, tmp_path)
+    monkeypatch.setattr(stage, "SYNCNET", tmp_path / "syncnet.safetensors")
+    match = r"syncnet.safetensors: no such file; `dvc repro train_syncnet`"
+    with pytest.raises(WeightsError, match=match):
+        run(root, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["fid", "fvd"])
+def test_an_unknown_network_is_named_with_file_and_key(root, tmp_path, key):
+    params = Params(evaluate=SECTION.model_copy(update={key: "bogus"}))
+    index = index_shards(shard_urls(root / "shards" / "val"), 32)
+    match = rf"params.yaml: evaluate.{key}: no frozen part named 'bogus'; known: none, \w+"
+    with pytest.raises(ParamsError, match=match):
+        stage.evaluate(params, index, index, tmp_path)

@@ -260,3 +260,11 @@ def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspa
     read = pickle.loads(pickle.dumps(SidecarWhisper(workspace / "features")))
     assert read(next(clips_of(shards))).shape == (40, 5, 4)
     assert LocalCache(workspace / ".cache" / "items").root.exists()
+
+
+@pytest.mark.parametrize("key", ["whisper", "latents"])
+def test_an_unknown_network_is_named_with_file_and_key(workspace, shards, key):
+    params = Params(features=FeaturesParams(**{key: "bogus"}))
+    match = rf"params.yaml: features.{key}: .*'bogus'.*known: none, \w+"
+    with pytest.raises(ParamsError, match=match):
+        features.run(params, shards, workspace / "features")

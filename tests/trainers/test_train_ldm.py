@@ -71,3 +71,29 @@ def test_profiles_that_start_from_each_other_or_from_nobody_are_refused(shards):
         with_start(section, "a", shards)
     with pytest.raises(ParamsError, match="'x' is none of a, b, c"):
         with_start(section, "c", shards)
+
+
+@pytest.mark.parametrize(
+    ("key", "used", "known"),
+    [
+        ("whisper", {}, r"mel, tiny, small, stand-in:"),
+        ("vae", {}, "sd-vae-ft-mse, .*, pixels-8"),
+        ("lpips", {"lpips_weight": 0.1}, "lpips-vgg"),
+        ("videomae", {"trepa_weight": 1.0}, "videomae-v2-giant"),
+    ],
+)
+def test_an_unknown_network_is_named_with_file_and_key_before_any_work(shards, key, used, known):
+    profile = LdmProfile(**{**ONLY_NOISE, **used, key: "bogus"})
+    section = TrainLdmParams(profiles={"small": profile}, profile="small")
+    match = rf"params.yaml: train_ldm.profiles.small.{key}: .*'bogus'.*known: {known}"
+    with pytest.raises(ParamsError, match=match):
+        with_start(section, "small", shards)
+    unused = LdmProfile(**ONLY_NOISE, lpips="bogus", videomae="bogus")
+    section = TrainLdmParams(profiles={"small": unused}, profile="small")
+    assert with_start(section, "small", shards) == unused
+
+
+def test_a_file_or_a_folder_is_an_encoder_too(shards, tmp_path):
+    profile = LdmProfile(**ONLY_NOISE, whisper=str(tmp_path))
+    section = TrainLdmParams(profiles={"small": profile}, profile="small")
+    assert with_start(section, "small", shards) == profile

@@ -19,12 +19,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainers.data.range_reads import read_indexed
-from trainers.errors import ShardReadError
+from trainers.errors import LISTED, ShardReadError
 
 TRAINING_MEMBERS = ("mp4", "flac")
 """Members of a sample that training reads; the JSON is read for the index only."""
 SCANNERS = 8
 """Threads that read shards for the index."""
+END = bytes(tarfile.BLOCKSIZE)
+"""The block behind the last member of a whole tar."""
+FIX = "`dvc repro shards` makes our own again; fetch others once more"
 REMEMBERED = 4
 """Lists of shards whose clips a process keeps: some 100 bytes per clip."""
 
@@ -40,7 +43,9 @@ class ShardContents:
     crop_px: list[int] = field(default_factory=list)
     """Height and width of the pictures, as the JSON says; 0 where it does not."""
     bad: dict[str, str] = field(default_factory=dict)
-    """clip_id, or "" for the shard itself -> error."""
+    """clip_id -> error."""
+    torn: str = ""
+    """Why the shard is no whole tar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ def index_shards(urls: Sequence[str], min_frames: int = 16) -> ShardIndex:
         min_frames: shorter clips are omitted, and listed.
 
     Raises:
-        ShardReadError: a shard cannot be opened or read.
+        ShardReadError: a shard cannot be opened or read, or is no whole tar.
     """
     with ThreadPoolExecutor(SCANNERS) as threads:
         states = tuple(threads.map(_state, urls))
@@ -112,7 +117,20 @@ def index_shards(urls: Sequence[str], min_frames: int = 16) -> ShardIndex:
 @lru_cache(maxsize=REMEMBERED)
 def _all_clips(urls: tuple[str, ...], _states: tuple[str, ...]) -> ShardIndex:
     with ThreadPoolExecutor(SCANNERS) as threads:
-        return _joined(urls, list(threads.map(_contents, urls)))
+        contents = list(threads.map(_contents, urls))
+    _require_whole(urls, contents)
+    return _joined(urls, contents)
+
+
+def _require_whole(urls: Sequence[str], contents: Sequence[ShardContents]) -> None:
+    """Fail if a tar is torn: all clips behind that place would be missing."""
+    torn = [f"{url}: {one.torn}" for url, one in zip(urls, contents, strict=True) if one.torn]
+    if torn:
+        more = [f"and {len(torn) - LISTED} more"] if len(torn) > LISTED else []
+        listed = "\n  ".join([*torn[:LISTED], *more])
+        raise ShardReadError(
+            f"{len(torn)} of {len(urls)} shards are not a whole tar; {FIX}:\n  {listed}"
+        )
 
 
 def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardIndex:
@@ -193,29 +211,25 @@ def _scan(stream: Any) -> ShardContents:
     contents = ShardContents([], [], [])
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
-            for clip_id, members in _samples(tar, contents.bad):
+            for clip_id, members in _samples(tar):
                 _add(contents, tar, clip_id, members)
+            stream.seek(tar.offset)
+            end = stream.read(len(END))
     except tarfile.TarError as error:
-        contents.bad[""] = f"not a whole tar: {error}"
-    return contents
+        return replace(contents, torn=str(error))
+    return contents if end == END else replace(contents, torn="its end is missing or damaged")
 
 
-def _samples(
-    tar: tarfile.TarFile, bad: dict[str, str]
-) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
     """Yield (clip_id, members): consecutive members with the same name before the first dot."""
     clip_id, members = "", dict[str, tarfile.TarInfo]()
-    try:
-        for member in tar:
-            name, _, suffix = member.name.rsplit("/", 1)[-1].partition(".")
-            if name != clip_id and members:
-                yield clip_id, members
-                members = {}
-            clip_id = name
-            members[suffix] = member
-    except tarfile.TarError as error:
-        bad[""] = f"not a whole tar: {error}"
-        members.popitem() if members else None  # its data may be truncated
+    for member in tar:
+        name, _, suffix = member.name.rsplit("/", 1)[-1].partition(".")
+        if name != clip_id and members:
+            yield clip_id, members
+            members = {}
+        clip_id = name
+        members[suffix] = member
     if members:
         yield clip_id, members
 

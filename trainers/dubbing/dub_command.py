@@ -219,7 +219,7 @@ def _how(dubbed: "DubResult") -> str:
 
 def main() -> None:
     """`python -m trainers.dubbing.dub_command`."""
-    run_main(lambda: typer.run(dub))
+    run_main(lambda: typer.run(dub), takes_arguments=True)
 
 
 if __name__ == "__main__":

@@ -50,6 +50,17 @@ class FeatureNetwork:
         return torch.cat(found) if found else torch.empty(0, 0)
 
 
+def require_known_networks(fid: str, fvd: str) -> None:
+    """Fail if `evaluate.fid` or `evaluate.fvd` is no known network; before anything is loaded.
+
+    Raises:
+        ParamsError: with file, key and the known names.
+    """
+    for key, role, name in (("fid", "inception", fid), ("fvd", "videomae", fvd)):
+        if name != NONE:
+            frozen.require_known(role, name, f"params.yaml: evaluate.{key}", also=(NONE,))
+
+
 def fid_network(name: str) -> FeatureNetwork | None:
     """Return the network of the Fréchet inception distance; None for `none`.
 

@@ -10,9 +10,17 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.errors import ParamsError
 from trainers.frozen.mel_tokens import MEL, MelTokens, mel_token_windows
+from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.whisper import whisper_windows
-from trainers.frozen.whisper_files import WhisperIdentity, load_whisper, whisper_identity
+from trainers.frozen.whisper_files import (
+    FILES,
+    SIZES,
+    WhisperIdentity,
+    load_whisper,
+    whisper_identity,
+)
 
 Windows = Callable[[Tensor, int, int], Tensor]
 """(features (T, L, D), first frame, frames) -> tokens (F, K, D)."""
@@ -59,6 +67,24 @@ def load_audio_encoder(source: str | Path) -> AudioEncoder:
         WeightsError: the file is absent, altered or not a Whisper encoder.
     """
     return MelTokens() if str(source) == MEL else load_whisper(source)
+
+
+def require_known_encoder(source: str, key: str, also: Sequence[str] = ()) -> None:
+    """Fail if a source is no encoder's name, no file and no folder; loads nothing.
+
+    Args:
+        key: file and key that name it, for the message.
+        also: other values that are possible there, for the message.
+
+    Raises:
+        ParamsError: with key and known names.
+    """
+    known = [*also, MEL, *FILES, *(STAND_IN + size for size in SIZES)]
+    if source not in known and (source.startswith(STAND_IN) or not Path(source).exists()):
+        raise ParamsError(
+            f"{key}: {source!r} is no name of an encoder, and no such file is there; known: "
+            f"{', '.join(known)}, a .pt file of OpenAI, a folder of Hugging Face"
+        )
 
 
 def audio_identity(source: str | Path) -> WhisperIdentity:

@@ -73,8 +73,7 @@ def vae(name: str) -> FrozenNetwork[LatentVae]:
     """
     if name == PIXELS:
         return FrozenNetwork(name, _freeze(PixelLatents()), {})
-    if name not in _names(_VAES):
-        raise _unknown(name, [*_names(_VAES), PIXELS])
+    require_known("vae", name)
     return _load(name, _VAES)
 
 
@@ -87,8 +86,7 @@ def vae_sha256(name: str) -> dict[str, str]:
     """
     if name == PIXELS:
         return {}
-    if name not in _names(_VAES):
-        raise _unknown(name, [*_names(_VAES), PIXELS])
+    require_known("vae", name)
     files = () if name.startswith(STAND_IN) else _VAES[name].files
     for file in files:
         path_of(file)
@@ -139,6 +137,23 @@ def local_taesd(encoder: Path, decoder: Path) -> FrozenNetwork[LatentVae]:
     return FrozenNetwork("local:taesd", _freeze(TinyVae(model)), digests)
 
 
+def require_known(role: str, name: str, key: str = "", also: Sequence[str] = ()) -> None:
+    """Fail if there is no such network; loads nothing.
+
+    Args:
+        role: `vae`, `lpips`, `videomae` or `inception`.
+        key: file and key that name it, for the message.
+        also: other values that are possible there, for the message.
+
+    Raises:
+        ParamsError: with key and known names.
+    """
+    known = _names(_ROLES[role]) + ([PIXELS] if role == "vae" else [])
+    if name not in known:
+        where = f"{key}: " if key else ""
+        raise ParamsError(where + _unknown(name, [*also, *known]))
+
+
 def names(parts: Mapping[str, FrozenNetwork[Any]]) -> dict[str, str]:
     """Return role -> name, for logs, metrics and checkpoints."""
     return {role: part.name for role, part in sorted(parts.items())}
@@ -157,7 +172,7 @@ class _NetworkSpec(Generic[Network]):
 def _load(name: str, specs: Mapping[str, _NetworkSpec[Network]]) -> FrozenNetwork[Network]:
     wanted, known = name.removeprefix(STAND_IN), _names(specs)
     if name not in known:
-        raise _unknown(name, known)
+        raise ParamsError(_unknown(name, known))
     if name.startswith(STAND_IN):
         return FrozenNetwork(name, _freeze(seeded_by_name(name, specs[wanted].stand_in)), {})
     files = specs[wanted].files
@@ -166,8 +181,8 @@ def _load(name: str, specs: Mapping[str, _NetworkSpec[Network]]) -> FrozenNetwor
     return FrozenNetwork(name, _freeze(network), {file: sha256_of(file) for file in files})
 
 
-def _unknown(name: str, known: Sequence[str]) -> ParamsError:
-    return ParamsError(f"no frozen part named {name!r}; known: {', '.join(known)}")
+def _unknown(name: str, known: Sequence[str]) -> str:
+    return f"no frozen part named {name!r}; known: {', '.join(known)}"
 
 
 def _names(specs: Mapping[str, _NetworkSpec[Network]]) -> list[str]:
@@ -259,3 +274,9 @@ _INCEPTIONS = {
     "inception-2015-12-05": _NetworkSpec((INCEPTION_FILE,), _inception, _small_inception)
 }
 _VIDEOMAES = {"videomae-v2-giant": _NetworkSpec((VIDEOMAE_FILE,), _videomae, _small_videomae)}
+_ROLES: dict[str, Mapping[str, _NetworkSpec[Any]]] = {
+    "vae": _VAES,
+    "lpips": _LPIPS,
+    "videomae": _VIDEOMAES,
+    "inception": _INCEPTIONS,
+}

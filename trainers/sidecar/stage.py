@@ -28,10 +28,15 @@ from pipeline.params.curation import Params
 from pipeline.tables.rows import FPS
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
-from trainers.frozen.audio_encoders import AudioEncoder, audio_identity, load_audio_encoder
+from trainers.frozen.audio_encoders import (
+    AudioEncoder,
+    audio_identity,
+    load_audio_encoder,
+    require_known_encoder,
+)
 from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
-from trainers.sidecar.layout import TABLE, ClipFeatures, sound_sha256
+from trainers.sidecar.layout import NONE, TABLE, ClipFeatures, sound_sha256
 from trainers.sidecar.tars import kept_rows, with_offsets, write_tars
 
 
@@ -133,6 +138,7 @@ def make_features(params: Params, shards: Path, out: Path) -> None:
         ParamsError, WeightsError, ShardReadError, TooManyFailuresError: as `trainers.features`.
     """
     source = params.features.whisper
+    require_known_encoder(source, "params.yaml: features.whisper", also=(NONE,))
     stage = Features(source, audio_identity(source))
     urls = shard_urls(shards)
     sounds = clip_members(index_shards(urls, min_frames=0), shards, "flac")

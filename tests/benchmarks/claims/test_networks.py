@@ -10,15 +10,18 @@ from benchmarks.claims.runs import ClaimsError
 from benchmarks.claims.shard_sets import (
     MAX_OFFSET_FRAMES,
     by_latentsync,
+    cached_files,
     check_split,
     own_shift,
 )
 from benchmarks.claims.temporal_encoder import FEATURES, FRAMES, TemporalEncoder, _spoiled
 from benchmarks.claims.wav2lip_syncnet import Wav2LipSyncNet
+from pipeline.engine.cache import open_cache
 from pipeline.params.curation import SelectParams
 from pipeline.selection.rules import split_of
 from pipeline.tables.rows import Selected, SyncScore
 from pipeline.tables.run_tables import MeasuredClip
+from tests.stages.fake_run import clip
 from trainers.systems.latentsync.losses.trepa import trepa_loss
 from trainers.systems.stable_syncnet.configs import CONFIGS
 
@@ -110,3 +113,18 @@ def test_sets_are_refused_where_the_parameters_split_otherwise_than_the_table():
     other = "val" if row.split == "train" else "train"
     with pytest.raises(ClaimsError, match=rf"c is in {other}, by params.yaml .* in {row.split}"):
         check_split([replace(row, split=other)], params)
+
+
+def test_a_clip_that_is_not_in_the_item_cache_is_named_with_the_fix(tmp_path):
+    one = clip("film.mp4", 0, artifact="ab" * 32)
+    match = rf"{tmp_path}/nope/ab/.*mp4: gone; .*item cache; .*--cache .*`lipforge run faces`"
+    with pytest.raises(ClaimsError, match=match):
+        cached_files(one, open_cache(str(tmp_path / "nope")))
+    stored = open_cache(str(tmp_path))
+    with stored.workdir() as folder:
+        for suffix in ("mp4", "npz", "flac"):
+            (folder / f"{one.clip_id}.{suffix}").write_text(suffix)
+        stored.commit(one.artifact, {}, folder)
+    files = cached_files(one, stored)
+    assert files.video is not None
+    assert files.video.read_text() == "mp4"

@@ -1,6 +1,7 @@
 """Runs of the claims: what they are named by, that none is made twice, what they may import."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.claims import results, runs
-from benchmarks.claims.__main__ import CLAIMS
+from benchmarks.claims.__main__ import CLAIMS, main
 from benchmarks.claims.claim import Comparison
 from benchmarks.claims.page import write_page
 from benchmarks.claims.runs import (
@@ -157,6 +158,81 @@ def _check_reports(only, folder):
     assert written.endswith(f"{END}\nafter\n")
     assert "old" not in written
     assert "| 64 | 1 | 0." in written
+
+
+def results_of_all(folder, *, without=(), empty=()):
+    """What a run of every claim leaves; some claims absent, some without a finished run."""
+    claims = [
+        {"key": one.key, "variants": [{"runs": [] if one.key in empty else ["d"]}]}
+        for one in CLAIMS
+        if one.key not in without
+    ]
+    results.write_results(folder / "results.json", {"note": "", "claims": claims})
+    return folder / "results.json"
+
+
+@pytest.mark.parametrize("missing", [{"without": ("f",)}, {"empty": ("f",)}])
+def test_no_table_is_written_from_results_in_which_a_claim_has_no_run(
+    tmp_path, monkeypatch, capsys, missing
+):
+    document = tmp_path / "docs" / "claims.md"
+    document.parent.mkdir()
+    document.write_text(f"{BEGIN}\nold\n{END}\n")
+    results_of_all(tmp_path / "reports/claims", **missing)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["claims", "--table"])
+    assert main() == 1
+    assert "no run of f; run `python -m benchmarks.claims`" in capsys.readouterr().err
+    assert "old" in document.read_text()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ("--seeds", "0"),
+        ("--seeds", "-1"),
+        ("--seeds", "1.5"),
+        ("--jobs", "0"),
+        ("--budget-minutes", "nan"),
+        ("--budget-minutes", "-1"),
+        ("--budget-minutes", "soon"),
+        ("--only", "z"),
+    ],
+)
+def test_an_impossible_argument_is_named_and_nothing_is_written(
+    tmp_path, monkeypatch, capsys, given
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["claims", *given])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert " ".join(given)[:6] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_our_clips_the_exit_code_is_1_and_without_minutes_nothing_is_started(
+    films, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["claims", "--only", "b.width"])
+    assert main() == 1
+    assert "error: data/shards" in capsys.readouterr().err
+    given = ["--only", "b.width", "--shards", str(films), "--budget-minutes", "0"]
+    monkeypatch.setattr(sys, "argv", ["claims", *given])
+    assert main() == 0
+    assert "9 runs left" in capsys.readouterr().out
+    assert not (tmp_path / ".cache").exists()
+
+
+def test_every_argument_has_a_help_text(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["claims", "--help"])
+    with pytest.raises(SystemExit):
+        main()
+    said = capsys.readouterr().out.partition("options:")[2]
+    for option in re.split(r"\n  (?=-)", said)[1:]:
+        name, _, text = option.partition(" ")
+        assert len(text.split()) > 2, name
 
 
 def test_nothing_of_a_run_needs_ray_or_dvc():

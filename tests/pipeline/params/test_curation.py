@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import yaml
 
@@ -137,3 +139,15 @@ def nested(keys: list, value: object) -> object:
 def test_a_missing_file_says_where_to_run(tmp_path):
     with pytest.raises(ParamsError, match="project's folder"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_values_that_do_not_go_together_are_named_without_the_rest_of_the_section(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text("train_ldm: {profiles: {tiny: {fit: {max_steps: 5, warmup_steps: 20}}}}")
+    with pytest.raises(ParamsError) as told:
+        load_params(path)
+    assert re.search(
+        r"params.yaml: train_ldm.profiles.tiny.fit: .*warmup_steps \(20\) .* max_steps \(5\)",
+        str(told.value),
+    )
+    assert "learning_rate" not in str(told.value)

@@ -48,6 +48,13 @@ def test_reasons_to_try_again_are_a_list(monkeypatch):
     assert environment().retry == ("no_face", "quarantined")
 
 
+def test_blanks_beside_the_commas_of_a_list_count_for_nothing(monkeypatch):
+    monkeypatch.setenv("LIPFORGE_TRAIN_SPEED", "exact_fp32, compile")
+    monkeypatch.setenv("LIPFORGE_RETRY", " no_face , quarantined")
+    assert environment().train_speed == ("exact_fp32", "compile")
+    assert environment().retry == ("no_face", "quarantined")
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

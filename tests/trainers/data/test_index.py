@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import tarfile
 
 import fsspec
@@ -107,16 +108,32 @@ def test_a_sample_without_a_member_or_a_length_is_counted_with_its_key(tmp_path)
     assert "num_frames" in index.bad["s.tar/c"]
 
 
-def test_of_a_cut_off_tar_the_whole_samples_remain_and_the_rest_is_counted(shards, tmp_path):
-    whole = (shards / "train-0000-000.tar").read_bytes()
-    with tarfile.open(shards / "train-0000-000.tar") as tar:
-        second = tar.getmember("clip001.mp4")
-    (tmp_path / "s.tar").write_bytes(whole[: second.offset_data + 100])
-    index = index_shards(shard_urls(tmp_path))
-    assert index.clip_ids.tolist() == ["clip000"]
-    assert any("s.tar" in key for key in index.bad)
-    (tmp_path / "s.tar").write_bytes(b"no tar at all" * 100)
-    assert "not a whole tar" in index_shards(shard_urls(tmp_path)).bad["s.tar/"]
+def torn_tars(whole, second):
+    """A tar of two clips whose second one begins at the header `second`, in several ways torn."""
+    return {
+        "cut in a member": whole[: second + 700],
+        "cut between members": whole[:second],
+        "junk in place of a header": whole[:second] + b"x" * 512 + whole[second + 512 :],
+        "four bytes": b"junk",
+        "no bytes": b"",
+        "no tar": b"no tar at all" * 100,
+    }
+
+
+@pytest.mark.parametrize("how", torn_tars(b"", 0))
+def test_a_torn_tar_among_whole_ones_is_named_with_the_fix_and_nothing_begins(
+    shards, tmp_path, how
+):
+    shutil.copytree(shards, tmp_path, dirs_exist_ok=True)
+    one = tmp_path / "train-0000-000.tar"
+    with tarfile.open(one) as tar:
+        second = tar.getmembers()[4]
+    assert second.name.startswith("clip001")
+    one.write_bytes(torn_tars(one.read_bytes(), second.offset)[how])
+    with pytest.raises(ShardReadError, match=r"1 of 2 shards .*`dvc repro shards`") as told:
+        index_shards(shard_urls(tmp_path))
+    assert str(one) in str(told.value)
+    assert "train-0001-000.tar" not in str(told.value)
 
 
 def test_a_shard_that_shrank_after_indexing_is_the_storages_fault(shards, tmp_path):

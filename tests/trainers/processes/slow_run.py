@@ -37,4 +37,4 @@ def main():
 
 
 if __name__ == "__main__":
-    run_main(main)
+    run_main(main, takes_arguments=True)

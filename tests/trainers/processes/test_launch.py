@@ -89,7 +89,8 @@ from pipeline.engine.command import run_main
 from tests.trainers.processes.rank_run import train
 from trainers.processes.launch import launch
 folder = pathlib.Path(sys.argv[1])
-run_main(lambda: launch(train, {"folder": str(folder), "steps": 10**7}, folder))
+config = {"folder": str(folder), "steps": 10**7}
+run_main(lambda: launch(train, config, folder), takes_arguments=True)
 """
 
 

@@ -89,6 +89,8 @@ def load_bundle(folder: Path) -> LdmBundle:
     """
     facts = read_facts(folder)
     path = folder / UNET_FILE
+    if not path.exists():
+        raise WeightsError(f"{path}: no such file; `dvc repro train_ldm` makes it")
     _check(
         "unet", {UNET_FILE: weights_file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder
     )

@@ -16,7 +16,11 @@ from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.training import LdmProfile
 from pipeline.weights.files import path_of, sha256_of, weights_file_sha256
 from trainers.frozen import registry as frozen
-from trainers.frozen.audio_encoders import audio_identity, load_audio_encoder
+from trainers.frozen.audio_encoders import (
+    audio_identity,
+    load_audio_encoder,
+    require_known_encoder,
+)
 from trainers.frozen.latent_vae import LATENT_CHANNELS, LatentVae
 from trainers.frozen.lpips_vgg import LpipsVgg
 from trainers.frozen.registry import FrozenNetwork
@@ -211,6 +215,22 @@ def named_networks(profile: LdmProfile) -> dict[str, str]:
     names = {"vae": profile.vae, "whisper": profile.whisper}
     names |= {"lpips": profile.lpips} if profile.lpips_weight else {}
     return names | ({"videomae": profile.videomae} if profile.trepa_weight else {})
+
+
+def require_known_networks(profile: LdmProfile, key: str) -> None:
+    """Fail if the profile uses a network that nothing here has; loads nothing.
+
+    Args:
+        key: file and key of the profile, for the message.
+
+    Raises:
+        ParamsError: with file, key and the known names.
+    """
+    for role, name in named_networks(profile).items():
+        if role == "whisper":
+            require_known_encoder(name, f"{key}.{role}")
+        else:
+            frozen.require_known(role, name, f"{key}.{role}")
 
 
 def absent_files(profile: LdmProfile) -> list[str]:

@@ -32,7 +32,7 @@ from trainers.data.shard_urls import shard_urls
 from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
 from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
-from trainers.sidecar.layout import TABLE
+from trainers.sidecar.layout import NONE, TABLE
 from trainers.sidecar.tars import kept_rows, with_offsets, write_tars
 from trainers.systems.latentsync.latent_cache.layout import FOLDER, ClipLatents
 from trainers.systems.latentsync.masks import keep_mask, mask_sha256
@@ -60,6 +60,7 @@ class LatentsOfClips(Stage[ClipMember, ClipLatents]):
                 f"params.yaml: features.latents: {vae} only rearranges pixels, there is nothing to "
                 "save; set it to none"
             )
+        frozen.require_known("vae", vae, "params.yaml: features.latents", also=(NONE,))
         self.vae_name, self.size_px = vae, size_px
         self.sha256 = frozen.vae_sha256(vae)
 
