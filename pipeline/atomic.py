@@ -66,17 +66,25 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         StorageError: the disk is full or not writable.
     """
     part, old = path.with_name(f"{path.name}.part"), path.with_name(f"{path.name}.old.part")
+    _remove_folders(part, old)
     try:
-        _remove_folders(part, old)
-        part.mkdir(parents=True)
+        with _writing(path):
+            part.mkdir(parents=True)
         yield part
-        if path.exists():
-            path.replace(old)
-        part.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error}") from error
+        with _writing(path):
+            if path.exists():
+                path.replace(old)
+            part.replace(path)
     finally:
         _remove_folders(part, old)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error}") from error
 
 
 def _remove_folders(*folders: Path) -> None:
