@@ -27,7 +27,7 @@ from trainers.systems.stable_syncnet.network import StableSyncNet
 SECTION = EvaluateParams(
     clips=2, silence_clips=1, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
 )
-FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks", "prediction": "epsilon"}
+FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks"}
 PARTS = {
     "whisper": "stand-in:whisper-tiny",
     "lpips": "stand-in:lpips-vgg",
@@ -139,6 +139,7 @@ def test_a_failed_evaluation_leaves_the_reports_of_the_one_before(
     root, found, tmp_path, monkeypatch
 ):
     shutil.copytree(root / "reports", tmp_path / "reports")
+    (tmp_path / "reports" / "samples" / "of another film.png").write_bytes(b"old")
     before = contents(tmp_path)
 
     def fail(*_every, **_options):
@@ -159,7 +160,8 @@ def test_an_absent_file_of_a_model_is_named_with_its_fix(root, tmp_path, monkeyp
     shutil.copytree(root / "ldm", tmp_path / "ldm")
     (tmp_path / "ldm" / "unet.safetensors").unlink()
     monkeypatch.setattr(stage, "LDM", tmp_path / "ldm")
-    with pytest.raises(WeightsError, match=r"no such file; `dvc repro train_ldm`"):
+    match = r"unet.safetensors: no such file; `dvc repro train_ldm`"
+    with pytest.raises(WeightsError, match=match):
         run(root, tmp_path)
     monkeypatch.setattr(stage, "SYNCNET", tmp_path / "syncnet.safetensors")
     match = r"syncnet.safetensors: no such file; `dvc repro train_syncnet`"

@@ -129,7 +129,7 @@ def _require_whole(urls: Sequence[str], contents: Sequence[ShardContents]) -> No
         more = [f"and {len(torn) - LISTED} more"] if len(torn) > LISTED else []
         listed = "\n  ".join([*torn[:LISTED], *more])
         raise ShardReadError(
-            f"{len(torn)} of {len(urls)} shards are not a whole tar; {FIX}:\n  {listed}"
+            f"{len(torn)} of {len(urls)} shards cannot be used, no whole tar; {FIX}:\n  {listed}"
         )
 
 

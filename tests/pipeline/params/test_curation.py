@@ -143,7 +143,9 @@ def test_a_missing_file_says_where_to_run(tmp_path):
 
 def test_values_that_do_not_go_together_are_named_without_the_rest_of_the_section(tmp_path):
     path = tmp_path / "params.yaml"
-    path.write_text("train_ldm: {profiles: {tiny: {fit: {max_steps: 5, warmup_steps: 20}}}}")
+    path.write_text(
+        "train_ldm: {profiles: {tiny: {fit: {max_steps: 5, warmup_steps: 20, learning_rate: 0.5}}}}"
+    )
     with pytest.raises(ParamsError) as told:
         load_params(path)
     assert re.search(
