@@ -141,7 +141,8 @@ def require_known(role: str, name: str, key: str = "", also: Sequence[str] = ())
     """Fail if there is no such network; loads nothing.
 
     Args:
-        role: `vae`, `lpips`, `videomae` or `inception`.
+        role: `vae`, `latents` (an autoencoder whose latents can be stored), `lpips`, `videomae` or
+            `inception`.
         key: file and key that name it, for the message.
         also: other values that are possible there, for the message.
 
@@ -276,6 +277,7 @@ _INCEPTIONS = {
 _VIDEOMAES = {"videomae-v2-giant": _NetworkSpec((VIDEOMAE_FILE,), _videomae, _small_videomae)}
 _ROLES: dict[str, Mapping[str, _NetworkSpec[Any]]] = {
     "vae": _VAES,
+    "latents": _VAES,
     "lpips": _LPIPS,
     "videomae": _VIDEOMAES,
     "inception": _INCEPTIONS,

@@ -60,7 +60,7 @@ class LatentsOfClips(Stage[ClipMember, ClipLatents]):
                 f"params.yaml: features.latents: {vae} only rearranges pixels, there is nothing to "
                 "save; set it to none"
             )
-        frozen.require_known("vae", vae, "params.yaml: features.latents", also=(NONE,))
+        frozen.require_known("latents", vae, "params.yaml: features.latents", also=(NONE,))
         self.vae_name, self.size_px = vae, size_px
         self.sha256 = frozen.vae_sha256(vae)
 
