@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.bench import syncnet
 from benchmarks.bench.child import ChildFailedError, environment, run_child
 from benchmarks.bench.empty_items import drive, filled
 from benchmarks.bench.gpu import boxes_agree, interleaved
@@ -17,7 +18,9 @@ from benchmarks.bench.line import HD
 from benchmarks.bench.line import filled as line_row
 from benchmarks.bench.memory import at_an_hour, is_flat, thinned
 from benchmarks.bench.overhead import inside_s, shortest_s
+from benchmarks.bench.rows import Options
 from benchmarks.curation import LineCost, Spent, decode_cpu_s, line_stages
+from benchmarks.judge import Comparison, Cost
 from stages.faces import Faces
 from stages.quality import QualityStage
 from tests.media import Sound, write_video
@@ -215,3 +218,19 @@ def test_clips_are_the_videos_of_a_folder_and_none_where_it_is_absent(clip, tmp_
 
 def test_a_bare_decode_costs_something(clip):
     assert decode_cpu_s([clip] * 5) > 0
+
+
+def test_the_judge_is_measured_by_wall_and_by_cpu(monkeypatch, tmp_path):
+    theirs, ours = Cost(6.0, 9.0, 5.0), Cost(2.0, 6.0, 3.0)
+    found = Comparison(100, (theirs,), (ours,), 0, 0.0, 0.0)
+    monkeypatch.setattr(syncnet.judge, "measure", lambda *_: found)
+    wall, cpu = syncnet.against_the_package(Options(tmp_path, tmp_path))
+    assert (wall.value, cpu.value, wall.held) == (3.0, 1.5, True)
+
+
+def test_a_judge_that_answers_otherwise_breaks_the_check(monkeypatch, tmp_path):
+    def differs(*_):
+        raise AssertionError("0.5 apart")
+
+    monkeypatch.setattr(syncnet.judge, "measure", differs)
+    assert {row.held for row in syncnet.against_the_package(Options(tmp_path, tmp_path))} == {False}
