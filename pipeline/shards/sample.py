@@ -1,7 +1,7 @@
 """Making one sample of a selected clip: offset corrected, members written, read back, re-scored."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ def interval_of(item: SelectedClip) -> CommonInterval:
 
 def sample_facts(item: SelectedClip) -> dict[str, Any]:
     """Return the sample's JSON without what correcting and re-scoring add."""
-    clip, sync, quality = asdict(item.clip), asdict(item.sync), asdict(item.quality)
+    clip, sync, quality = _fields(item.clip), _fields(item.sync), _fields(item.quality)
     del clip["artifact"], sync["artifact"]
     measured = {name: value for name, value in quality.items() if not name.endswith("_by_frame")}
     return {
@@ -132,11 +132,16 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
         "offset_applied_frames": item.selected.offset_frames,
         "drift_applied_frames": item.selected.drift_frames,
         "probability": item.selected.probability,
-        "video": asdict(item.video),
+        "video": _fields(item.video),
         "clip": clip,
         "sync": sync,
         "quality": measured,
     }
+
+
+def _fields(row: Video | Clip | SyncScore | Quality) -> dict[str, Any]:
+    """Return a flat row by field; `asdict` would copy its lists, a number for every frame."""
+    return {one.name: getattr(row, one.name) for one in fields(row)}
 
 
 def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) -> None:
