@@ -27,7 +27,7 @@ from trainers.systems.stable_syncnet.network import StableSyncNet
 SECTION = EvaluateParams(
     clips=2, silence_clips=1, steps=1, max_seconds=1.28, syncnet_pairs=8, fid="none", fvd="none"
 )
-FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks"}
+FACTS = {"frames": 16, "resolution_px": 64, "vae": "stand-in:blocks", "prediction": "epsilon"}
 PARTS = {
     "whisper": "stand-in:whisper-tiny",
     "lpips": "stand-in:lpips-vgg",
