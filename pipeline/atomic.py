@@ -29,11 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: the disk is full or not writable; nothing is left under either name.
     """
-    try:
-        with whole_file(path) as part:
-            yield part
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error}") from error
+    with _writing(path), whole_file(path) as part:
+        yield part
 
 
 @contextmanager

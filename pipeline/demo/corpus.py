@@ -2,8 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
-import uuid
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,6 +12,7 @@ from typing import Any, Literal
 import cv2
 from tqdm import tqdm
 
+from pipeline.atomic import replacing_folder
 from pipeline.demo import scenario
 from pipeline.demo.catalogue import BROKEN_FILES, FILMS
 from pipeline.demo.film_rendering import PreparedFilm, prepare_film
@@ -58,19 +57,14 @@ def render_files(
     workers: int | None = None,
 ) -> Path:
     """Render any films and broken_files; as `render_corpus`."""
-    part = out.with_name(f".{out.name}.{uuid.uuid4().hex[:12]}.part")
     try:
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "videos").mkdir(parents=True)
-        truths = _render_all(films, part / "videos", seed, workers)
-        truths += [_write_broken_file(broken, part / "videos") for broken in broken_files]
-        write_truth(part / "truth.json", seed, truths)
-        shutil.rmtree(out, ignore_errors=True)
-        part.replace(out)
+        with replacing_folder(out) as part:
+            (part / "videos").mkdir()
+            truths = _render_all(films, part / "videos", seed, workers)
+            truths += [_write_broken_file(broken, part / "videos") for broken in broken_files]
+            write_truth(part / "truth.json", seed, truths)
     except OSError as error:
         raise StorageError(f"{out}: cannot write the demo corpus: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return out / "truth.json"
 
 
