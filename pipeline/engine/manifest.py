@@ -14,7 +14,7 @@ from dataclasses import fields
 from importlib.abc import MetaPathFinder
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,7 +23,10 @@ from pipeline.atomic import replacing
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import ManifestError
 
-Row = TypeVar("Row")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Row = TypeVar("Row", bound="DataclassInstance")
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _ENVELOPE = {
@@ -110,7 +113,7 @@ def typed_rows(records: Sequence[Mapping[str, Any]], row_type: type[Row], path: 
     Raises:
         ManifestError: the columns are not those of `row_type`.
     """
-    names = [f.name for f in fields(row_type)]  # type: ignore[arg-type]
+    names = [f.name for f in fields(row_type)]
     expected = {*_ENVELOPE, *names}
     if records and set(records[0]) != expected:
         raise ManifestError(f"{path}: columns {sorted(records[0])}, expected {sorted(expected)}")

@@ -3,12 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pipeline.engine.manifest import read_table, typed_rows
+from pipeline.engine.manifest import Row, read_table, typed_rows
 from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 
-Row = TypeVar("Row")
 Record = Mapping[str, Any]
 """One row as stored: the columns of the manifest (item_id, status, reason ...) and of the row."""
 
