@@ -180,7 +180,7 @@ def test_a_track_too_short_for_a_clip_is_a_rejected_row(
 
 
 def test_a_video_without_any_face_is_rejected(stage: Faces, talk: Path, tmp_path: Path) -> None:
-    assert stage.process(shots_of(talk, (100, 125)), tmp_path).reason == "no_face"  # type: ignore[union-attr]
+    assert stage.process(shots_of(talk, (100, 125)), tmp_path).reason == "no_face"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -134,7 +134,7 @@ def test_a_folder_that_cannot_be_listed_fails_and_stops_no_other_film(
     def refused(path: object) -> object:
         if str(path).endswith("locked"):  # root may list everything: chmod proves nothing
             raise PermissionError(13, "Permission denied", str(path))
-        return scandir(path)  # type: ignore[call-overload]
+        return scandir(path)
 
     monkeypatch.setattr(os, "scandir", refused)
     assert endings(ingest(folder, workspace / "cache")) == {

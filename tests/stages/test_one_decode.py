@@ -150,7 +150,7 @@ def test_a_span_shows_the_frames_of_the_whole_film(film: Path, span: tuple[int, 
     part = [frame.image for frame in film_frames(film, span=span)]
     assert len(part) == span[1] - span[0]
     for one, other in zip(part, whole[slice(*span)], strict=True):
-        assert all(map(np.array_equal, one.planes, other.planes))  # type: ignore[union-attr]
+        assert all(map(np.array_equal, one.planes, other.planes))
 
 
 def damaged_key(path: Path, source: Path, frame: int) -> Path:
@@ -185,7 +185,7 @@ def test_a_span_keeps_its_place_where_the_seek_finds_no_whole_picture(
         assert len(part) == span[1] - span[0]
         for one, other in zip(part, whole[slice(*span)], strict=True):
             assert one.damaged == other.damaged
-            assert np.array_equal(one.image.planes[0], other.image.planes[0])  # type: ignore[union-attr]
+            assert np.array_equal(one.image.planes[0], other.image.planes[0])
 
 
 @pytest.fixture

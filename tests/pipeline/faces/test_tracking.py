@@ -151,7 +151,7 @@ def test_small_faces_are_not_followed() -> None:
 
 def test_what_the_landmarks_deny_is_no_face() -> None:
     class Denied(World):
-        def landmarks(self, frame, previous):  # type: ignore[no-untyped-def]
+        def landmarks(self, frame, previous):
             looked = super().landmarks(frame, previous)
             return type(looked)(looked.points, 0.4)
 
@@ -161,7 +161,7 @@ def test_what_the_landmarks_deny_is_no_face() -> None:
 
 
 def test_several_people_are_several_tracks_numbered_through() -> None:
-    world = World([lambda k, i=i: face_at(100 + 150 * i, 200) for i in range(6)])  # type: ignore[misc]
+    world = World([lambda k, i=i: face_at(100 + 150 * i, 200) for i in range(6)])
     tracker = Tracker(world, RULES, first_number=7)
     updates = [update for k in range(30) for update in tracker.step(k, picture(k))]
     assert {update.track for update in updates} == set(range(7, 13))
@@ -177,7 +177,7 @@ def test_shots_are_walked_without_a_lost_frame_and_tracks_end_with_their_shot() 
     world = World([lambda k: face_at(200 + k, 200)])
     read: list[int] = []
 
-    def frames():  # type: ignore[no-untyped-def]
+    def frames():
         for number in range(50):
             read.append(number)
             yield picture(number)

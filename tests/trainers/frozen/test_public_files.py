@@ -42,7 +42,7 @@ def test_a_broken_or_absent_file_is_named(
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(WeightsError, match=r"a\.pth"):
-        read(path)  # type: ignore[operator]
+        read(path)
 
 
 def test_a_file_without_a_state_dict_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ STAND_INS: list[tuple[Callable[[str], frozen.FrozenNetwork[nn.Module]], str]] = 
     (frozen.vae, "stand-in:blocks"),
     (frozen.lpips, "stand-in:lpips-vgg"),
     (frozen.videomae, "stand-in:videomae-v2-giant"),
-]  # type: ignore[list-item]
+]
 FILES = {
     frozen.SD_VAE_FILE,
     frozen.TAESD_FILE,

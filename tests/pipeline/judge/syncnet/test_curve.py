@@ -79,4 +79,4 @@ def test_nothing_to_judge_is_an_error() -> None:
     with pytest.raises(ValueError, match="no window"):
         read_distances(np.empty((0, 31)))
     with pytest.raises(ValueError, match="known are reference and masked"):
-        read_distances(np.ones((5, 31)), "other")  # type: ignore[arg-type]
+        read_distances(np.ones((5, 31)), "other")

@@ -21,7 +21,7 @@ def test_the_last_window_is_filled_up(samples: int, frames: int) -> None:
 
 
 def test_full_scale_moves_only_the_energy() -> None:
-    quiet = mfcc((sound() / 32768).astype(np.float64))  # type: ignore[arg-type]
+    quiet = mfcc((sound() / 32768).astype(np.float64))
     moved = mfcc(sound()) - quiet
     assert moved[:, 0] == pytest.approx(2 * np.log(32768))
     assert moved[:, 1:] == pytest.approx(0, abs=1e-9)

@@ -35,7 +35,7 @@ TAKEN_BACK: dict[str, Which] = {
 def take_back(network: LatentSyncUNet, which: Which) -> None:
     for name, module in network.named_modules():
         if isinstance(module, ClipNorm | FrameNorm) and which(name, module):
-            module.__class__ = nn.GroupNorm  # type: ignore[assignment]
+            module.__class__ = nn.GroupNorm
 
 
 @pytest.mark.parametrize("output", OUTPUTS)

@@ -173,7 +173,7 @@ def test_channels_last_gives_the_same_embeddings() -> None:
     network, (visual, mel) = tiny(), random_inputs(CONFIGS["tiny"], 2)
     with torch.inference_mode():
         plain = network(visual, mel)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.to(memory_format=torch.channels_last)
         other = network(visual.to(memory_format=torch.channels_last), mel)
     for one, two in zip(plain, other, strict=True):
         torch.testing.assert_close(one, two, atol=1e-5, rtol=0)

@@ -37,4 +37,4 @@ def test_a_dropped_clip_lowers_the_mean_instead_of_raising_the_others() -> None:
 @pytest.mark.parametrize("wrong", [{"max_timestep": 0}, {"snr_ceiling": -1.0}])
 def test_an_impossible_gate_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="above 0"):
-        TimestepGate(**wrong)  # type: ignore[arg-type]
+        TimestepGate(**wrong)
