@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,6 +30,8 @@ from pipeline.errors import (
     UnreadableError,
 )
 from pipeline.faults import without_secrets
+from pipeline.local_copies import open_copies, scratch_folder
+from pipeline.params.environment import environment
 from pipeline.remote import (
     FETCH_ATTEMPTS,
     HTTP,
@@ -37,6 +40,7 @@ from pipeline.remote import (
     file_system,
     patiently,
     public_url,
+    version_of,
 )
 
 VIDEO_SUFFIXES = frozenset(
@@ -96,17 +100,22 @@ def list_sources(source: str) -> list[Source]:
 def locations(source: str, uris: Iterable[str]) -> dict[str, str]:
     """Return uri -> location of inputs that were listed before; GONE for one that is not there.
 
+    With LIPFORGE_SOURCE=absent all are gone, and nothing is listed.
+
     Raises:
         SourceError: as `list_sources`.
     """
-    found = {one.uri: one.location for one in list_sources(source)}
+    here = [] if environment().source == "absent" else list_sources(source)
+    found = {one.uri: one.location for one in here}
     return {uri: found.get(uri, GONE) for uri in uris}
 
 
 @contextmanager
 def local_copy(location: str) -> Iterator[Path]:
-    """Give a local path for a location; a remote file is fetched and removed afterwards.
+    """Give a local path for a location; a remote file is fetched, at most once per machine.
 
+    The copy is kept for whoever wants it next (`pipeline.local_copies`), unless the server gives
+    nothing by which to know whether the file has changed: then it is removed afterwards.
     Any reader can open the path: a name that is not UTF-8 is reached by a link with a plain one.
     A fault of the block becomes an UnreadableError if the file was changed or taken away meanwhile.
 
@@ -116,12 +125,11 @@ def local_copy(location: str) -> Iterator[Path]:
         StorageError: no room for the copy.
     """
     location = location.removeprefix("file://")
-    with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
-        if "://" in location:
-            path = Path(folder) / f"source{PurePosixPath(urlsplit(location).path).suffix[:16]}"
-            fetch(location, path)
+    if "://" in location:
+        with _fetched(location) as path:
             yield path
-            return
+        return
+    with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
         before = _regular_file(location)
         try:
             yield _readable_name(Path(location), Path(folder))
@@ -129,6 +137,20 @@ def local_copy(location: str) -> Iterator[Path]:
             if _state(_regular_file(location)) != _state(before):
                 raise UnreadableError("the file was changed while it was read") from error
             raise
+
+
+@contextmanager
+def _fetched(url: str) -> Iterator[Path]:
+    suffix = PurePosixPath(urlsplit(url).path).suffix[:16]
+    version, size_bytes = version_of(url)
+    if version:
+        with open_copies().held(version + suffix, partial(fetch, url), size_bytes) as path:
+            yield path
+        return
+    with scratch_folder() as folder:
+        path = folder / f"source{suffix}"
+        fetch(url, path)
+        yield path
 
 
 def fingerprint(location: str) -> str:
@@ -253,9 +275,10 @@ def _below_url(url: str) -> list[Source]:
 def _names_below(url: str) -> list[Source]:
     fs, root = file_system(url)
     pattern = glob.has_magic(root) and not fs.isfile(root)
-    names = fs.glob(root) if pattern else fs.find(root)
+    found = fs.glob(root) if pattern else fs.find(root)
+    names = [name for name in found if not name.endswith("/")]  # else an empty folder's marker
     base = _plain_folder(root) if pattern else root.rstrip("/")
-    if list(names) == [base]:
+    if names == [base]:
         base = base.rsplit("/", 1)[0]
     uris = {name[len(base) :].lstrip("/"): fs.unstrip_protocol(name) for name in names}
     return [

@@ -1,5 +1,6 @@
 """files -> videos: identity by content, exact duplicates, and what the container says."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from pipeline.engine import again
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.engine.stage import Reject, Stage
-from pipeline.errors import NotMediaError
+from pipeline.errors import NotMediaError, SourceError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
+from pipeline.params.environment import environment
 from pipeline.sources import Source, fingerprint, has_video_suffix, list_sources, local_copy
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import table_path
@@ -92,13 +94,42 @@ def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
 def main() -> None:
     """`python -m stages.ingest`, called by dvc.yaml."""
     again.begin()
+    if environment().source == "absent":
+        require_table()
+        return
     params = load_params()
     licence = params.ingest.licence
     items = [
         one if one.licence else replace(one, licence=licence)
-        for one in list_sources(params.ingest.source)
+        for one in listed(params.ingest.source)
     ]
     execute(Ingest(), items, TABLE, Video, params, finish=finish)
+
+
+def require_table() -> None:
+    """Say that the table stays as it is.
+
+    Raises:
+        SourceError: there is none.
+    """
+    if not TABLE.is_file():
+        raise SourceError(f"LIPFORGE_SOURCE=absent, and no {TABLE} here; run `dvc pull`")
+    sys.stderr.write(f"ingest: LIPFORGE_SOURCE=absent: {TABLE} stays, no film is looked for\n")
+
+
+def listed(source: str) -> list[Source]:
+    """List the inputs; say where there are none what can be done without them.
+
+    Raises:
+        SourceError: as `list_sources`.
+    """
+    try:
+        return list_sources(source)
+    except SourceError as error:
+        if not TABLE.is_file():
+            raise
+        fix = f"to go on with the films of {TABLE}, none read again, set LIPFORGE_SOURCE=absent"
+        raise SourceError(f"{error}; {fix}") from error
 
 
 def finish(outcomes: Sequence[Outcome]) -> list[Outcome]:

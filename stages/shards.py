@@ -25,6 +25,7 @@ from pipeline.shards.sample import (
     sample_facts,
     write_sample,
 )
+from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, Sample, Selected
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
@@ -44,7 +45,6 @@ class Shards(Stage[SelectedClip, Sample]):
 
     name = "shards"
     version = "5"
-    packs_files = True
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""
@@ -145,8 +145,12 @@ def run(params: Params) -> None:
     cache, tables = open_cache(), RunTables(DATA)
     clips = selected_clips(tables, cache)
     name = partial(with_shard_names, params=params.shards, cache=cache)
-    execute(Shards(), clips, table_path(DATA, "shards"), Sample, params, finish=name)
-    pack(tables.rows("shards", Sample), OUT, params.shards, cache)
+
+    def made() -> bool:
+        execute(Shards(), clips, table_path(DATA, "shards"), Sample, params, finish=name)
+        return pack(tables.rows("shards", Sample), OUT, params.shards, cache)
+
+    until_packed("shards", made)
     write_text(OUT / "README.md", datacard(tables, OUT / "index.json"))
 
 

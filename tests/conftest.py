@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import object_store
+
 ROOT = Path(__file__).parents[1]
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
@@ -40,3 +42,31 @@ def shared() -> Path:
     if not (folder / "clips").is_dir():
         pytest.skip(f"no real clips: {folder}/clips does not exist (set LIPFORGE_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def object_store_process() -> Iterator[object_store.Store]:
+    """One S3 endpoint for all tests of a session, a process of its own."""
+    store = object_store.Store()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def store(
+    object_store_process: object_store.Store, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[object_store.Store]:
+    """The endpoint, for the clients of this test and of the processes it starts."""
+    object_store.use(monkeypatch, object_store_process.url)
+    with object_store.no_client_left():
+        yield object_store_process
+
+
+@pytest.fixture
+def proxy(
+    store: object_store.Store, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[object_store.FaultyProxy]:
+    """The same store, behind a proxy that can be given faults; clients talk to the proxy."""
+    with object_store.FaultyProxy(store.url) as faulty:
+        object_store.use(monkeypatch, faulty.url)
+        yield faulty

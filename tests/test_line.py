@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from pipeline.digest import file_sha256
@@ -15,6 +17,7 @@ from pipeline.shards.reader import read_shards
 from pipeline.tables.funnel import funnel
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
 from tests.conftest import ROOT
+from tests.object_store import BUCKET
 
 BIN = Path(sys.executable).parent
 CURATION = ("report", "truth")
@@ -198,7 +201,9 @@ def test_one_flipped_bit_in_the_cache_is_found_said_and_healed(first_run):
 
 def test_a_damaged_sample_is_made_again_before_it_is_packed(first_run):
     path, tables = cached(first_run, kept(first_run, "shards")[0], "mp4"), first_run.hashes()
+    tar = first_run.folder / "data" / "shards" / kept(first_run, "shards")[0]["shard"]
     flip_a_bit(path)
+    tar.unlink()  # one that is there and right is not packed again
     assert str(path) in first_run.run("dvc", "repro", "-f", "-s", "shards")
     assert first_run.hashes() == tables
 
@@ -221,6 +226,51 @@ def test_one_added_video_is_the_only_one_computed(first_run, videos):
         assert len(changed) <= 1
     finally:
         added.unlink()
+
+
+@pytest.mark.slow
+def test_a_second_machine_goes_on_from_dvc_pull_and_a_shared_cache_without_the_films(
+    first_run, videos, tmp_path, store
+):
+    """The item cache lies in a bucket; a threshold of `select` is changed there."""
+    s3 = fsspec.filesystem("s3")
+    s3.put(f"{first_run.folder}/.cache/items/", f"{BUCKET}/items/", recursive=True)
+    first_run.run("dvc", "remote", "add", "-f", "-d", "pool", str(tmp_path / "pool"))
+    first_run.run("dvc", "push", "-q", "ingest", "scenes", "faces", "sync", "stretches", "quality")
+    first_run.run("dvc", "push", "-q", "demo", "select", "shards")
+    there = {"LIPFORGE_CACHE": f"s3://{BUCKET}/items", "LIPFORGE_SCRATCH": str(tmp_path / "s")}
+    second = Workspace(tmp_path / "two", videos, LIPFORGE_WORKERS="2", **there)
+    shutil.copy(first_run.folder / "dvc.lock", second.folder)
+    second.run("dvc", "remote", "add", "-d", "pool", str(tmp_path / "pool"))
+    parts = kept(first_run, "select")
+    shortest = min(row["end_frame"] - row["start_frame"] for row in parts)
+    limit = f"min_seconds: {(shortest + 1) / 25} # of what"
+    strict = {"min_seconds: 3.0             # of what": limit}
+    away = videos.with_name("away")
+    videos.rename(away)
+    try:
+        second.run("dvc", "pull", "-q", "demo", *TABLES)
+        refused = second.attempt("dvc", "repro", "report")
+        assert refused.returncode != 0
+        assert "does not exist" in refused.stderr
+        assert "set LIPFORGE_SOURCE=absent" in refused.stderr
+        second.environment["LIPFORGE_SOURCE"] = "absent"
+        second.set_params(strict)
+        said = second.run("dvc", "repro", "report")
+    finally:
+        away.rename(videos)
+    ran = re.findall(r"Running stage '(\w+)'", said)
+    assert ran == ["ingest", "select", "shards", "report"]
+    assert set(second.computed()) <= {"shards", "tars"}
+    first_run.set_params(strict)
+    try:
+        first_run.run("dvc", "repro", "report")
+        assert second.hashes() == {
+            name: sha for name, sha in first_run.hashes().items() if "truth" not in name
+        }
+    finally:
+        first_run.set_params({new: old for old, new in strict.items()})
+        first_run.run("dvc", "repro", *CURATION)
 
 
 def test_a_wrong_param_stops_before_any_work(first_run):

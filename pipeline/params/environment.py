@@ -42,6 +42,12 @@ def _runner(text: object) -> object:
     return text
 
 
+def _source(text: object) -> object:
+    if text != "absent":
+        raise ValueError(f"={text}: must be `absent`, or not set")
+    return text
+
+
 def _listed(text: object) -> list[str]:
     return [name for one in str(text).split(",") if (name := one.strip())]
 
@@ -83,6 +89,14 @@ class Environment(BaseSettings):
     """The Ray cluster; empty: this machine."""
     cache: str = ""
     """Folder or URL of the item cache; empty: `.cache/items`."""
+    source: Annotated[Literal["", "absent"], BeforeValidator(_source)] = ""
+    """`absent`: the films are not here; `ingest` keeps the table that it finds."""
+    shards: str = ""
+    """Folder or URL of the tars of `shards` and `features`; empty: in data/, beside the tables."""
+    scratch: Path | None = None
+    """Folder of local copies of remote files; None: in the system's temporary folder."""
+    scratch_gb: Count | None = None
+    """How much of them may lie there, in 10^9 bytes; None: 20, at most half of the disk."""
     workers: Count | None = None
     """Most workers at a time; None: all CPUs."""
     runner: Annotated[Literal["ray", "serial"], BeforeValidator(_runner)] = "ray"

@@ -1,58 +1,112 @@
-"""Assignment of samples to shards, and writing of the shards and their index."""
+"""Assignment of samples to shards, and the index of the shards."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_json
-from pipeline.digest import file_sha256
-from pipeline.engine.cache import Cache
+from pipeline.engine.cache import META, Cache
 from pipeline.engine.outcome import Outcome
+from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import ShardsParams
-from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_shard
+from pipeline.shards.place import tar_place
+from pipeline.shards.tar import MEMBERS, bucket_of, plan_shards
+from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, Sample
+
+LOOKUP_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class CachedSample:
+    """A sample as it lies in the item cache."""
+
+    row: Sample
+    bucket: int
+    num_bytes: int
+    """Of its four members."""
+
+    @property
+    def clip_id(self) -> str:
+        """Its name in the tar."""
+        return self.row.clip_id
+
+    @property
+    def split(self) -> str:
+        """Its split."""
+        return self.row.split
 
 
 def with_shard_names(
     outcomes: Sequence[Outcome], params: ShardsParams, cache: Cache
 ) -> list[Outcome]:
     """Write into every kept row the name of its shard."""
-    packed = [
-        packed_sample(Sample(**outcome.parts[0].row), params, cache)
+    rows = [
+        Sample(**outcome.parts[0].row)
         for outcome in outcomes
         if outcome.status == "kept" and outcome.parts[0].row
     ]
-    plan = plan_shards(packed, params.max_shard_mb * 2**20)
+    plan = plan_shards(_cached_samples(rows, params, cache), params.max_shard_mb * 2**20)
     shard_of = {one.clip_id: name for name, members in plan for one in members}
     return [_with_shard_name(outcome, shard_of) for outcome in outcomes]
 
 
-def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cache) -> None:
-    """Write the tars and index.json; tars of an earlier run are removed.
+def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cache) -> bool:
+    """Write the tars that are not there yet, and index.json; those of an earlier run are removed.
+
+    Returns:
+        False where a sample was damaged in the item cache: the samples are to be made once more.
 
     Raises:
-        StorageError: the disk is full or not writable.
+        StorageError: a tar could not be written, or the disk is full.
     """
-    for old in out.glob("*/*.tar"):
-        old.unlink()
-    shards: dict[str, list[PackedSample]] = {}
-    for one in sorted(samples, key=lambda one: (one.shard, one.clip_id)):
-        shards.setdefault(one.shard, []).append(packed_sample(one, params, cache))
-    entries = []
-    for name, members in shards.items():
-        write_shard(out / name, members)
-        entries.append(_index_entry(out, name, members))
+    shards: dict[str, list[Sample]] = {}
+    for row in sorted(samples, key=lambda row: (row.shard, row.clip_id)):
+        shards.setdefault(row.shard, []).append(row)
+    tars = [_tar(name, members, params.max_shard_mb * 2**20) for name, members in shards.items()]
+    place = tar_place(out)
+    written = write_tars(tars, place, cache, "shards")
+    if written is None:
+        return False
+    _remove_unless(out, place.sealed)
+    entries = [_index_entry(written[name], members) for name, members in shards.items()]
     index = {"fps": FPS, "sample_rate_hz": SAMPLE_RATE_HZ, "shards": entries}
     write_json(out / "index.json", {**index, "splits": _totals(entries)})
+    return True
 
 
-def packed_sample(sample: Sample, params: ShardsParams, cache: Cache) -> PackedSample:
-    """Return the sample with the cached paths of its four members and its bucket."""
-    names = {suffix: f"{sample.clip_id}.{suffix}" for suffix in MEMBERS}
-    files = {s: cache.artifact_path(sample.artifact, name) for s, name in names.items()}
-    bucket = bucket_of(sample.video_id, params.buckets)
-    return PackedSample(sample.clip_id, sample.split, bucket, sample.num_frames, files)
+def _remove_unless(out: Path, elsewhere: bool) -> None:
+    """Remove the tars that lie in the output's folder where they belong elsewhere now."""
+    for old in out.glob("*/*.tar") if elsewhere else ():
+        old.unlink()
+
+
+def _cached_samples(
+    rows: Iterable[Sample], params: ShardsParams, cache: Cache
+) -> list[CachedSample]:
+    """Return the samples with their sizes, as the cache states them: no file is fetched.
+
+    Raises:
+        DamagedCacheError: an entry is gone.
+    """
+
+    def cached(row: Sample) -> CachedSample:
+        stored = cache.lookup(row.artifact)
+        if stored is None:
+            raise DamagedCacheError(row.artifact, META, "gone")
+        files = stored["files"]
+        size = sum(files[f"{row.clip_id}.{suffix}"]["bytes"] for suffix in MEMBERS)
+        return CachedSample(row, bucket_of(row.video_id, params.buckets), size)
+
+    with ThreadPoolExecutor(LOOKUP_THREADS) as threads:
+        return list(threads.map(cached, rows))
+
+
+def _tar(name: str, rows: Sequence[Sample], most_bytes: int) -> TarToWrite:
+    members = [(f"{row.clip_id}.{suffix}", row.artifact) for row in rows for suffix in MEMBERS]
+    return TarToWrite(name, tuple(members), most_bytes)
 
 
 def _with_shard_name(outcome: Outcome, shard_of: Mapping[str, str]) -> Outcome:
@@ -63,15 +117,14 @@ def _with_shard_name(outcome: Outcome, shard_of: Mapping[str, str]) -> Outcome:
     return replace(outcome, parts=(replace(part, row=row),))
 
 
-def _index_entry(out: Path, name: str, members: Sequence[PackedSample]) -> dict[str, Any]:
-    path = out / name
+def _index_entry(tar: WrittenTar, members: Sequence[Sample]) -> dict[str, Any]:
     return {
-        "name": name,
+        "name": tar.name,
         "split": members[0].split,
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
+        "sha256": tar.sha256,
+        "bytes": tar.num_bytes,
         "samples": len(members),
-        "seconds": sum(one.num_frames for one in members) / FPS,
+        "seconds": sum(row.num_frames for row in members) / FPS,
     }
 
 

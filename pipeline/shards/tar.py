@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pipeline.atomic import replacing
 
@@ -37,14 +38,31 @@ def bucket_of(video_id: str, buckets: int) -> int:
     return int(hashlib.sha256(video_id.encode()).hexdigest()[:8], 16) % buckets
 
 
-def plan_shards(
-    samples: Iterable[PackedSample], max_bytes: int
-) -> list[tuple[str, list[PackedSample]]]:
+class Packable(Protocol):
+    """What is known of a sample before packing."""
+
+    @property
+    def clip_id(self) -> str: ...  # noqa: D102 - as PackedSample
+
+    @property
+    def split(self) -> str: ...  # noqa: D102
+
+    @property
+    def bucket(self) -> int: ...  # noqa: D102
+
+    @property
+    def num_bytes(self) -> int: ...  # noqa: D102
+
+
+OneSample = TypeVar("OneSample", bound=Packable)
+
+
+def plan_shards(samples: Iterable[OneSample], max_bytes: int) -> list[tuple[str, list[OneSample]]]:
     """Return (shard name, samples): by split and bucket, cut where `max_bytes` is passed.
 
     Names look like `train/train-0003-000.tar`: bucket 3, first part.
     """
-    groups: dict[tuple[str, int], list[PackedSample]] = {}
+    groups: dict[tuple[str, int], list[OneSample]] = {}
     for sample in sorted(samples, key=lambda one: one.clip_id):
         groups.setdefault((sample.split, sample.bucket), []).append(sample)
     return [
@@ -84,8 +102,8 @@ def write_tar(path: Path, members: Iterable[tuple[str, Path]]) -> None:
             _add(tar, name, file)
 
 
-def _parts(group: Sequence[PackedSample], max_bytes: int) -> Iterator[list[PackedSample]]:
-    part: list[PackedSample] = []
+def _parts(group: Sequence[OneSample], max_bytes: int) -> Iterator[list[OneSample]]:
+    part: list[OneSample] = []
     filled = 0
     for sample in group:
         if part and filled + sample.num_bytes > max_bytes:

@@ -14,12 +14,11 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from trainers.data.range_reads import read_indexed
-from trainers.errors import LISTED, ShardReadError
+from trainers.data.range_reads import asked, read_indexed
+from trainers.errors import LISTED, ShardNotFoundError, ShardReadError
 
 TRAINING_MEMBERS = ("mp4", "flac")
 """Members of a sample that training reads; the JSON is read for the index only."""
@@ -27,7 +26,7 @@ SCANNERS = 8
 """Threads that read shards for the index."""
 END = bytes(tarfile.BLOCKSIZE)
 """The block behind the last member of a whole tar."""
-FIX = "`dvc repro shards` makes our own again; fetch others once more"
+FIX = "`lipforge run shards` makes our own again; fetch others once more"
 REMEMBERED = 4
 """Lists of shards whose clips a process keeps: some 100 bytes per clip."""
 
@@ -190,21 +189,19 @@ def _name(url: str) -> str:
 
 
 def _contents(url: str) -> ShardContents:
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
+    def scanned(fs: Any, path: str) -> ShardContents:
         with fs.open(path, "rb") as stream:
             return _scan(stream)
-    except (OSError, ValueError) as error:
-        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+
+    return asked(url, scanned)
 
 
 def _state(url: str) -> str:
     """Return what the file system says of a shard's state: another one if its bytes change."""
     try:
-        fs, path = fsspec.core.url_to_fs(url)
-        return str(fs.ukey(path))
-    except (OSError, ValueError) as error:
-        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+        return asked(url, lambda fs, path: str(fs.ukey(path)))
+    except ShardNotFoundError as error:
+        raise ShardNotFoundError(f"{error}; {FIX}") from error
 
 
 def _scan(stream: Any) -> ShardContents:

@@ -1,8 +1,28 @@
-"""Byte ranges of files at any URL that fsspec knows."""
+"""Byte ranges of files at any URL that fsspec knows, read patiently."""
 
-import fsspec
+from collections.abc import Callable
+from typing import Any, TypeVar
 
+from pipeline.errors import StorageError, UnreadableError
+from pipeline.remote import FETCH_ATTEMPTS, file_system, patiently
 from trainers.errors import ShardNotFoundError, ShardReadError
+
+Answer = TypeVar("Answer")
+
+
+def asked(url: str, call: Callable[[Any, str], Answer]) -> Answer:
+    """Return what `call(file system, name)` returns; after a fault that may pass it is called anew.
+
+    Raises:
+        ShardNotFoundError: there is no such file.
+        ShardReadError: the storage refuses, four times within seconds where that may help.
+    """
+    try:
+        return patiently(lambda: call(*file_system(url)), "cannot be read", FETCH_ATTEMPTS)
+    except (UnreadableError, StorageError) as error:
+        absent = isinstance(error.__cause__, FileNotFoundError)
+        why = f"cannot be read: {error.__cause__}" if error.__cause__ else str(error)
+        raise (ShardNotFoundError if absent else ShardReadError)(f"{url}: {why}") from error
 
 
 def read_bytes(url: str, start: int | None = None, end: int | None = None) -> bytes:
@@ -12,13 +32,7 @@ def read_bytes(url: str, start: int | None = None, end: int | None = None) -> by
         ShardNotFoundError: there is no such file.
         ShardReadError: the storage refuses.
     """
-    try:
-        fs, path = fsspec.core.url_to_fs(url)
-        content: bytes = fs.cat_file(path, start=start, end=end)
-    except FileNotFoundError as error:
-        raise ShardNotFoundError(f"{url}: cannot be read: {error}") from error
-    except (OSError, ValueError) as error:  # ValueError: a protocol that fsspec does not know
-        raise ShardReadError(f"{url}: cannot be read: {error}") from error
+    content: bytes = asked(url, lambda fs, name: fs.cat_file(name, start=start, end=end))
     return content
 
 

@@ -1,13 +1,16 @@
 """Listing of shards: by folder, tar, glob or brace list, and those of a curated split."""
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-import fsspec
 from webdataset.shardlists import expand_urls
 
 from pipeline.engine.command import DATA
-from trainers.errors import ShardReadError, TrainingDataError
+from pipeline.shards.place import tar_place
+from trainers.data.range_reads import asked
+from trainers.errors import TrainingDataError
 
 
 def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
@@ -31,6 +34,36 @@ def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
     return sorted(urls)
 
 
+def curated_urls(shards: Path = DATA / "shards") -> list[str]:
+    """Return the tars of all splits of the curated shards, wherever $LIPFORGE_SHARDS says they lie.
+
+    Raises:
+        TrainingDataError: there is none.
+    """
+    place = tar_place(shards)
+    if not place.sealed:
+        return shard_urls(shards)
+    names = indexed_digests(shards)
+    if not names:
+        raise TrainingDataError(f"{shards}/index.json: names no tar; run `dvc repro shards`")
+    return sorted(
+        place.url(name) if place.remote else f"file://{place.url(name)}" for name in names
+    )
+
+
+def indexed_digests(shards: Path) -> dict[str, str]:
+    """Return the SHA-256 of every curated shard by its name, as index.json has it.
+
+    Raises:
+        TrainingDataError: there is no such file.
+    """
+    try:
+        content = json.loads((shards / "index.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TrainingDataError(f"{shards}/index.json: absent; run `dvc repro shards`") from error
+    return {entry["name"]: entry["sha256"] for entry in content["shards"]}
+
+
 def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
     """Return the tars of one split of the curated shards.
 
@@ -38,24 +71,29 @@ def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
         TrainingDataError: the split is empty; with a hint.
     """
     folder = shards / split
-    if not any(folder.glob("*.tar")):
+    if tar_place(shards).sealed:
+        found = [url for url in curated_urls(shards) if url.rsplit("/", 2)[-2] == split]
+    else:
+        found = shard_urls(folder) if any(folder.glob("*.tar")) else []
+    if not found:
         fix = "run `dvc repro shards`; if it has run, no clip fell into this split"
         share = "" if split == "train" else f": more speakers or a higher select.{split}_share help"
         raise TrainingDataError(f"{folder}: no .tar; {fix}{share}")
-    return shard_urls(folder)
+    return found
 
 
 def _expand(source: str) -> list[str]:
     urls: list[str] = []
     for one in expand_urls(source):
-        try:
-            fs, path = fsspec.core.url_to_fs(one)
-            if fs.isdir(path):
-                urls += map(fs.unstrip_protocol, fs.glob(f"{path.rstrip('/')}/**/*.tar"))
-            elif any(sign in path for sign in "*?["):
-                urls += map(fs.unstrip_protocol, fs.glob(path))
-            elif fs.exists(path):
-                urls.append(fs.unstrip_protocol(path))
-        except (OSError, ValueError) as error:
-            raise ShardReadError(f"{one}: cannot be listed: {error}") from error
+        urls += asked(one, _tars)
     return urls
+
+
+def _tars(fs: Any, path: str) -> list[str]:
+    if fs.isdir(path):
+        found = fs.glob(f"{path.rstrip('/')}/**/*.tar")
+    elif any(sign in path for sign in "*?["):
+        found = fs.glob(path)
+    else:
+        found = [path] if fs.exists(path) else []
+    return [fs.unstrip_protocol(one) for one in found]

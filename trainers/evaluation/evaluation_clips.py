@@ -14,7 +14,7 @@ from pipeline.errors import MediaError
 from pipeline.params.training import EvaluateParams
 from pipeline.tables.rows import FPS
 from trainers.data.index import ShardIndex, index_shards
-from trainers.data.shard_urls import shard_urls, split_urls
+from trainers.data.shard_urls import curated_urls, split_urls
 from trainers.errors import TrainingDataError
 from trainers.evaluation.speaking_films import SpeakingFilm, SpeakingFilms, drawn_clips
 
@@ -114,6 +114,5 @@ def held_out_index(split: str) -> ShardIndex:
 def _held_out_urls(split: str) -> list[str]:
     if split != "held_out":
         return split_urls(split)
-    folders = [DATA / "shards" / name for name in HELD_OUT]
-    known = [folder for folder in folders if any(folder.glob("*.tar"))]
-    return shard_urls(known) if known else split_urls("val")
+    known = [url for url in curated_urls(DATA / "shards") if url.rsplit("/", 2)[-2] in HELD_OUT]
+    return known or split_urls("val")

@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from pipeline.errors import DecodeError
+from pipeline.shards.place import tar_place
 from trainers.data.clip import DecodedClip
 from trainers.data.range_reads import read_bytes
 from trainers.errors import ShardNotFoundError, ShardReadError, TrainingDataError
@@ -39,6 +41,8 @@ class SidecarArrays:
 
     folder: str
     """A folder, or any URL that fsspec knows."""
+    below: str
+    """Folder of its tars at $LIPFORGE_SHARDS."""
     arrays: str
     """What they are: `Whisper features`."""
     other: str
@@ -96,15 +100,23 @@ class SidecarArrays:
         Raises:
             TrainingDataError, ShardReadError: its tar is absent or damaged, or the storage refuses.
         """
-        content = self._read(entry.shard, entry.offset, entry.offset + entry.size)
+        content = self._read(entry.shard, entry.offset, entry.offset + entry.size, self.tars)
         try:
             return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
         except (ValueError, EOFError) as error:
-            where = f"{self.folder}/{entry.shard}"
+            where = f"{self.tars}/{entry.shard}"
             raise ShardReadError(f"{where}: no array at {clip_id}: {error}; {FIX}") from error
 
-    def _read(self, name: str, start: int | None = None, end: int | None = None) -> bytes:
-        url = f"{self.folder}/{name}"
+    @property
+    def tars(self) -> str:
+        """The folder or the URL of the tars."""
+        place = tar_place(Path(self.folder), self.below)
+        return place.root if place.sealed and "://" not in self.folder else self.folder
+
+    def _read(
+        self, name: str, start: int | None = None, end: int | None = None, root: str = ""
+    ) -> bytes:
+        url = f"{root or self.folder}/{name}"
         try:
             return read_bytes(url, start, end)
         except ShardNotFoundError as error:

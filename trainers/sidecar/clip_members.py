@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.digest import file_sha256
+from pipeline.shards.place import tar_place
 from trainers.data.index import TRAINING_MEMBERS, ShardIndex
 from trainers.data.range_reads import read_indexed
+from trainers.data.shard_urls import indexed_digests
 from trainers.errors import TrainingDataError
 
 
@@ -41,7 +43,13 @@ class ClipMember:
         return read_indexed(self.url, *self.span) if self.carried is None else self.carried
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with the member instead of its location, which saves memory until then."""
+        """Pickle with the member instead of its location, which saves memory until then.
+
+        From an object store the worker reads it itself.
+        """
+        if "://" in self.url and not self.url.startswith("file://"):
+            placed = (self.clip_id, self.shard, self.num_frames, self.fault, self.url, self.span)
+            return ClipMember, placed
         content = b"" if self.fault else self.content()
         named = (self.clip_id, self.shard, self.num_frames, self.fault, "", self.span, content)
         return ClipMember, named
@@ -55,7 +63,7 @@ def clip_members(
     Raises:
         TrainingDataError: two shards have one name.
     """
-    names = [_relative_path(url, shards) for url in index.urls]
+    names = [_name_below(url, shards) for url in index.urls]
     full = {name.rsplit("/", 1)[-1]: name for name in names}
     if len(full) < len(names):
         raise TrainingDataError(f"{shards}: two shards have one name")
@@ -78,10 +86,12 @@ def clip_members(
 
 def shard_digests(urls: Sequence[str], shards: Path) -> dict[str, str]:
     """Return the SHA-256 of every shard by its path relative to `shards`."""
-    paths = {_relative_path(url, shards): Path(url.removeprefix("file://")) for url in urls}
+    if tar_place(shards).sealed:
+        return indexed_digests(shards)
+    paths = {_name_below(url, shards): Path(url.removeprefix("file://")) for url in urls}
     with ThreadPoolExecutor() as threads:
         return dict(zip(paths, threads.map(file_sha256, paths.values()), strict=True))
 
 
-def _relative_path(url: str, shards: Path) -> str:
-    return Path(url.removeprefix("file://")).relative_to(shards.absolute()).as_posix()
+def _name_below(url: str, shards: Path) -> str:
+    return url.removeprefix("file://").removeprefix(f"{tar_place(shards).root}/")

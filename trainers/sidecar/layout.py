@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 INDEX = "index.json"
 TABLE = "clips.parquet"
+FEATURES = "features"
+"""Folder of the tars at $LIPFORGE_SHARDS."""
 NONE = "none"
 """Value of `features.whisper`, and of `whisper` in the index, where no features are made."""
 

@@ -20,7 +20,7 @@ from trainers.frozen.audio_encoders import audio_identity
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.stand_ins import STAND_IN
 from trainers.sidecar.arrays import FIX, SidecarArrays
-from trainers.sidecar.layout import INDEX, NONE, sound_sha256
+from trainers.sidecar.layout import FEATURES, INDEX, NONE, sound_sha256
 
 
 def features_for_loader(features: FeaturesParams, folder: str | Path, whisper: str) -> Prepare:
@@ -65,7 +65,7 @@ class SidecarWhisper:
             ShardReadError: the storage refuses.
         """
         self.folder = str(folder).rstrip("/")
-        self._files = SidecarArrays(self.folder, "Whisper features", "other sound")
+        self._files = SidecarArrays(self.folder, FEATURES, "Whisper features", "other sound")
         facts = self._facts()
         self.name: str = facts["whisper"]
         self.sha256: dict[str, str] = facts["weights_sha256"]

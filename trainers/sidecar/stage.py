@@ -25,9 +25,10 @@ from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.media.clip_reader import read_audio_int16
 from pipeline.params.curation import Params
+from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.rows import FPS
 from trainers.data.index import index_shards
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import curated_urls
 from trainers.frozen.audio_encoders import (
     AudioEncoder,
     audio_identity,
@@ -36,8 +37,8 @@ from trainers.frozen.audio_encoders import (
 )
 from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
-from trainers.sidecar.layout import NONE, TABLE, ClipFeatures, sound_sha256
-from trainers.sidecar.tars import kept_rows, with_offsets, write_tars
+from trainers.sidecar.layout import FEATURES, NONE, TABLE, ClipFeatures, sound_sha256
+from trainers.sidecar.tars import kept_rows, with_offsets, write_sidecar
 
 
 class Features(Stage[ClipMember, ClipFeatures]):
@@ -45,7 +46,6 @@ class Features(Stage[ClipMember, ClipFeatures]):
 
     name: ClassVar[str] = "features"
     version: ClassVar[str] = "1"
-    packs_files: ClassVar[bool] = True
 
     def __init__(self, source: str, identity: WhisperIdentity) -> None:
         self.source, self.encoder = source, identity
@@ -140,12 +140,17 @@ def make_features(params: Params, shards: Path, out: Path) -> None:
     source = params.features.whisper
     require_known_encoder(source, "params.yaml: features.whisper", also=(NONE,))
     stage = Features(source, audio_identity(source))
-    urls = shard_urls(shards)
+    urls, cache = curated_urls(shards), open_cache()
     sounds = clip_members(index_shards(urls, min_frames=0), shards, "flac")
     finish = partial(with_offsets, row_type=ClipFeatures)
-    outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish)
-    facts = _facts(outcomes, stage.encoder)
-    write_tars(outcomes, ClipFeatures, out, facts, shard_digests(urls, shards), open_cache())
+    digests = shard_digests(urls, shards)
+
+    def made() -> bool:
+        outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish)
+        facts = _facts(outcomes, stage.encoder)
+        return write_sidecar(outcomes, ClipFeatures, out, FEATURES, facts, digests, cache)
+
+    until_packed(FEATURES, made)
 
 
 def _facts(outcomes: Sequence[Outcome], whisper: WhisperIdentity) -> dict[str, Any]:

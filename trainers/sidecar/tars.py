@@ -4,7 +4,6 @@ data/features/train/train-0002-000.tar belongs to data/shards/train/train-0002-0
 `<clip_id>.npy`, float16, for every clip of it that could be used, sorted by clip id.
 """
 
-import json
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,11 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.atomic import write_json
-from pipeline.digest import digest, file_sha256
+from pipeline.digest import digest
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
-from pipeline.shards.tar import write_tar
+from pipeline.shards.place import tar_place
+from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
 from trainers.sidecar.layout import INDEX, ClipArray
 
 Row = TypeVar("Row", bound=ClipArray)
@@ -34,35 +34,43 @@ def with_offsets(outcomes: Sequence[Outcome], row_type: type[ClipArray]) -> list
     return [_with_offset(outcome, offsets) for outcome in outcomes]
 
 
-def write_tars(
+def write_sidecar(
     outcomes: Sequence[Outcome],
     row_type: type[ClipArray],
     out: Path,
+    below: str,
     facts: Mapping[str, Any],
     shards_sha256: Mapping[str, str],
     cache: Cache,
-) -> None:
-    """Write the tars and `index.json`; an existing tar that is intact and current is kept.
+) -> bool:
+    """Write the tars that are not there yet, and `index.json`.
 
     Args:
         row_type: class of the rows of the outcomes.
+        below: folder of the tars at $LIPFORGE_SHARDS.
         facts: entries of the index besides counts and tars.
         shards_sha256: name of every shard -> its digest.
+
+    Returns:
+        False where an array was damaged in the item cache: they are to be made once more.
+
+    Raises:
+        StorageError: a tar could not be written.
     """
-    known = _known(out / INDEX)
-    entries = []
-    for shard, members in _by_shard(outcomes, row_type):
-        contents = digest({"clips": [[row.clip_id, row.artifact] for row in members]})
-        path = out / shard
-        if not _is_current(path, known.get(shard), contents):
-            names = [(f"{row.clip_id}.npy", row.artifact) for row in members]
-            write_tar(path, [(name, cache.artifact_path(key, name)) for name, key in names])
-        entries.append(_entry(path, shard, contents, members, shards_sha256[shard]))
-    named = {entry["name"] for entry in entries}
-    for old in out.glob("*/*.tar"):
-        if old.relative_to(out).as_posix() not in named:
-            old.unlink()
+    place, shards = tar_place(out, below), dict(_by_shard(outcomes, row_type))
+    written = write_tars([_tar(*one) for one in shards.items()], place, cache, below)
+    if written is None:
+        return False
+    for old in out.glob("*/*.tar") if place.sealed else ():
+        old.unlink()
+    entries = [_entry(written[name], rows, shards_sha256[name]) for name, rows in shards.items()]
     write_json(out / INDEX, {**facts, "clips": counts(outcomes), "shards": entries})
+    return True
+
+
+def _tar(shard: str, rows: Sequence[ClipArray]) -> TarToWrite:
+    members = tuple((f"{row.clip_id}.npy", row.artifact) for row in rows)
+    return TarToWrite(shard, members, sum(row.num_bytes for row in rows))
 
 
 def kept_rows(outcomes: Sequence[Outcome], row_type: type[Row]) -> list[Row]:
@@ -92,28 +100,13 @@ def _in_blocks(size: int) -> int:
     return -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
 
 
-def _known(index: Path) -> dict[str, Mapping[str, Any]]:
-    """Return the entries of an index that an earlier run left."""
-    if not index.is_file():
-        return {}
-    content = json.loads(index.read_text(encoding="utf-8"))
-    return {entry["name"]: entry for entry in content["shards"]}
-
-
-def _is_current(path: Path, entry: Mapping[str, Any] | None, contents: str) -> bool:
-    same = entry is not None and entry["contents"] == contents and path.is_file()
-    return same and entry is not None and file_sha256(path) == entry["sha256"]
-
-
-def _entry(
-    path: Path, shard: str, contents: str, members: Sequence[ClipArray], shard_sha256: str
-) -> dict[str, Any]:
+def _entry(tar: WrittenTar, rows: Sequence[ClipArray], shard_sha256: str) -> dict[str, Any]:
     return {
-        "name": shard,
-        "sha256": file_sha256(path),
-        "bytes": path.stat().st_size,
-        "contents": contents,
+        "name": tar.name,
+        "sha256": tar.sha256,
+        "bytes": tar.num_bytes,
+        "contents": digest({"clips": [[row.clip_id, row.artifact] for row in rows]}),
         "shard_sha256": shard_sha256,
-        "samples": len(members),
-        "steps": sum(row.num_steps for row in members),
+        "samples": len(rows),
+        "steps": sum(row.num_steps for row in rows),
     }

@@ -130,7 +130,7 @@ def test_a_torn_tar_among_whole_ones_is_named_with_the_fix_and_nothing_begins(
         second = tar.getmembers()[4]
     assert second.name.startswith("clip001")
     one.write_bytes(torn_tars(one.read_bytes(), second.offset)[how])
-    with pytest.raises(ShardReadError, match=r"1 of 2 shards .*`dvc repro shards`") as told:
+    with pytest.raises(ShardReadError, match=r"1 of 2 shards .*`lipforge run shards`") as told:
         index_shards(shard_urls(tmp_path))
     assert str(one) in str(told.value)
     assert "train-0001-000.tar" not in str(told.value)

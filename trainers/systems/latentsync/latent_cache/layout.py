@@ -7,10 +7,12 @@ deviations of both; all before `LatentVae.scale`.
 
 from dataclasses import dataclass
 
-from trainers.sidecar.layout import ClipArray
+from trainers.sidecar.layout import FEATURES, ClipArray
 
 FOLDER = "latents"
 """Inside of data/features."""
+BELOW = f"{FEATURES}/{FOLDER}"
+"""Folder of the tars at $LIPFORGE_SHARDS."""
 PLAIN, MASKED = 0, 1
 PICTURES = 2
 """Planes of one kind: PLAIN and MASKED."""

@@ -12,7 +12,7 @@ from torch import Tensor
 from trainers.data.clip import DecodedClip
 from trainers.data.window_items import Prepare
 from trainers.sidecar.arrays import SidecarArrays
-from trainers.systems.latentsync.latent_cache.layout import PICTURES, PLAIN
+from trainers.systems.latentsync.latent_cache.layout import BELOW, PICTURES, PLAIN
 
 KEY = " (params.yaml, features.latents)"
 
@@ -74,7 +74,7 @@ class SidecarLatents:
             ShardReadError: the storage refuses.
         """
         self.folder = folder
-        self._files = SidecarArrays(folder, "latents", "another video", KEY)
+        self._files = SidecarArrays(folder, BELOW, "latents", "another video", KEY)
         facts = self._files.index()
         self.name: str = facts["latents"]
         self.sha256: dict[str, str] = facts["weights_sha256"]

@@ -22,19 +22,21 @@ from pipeline.engine.again import note_unfinished
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
+from pipeline.engine.outcome import Outcome
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import DecodeError, ParamsError, WeightsError
 from pipeline.params.curation import Params
+from pipeline.shards.tar_stage import until_packed
 from trainers.data.clip import decode_video
 from trainers.data.index import index_shards
 from trainers.data.pixel_range import signed_from_array
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import curated_urls
 from trainers.frozen import registry as frozen
 from trainers.frozen.latent_vae import LatentVae
 from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
 from trainers.sidecar.layout import NONE, TABLE
-from trainers.sidecar.tars import kept_rows, with_offsets, write_tars
-from trainers.systems.latentsync.latent_cache.layout import FOLDER, ClipLatents
+from trainers.sidecar.tars import kept_rows, with_offsets, write_sidecar
+from trainers.systems.latentsync.latent_cache.layout import BELOW, FOLDER, ClipLatents
 from trainers.systems.latentsync.masks import keep_mask, mask_sha256
 
 FRAMES_AT_ONCE = 16
@@ -46,7 +48,6 @@ class LatentsOfClips(Stage[ClipMember, ClipLatents]):
 
     name: ClassVar[str] = "latents"
     version: ClassVar[str] = "1"
-    packs_files: ClassVar[bool] = True
 
     def __init__(self, vae: str, size_px: int) -> None:
         """Take the autoencoder's name and the size of the pictures.
@@ -164,16 +165,26 @@ def make_latents(params: Params, shards: Path, features: Path) -> None:
         ParamsError, WeightsError, ShardReadError, TooManyFailuresError: as `trainers.features`.
     """
     stage = LatentsOfClips(params.features.latents, params.features.latents_px)
-    urls, out = shard_urls(shards), features / FOLDER
+    urls, out, cache = curated_urls(shards), features / FOLDER, open_cache()
     videos = clip_members(index_shards(urls, min_frames=0), shards, "mp4")
     finish = partial(with_offsets, row_type=ClipLatents)
-    outcomes = execute(stage, videos, out / TABLE, ClipLatents, params, finish)
-    # The DVC stage is `features`: it is this name that `dvc repro` looks for.
-    if unfinished := {one.item_id: one.reason for one in outcomes if one.transient}:
-        note_unfinished("features", unfinished)
+    digests = shard_digests(urls, shards)
+
+    def made() -> bool:
+        outcomes = execute(stage, videos, out / TABLE, ClipLatents, params, finish)
+        # The DVC stage is `features`: it is this name that `dvc repro` looks for.
+        if unfinished := {one.item_id: one.reason for one in outcomes if one.transient}:
+            note_unfinished("features", unfinished)
+        facts = _facts(outcomes, stage)
+        return write_sidecar(outcomes, ClipLatents, out, BELOW, facts, digests, cache)
+
+    until_packed(BELOW, made)
+
+
+def _facts(outcomes: Sequence[Outcome], stage: LatentsOfClips) -> dict[str, Any]:
     shapes = {(row.planes, row.channels) for row in kept_rows(outcomes, ClipLatents)}
     planes, channels = next(iter(shapes), (0, 0))
-    facts = {
+    return {
         "latents": stage.vae_name,
         "weights_sha256": dict(stage.sha256),
         "size_px": stage.size_px,
@@ -182,4 +193,3 @@ def make_latents(params: Params, shards: Path, features: Path) -> None:
         "planes": planes,
         "channels": channels,
     }
-    write_tars(outcomes, ClipLatents, out, facts, shard_digests(urls, shards), open_cache())

@@ -1,0 +1,199 @@
+"""Local copies of remote files: one folder per machine, shared by its workers, bounded in size.
+
+A copy's name says which bytes it holds (a digest, or an address with its ETag), so a copy is never
+out of date. Beside each lies a lock file: whoever fetches the copy holds it exclusively, so several
+workers of a machine download once; whoever uses it holds it shared, and what is held is never
+evicted. The system frees the locks of a process that was killed. The time of the lock file says
+when the copy was last used: the longest unused ones go first.
+"""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.digest import digest
+from pipeline.errors import StorageError
+from pipeline.params.environment import environment
+
+DEFAULT_LIMIT_GB = 20
+"""Without LIPFORGE_SCRATCH_GB; but at most half of the disk."""
+LOOKS_PER_LIMIT = 100
+"""A process counts what lies in the folder when it has fetched this part of the limit."""
+FILLED = 0.9
+"""Share of the limit down to which copies are evicted."""
+LOCK, PART = ".lock", ".part"
+FIX = "set LIPFORGE_SCRATCH to a folder on a local disk that you can write to"
+
+
+@dataclass
+class LocalCopies:
+    """The copies in one folder. Picklable; any number of threads and processes may use one folder.
+
+    More than the limit lies there only while so much is in use at the same time, and a hundredth of
+    it per process beyond the tenth.
+    """
+
+    root: Path
+    limit_bytes: int
+    _uncounted: float = field(default=float("inf"), repr=False)
+    """Bytes that this process has fetched since it looked; at first it knows of nothing."""
+
+    @contextmanager
+    def held(self, name: str, fetch: Callable[[Path], None], size_bytes: int = 0) -> Iterator[Path]:
+        """Give a local copy, fetched if it is not there; it stays while the block runs.
+
+        Args:
+            name: of the content, and of the file: no slash; its suffix is kept.
+            fetch: writes the file to the path that it is given; what it raises passes through.
+            size_bytes: what is known of the size, to make room before.
+
+        Raises:
+            StorageError: the folder is not writable, or its disk has no locks.
+        """
+        path = self._path(name)
+        lock = self._shared(path, fetch, size_bytes)
+        try:
+            yield path
+        finally:
+            os.close(lock)
+
+    def discard(self, name: str) -> None:
+        """Remove a copy whose bytes turned out to be damaged, whoever uses it."""
+        with suppress(FileNotFoundError):
+            self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        return self.root / digest(name)[:2] / name
+
+    def _shared(self, path: Path, fetch: Callable[[Path], None], size_bytes: int) -> int:
+        """Return the descriptor of the lock, held shared, of a copy that is there."""
+        while True:
+            lock = _locked(path, fcntl.LOCK_SH)
+            if path.exists():
+                os.utime(lock)
+                return lock
+            os.close(lock)
+            lock = _locked(path, fcntl.LOCK_EX)
+            try:
+                if not path.exists():
+                    self._make_room(size_bytes)
+                    self._fetch(path, fetch)
+            finally:
+                os.close(lock)
+
+    def _fetch(self, path: Path, fetch: Callable[[Path], None]) -> None:
+        part = path.with_name(path.name + PART)
+        try:
+            fetch(part)
+            self._uncounted += part.stat().st_size
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _make_room(self, size_bytes: int) -> None:
+        if (self._uncounted + size_bytes) * LOOKS_PER_LIMIT < self.limit_bytes:
+            return
+        self._uncounted = 0
+        found = self._entries()
+        surplus = size_bytes + sum(size for _, size, _ in found) - FILLED * self.limit_bytes
+        for _, size, path in sorted(found):
+            if surplus <= 0:
+                break
+            surplus -= size if _evict(path) else 0
+
+    def _entries(self) -> list[tuple[int, int, Path]]:
+        """Return (last use, bytes, path) of every copy; what killed fetches left is removed."""
+        found = []
+        for lock in self.root.glob(f"??/*{LOCK}"):
+            path = lock.with_suffix("")
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + PART).stat()
+                _evict(path, only_part=True)
+            with suppress(FileNotFoundError):
+                found.append((lock.stat().st_mtime_ns, path.stat().st_size, path))
+        return found
+
+
+def open_copies() -> LocalCopies:
+    """Return the copies of this machine: in $LIPFORGE_SCRATCH, $LIPFORGE_SCRATCH_GB large at most.
+
+    Raises:
+        StorageError: the folder cannot be made, or is another user's.
+    """
+    settings = environment()
+    own = Path(tempfile.gettempdir()) / f"lipforge-copies-{os.getuid()}"
+    root = settings.scratch / "copies" if settings.scratch else own
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts, disk = root.stat(), os.statvfs(root)
+    except OSError as error:
+        raise StorageError(f"{root}: cannot be made: {error.strerror}; {FIX}") from error
+    if facts.st_uid != os.getuid():
+        raise StorageError(f"{root}: belongs to another user; {FIX}")
+    default = min(DEFAULT_LIMIT_GB * 10**9, disk.f_blocks * disk.f_frsize // 2)
+    return LocalCopies(root, settings.scratch_gb * 10**9 if settings.scratch_gb else default)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give an empty folder of this process in $LIPFORGE_SCRATCH, removed at the end.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    root = environment().scratch
+    try:
+        if root:
+            root.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(prefix="lipforge-", dir=root)
+    except OSError as error:
+        where = root or tempfile.gettempdir()
+        raise StorageError(f"{where}: cannot be used: {error.strerror}; {FIX}") from error
+    with folder as name:
+        yield Path(name)
+
+
+def _locked(path: Path, kind: int) -> int:
+    """Return the descriptor of a copy's lock file, which is there and held.
+
+    Raises:
+        BlockingIOError: another holds it, and `kind` has LOCK_NB.
+        StorageError: the folder is not writable, or its disk has no locks.
+    """
+    name = path.with_name(path.name + LOCK)
+    while True:
+        try:
+            name.parent.mkdir(parents=True, exist_ok=True)
+            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StorageError(f"{name.parent}: cannot be used: {error.strerror}; {FIX}") from error
+        try:
+            fcntl.flock(lock, kind)
+            if os.path.samestat(os.fstat(lock), name.stat()):
+                return lock
+        except FileNotFoundError:
+            pass  # evicted between opening and locking: the lock is of no file
+        except BlockingIOError:
+            os.close(lock)
+            raise
+        except OSError as error:
+            os.close(lock)
+            raise StorageError(f"{name.parent}: no locks there: {error.strerror}; {FIX}") from error
+        os.close(lock)
+
+
+def _evict(path: Path, only_part: bool = False) -> bool:
+    """Remove a copy with its lock unless somebody uses or fetches it; return whether it is gone."""
+    try:
+        lock = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    names = [PART] if only_part and path.exists() else ["", PART, LOCK]
+    for ending in names:
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    os.close(lock)
+    return True
