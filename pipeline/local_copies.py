@@ -1,10 +1,10 @@
 """Local copies of remote files: one folder per machine, shared by its workers, bounded in size.
 
 A copy's name says which bytes it holds (a digest, or an address with its ETag), so a copy is never
-out of date. Beside each lies a lock file: whoever fetches the copy holds it exclusively, so several
-workers of a machine download once; whoever uses it holds it shared, and what is held is never
-evicted. The system frees the locks of a process that was killed. The time of the lock file says
-when the copy was last used: the longest unused ones go first.
+out of date. Beside each lie two files to lock: whoever needs the copy holds the first one shared,
+and what is held is never evicted; one process at a time fetches under the second one, so several
+workers of a machine download once. The system frees the locks of a process that was killed. The
+time of the first one says when the copy was last used: the longest unused ones go first.
 """
 
 import fcntl
@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.digest import digest
-from pipeline.errors import StorageError
+from pipeline.errors import DISK_ERRORS, StorageError
 from pipeline.params.environment import environment
 
 DEFAULT_LIMIT_GB = 20
@@ -25,7 +24,7 @@ LOOKS_PER_LIMIT = 100
 """A process counts what lies in the folder when it has fetched this part of the limit."""
 FILLED = 0.9
 """Share of the limit down to which copies are evicted."""
-LOCK, PART = ".lock", ".part"
+LOCK, PART, FETCHING = ".lock", ".part", ".fetching"
 FIX = "set LIPFORGE_SCRATCH to a folder on a local disk that you can write to"
 
 
@@ -47,14 +46,15 @@ class LocalCopies:
         """Give a local copy, fetched if it is not there; it stays while the block runs.
 
         Args:
-            name: of the content, and of the file: no slash; its suffix is kept.
+            name: of the content: `<folder>/<file>`, any number of folders.
             fetch: writes the file to the path that it is given; what it raises passes through.
+                Where the disk is full, all that is not in use goes and it is called once more.
             size_bytes: what is known of the size, to make room before.
 
         Raises:
             StorageError: the folder is not writable, or its disk has no locks.
         """
-        path = self._path(name)
+        path = self.path(name)
         lock = self._shared(path, fetch, size_bytes)
         try:
             yield path
@@ -64,31 +64,52 @@ class LocalCopies:
     def discard(self, name: str) -> None:
         """Remove a copy whose bytes turned out to be damaged, whoever uses it."""
         with suppress(FileNotFoundError):
-            self._path(name).unlink()
+            self.path(name).unlink()
 
-    def _path(self, name: str) -> Path:
-        return self.root / digest(name)[:2] / name
+    def path(self, name: str) -> Path:
+        """Return where a copy lies if it is there."""
+        return self.root / name
+
+    def evict(self, bytes_left: float) -> None:
+        """Remove copies that nobody uses, the longest unused first, down to so many bytes."""
+        found = self._entries()
+        surplus = sum(size for _, size, _ in found) - bytes_left
+        for _, size, path in sorted(found):
+            if surplus <= 0:
+                break
+            surplus -= size if _evict(path) else 0
 
     def _shared(self, path: Path, fetch: Callable[[Path], None], size_bytes: int) -> int:
         """Return the descriptor of the lock, held shared, of a copy that is there."""
-        while True:
-            lock = _locked(path, fcntl.LOCK_SH)
-            if path.exists():
-                os.utime(lock)
-                return lock
+        lock = _locked(path, LOCK, fcntl.LOCK_SH)
+        try:
+            if not path.exists():
+                self._fetched_once(path, fetch, size_bytes)
+            os.utime(lock)
+        except BaseException:
             os.close(lock)
-            lock = _locked(path, fcntl.LOCK_EX)
-            try:
-                if not path.exists():
-                    self._make_room(size_bytes)
-                    self._fetch(path, fetch)
-            finally:
-                os.close(lock)
+            raise
+        return lock
+
+    def _fetched_once(self, path: Path, fetch: Callable[[Path], None], size_bytes: int) -> None:
+        lock = _locked(path, FETCHING, fcntl.LOCK_EX)
+        try:
+            if not path.exists():
+                self._make_room(size_bytes)
+                self._fetch(path, fetch)
+        finally:
+            os.close(lock)
 
     def _fetch(self, path: Path, fetch: Callable[[Path], None]) -> None:
         part = path.with_name(path.name + PART)
         try:
-            fetch(part)
+            try:
+                fetch(part)
+            except (OSError, StorageError) as error:
+                if isinstance(error, OSError) and error.errno not in DISK_ERRORS:
+                    raise
+                self.evict(0)
+                fetch(part)
             self._uncounted += part.stat().st_size
             part.replace(path)
         finally:
@@ -98,17 +119,12 @@ class LocalCopies:
         if (self._uncounted + size_bytes) * LOOKS_PER_LIMIT < self.limit_bytes:
             return
         self._uncounted = 0
-        found = self._entries()
-        surplus = size_bytes + sum(size for _, size, _ in found) - FILLED * self.limit_bytes
-        for _, size, path in sorted(found):
-            if surplus <= 0:
-                break
-            surplus -= size if _evict(path) else 0
+        self.evict(FILLED * self.limit_bytes - size_bytes)
 
     def _entries(self) -> list[tuple[int, int, Path]]:
         """Return (last use, bytes, path) of every copy; what killed fetches left is removed."""
         found = []
-        for lock in self.root.glob(f"??/*{LOCK}"):
+        for lock in self.root.rglob(f"*{LOCK}"):
             path = lock.with_suffix("")
             with suppress(FileNotFoundError):
                 path.with_name(path.name + PART).stat()
@@ -157,20 +173,17 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def _locked(path: Path, kind: int) -> int:
-    """Return the descriptor of a copy's lock file, which is there and held.
+def _locked(path: Path, ending: str, kind: int) -> int:
+    """Return the descriptor of a lock file of a copy, which is there and held.
 
     Raises:
         BlockingIOError: another holds it, and `kind` has LOCK_NB.
         StorageError: the folder is not writable, or its disk has no locks.
     """
-    name = path.with_name(path.name + LOCK)
+    name = path.with_name(path.name + ending)
     while True:
-        try:
-            name.parent.mkdir(parents=True, exist_ok=True)
-            lock = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StorageError(f"{name.parent}: cannot be used: {error.strerror}; {FIX}") from error
+        if (lock := _opened(name)) is None:
+            continue
         try:
             fcntl.flock(lock, kind)
             if os.path.samestat(os.fstat(lock), name.stat()):
@@ -186,14 +199,27 @@ def _locked(path: Path, kind: int) -> int:
         os.close(lock)
 
 
-def _evict(path: Path, only_part: bool = False) -> bool:
-    """Remove a copy with its lock unless somebody uses or fetches it; return whether it is gone."""
+def _opened(lock: Path) -> int | None:
+    """Return the descriptor of a lock file, or None where its folder has just been evicted."""
     try:
-        lock = _locked(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StorageError(f"{lock.parent}: cannot be used: {error.strerror}; {FIX}") from error
+
+
+def _evict(path: Path, only_part: bool = False) -> bool:
+    """Remove a copy with its locks unless it is in use; return whether it is gone."""
+    try:
+        lock = _locked(path, LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    names = [PART] if only_part and path.exists() else ["", PART, LOCK]
+    names = [PART] if only_part and path.exists() else ["", PART, FETCHING, LOCK]
     for ending in names:
         path.with_name(path.name + ending).unlink(missing_ok=True)
+    with suppress(OSError):
+        path.parent.rmdir()
     os.close(lock)
     return True

@@ -6,7 +6,9 @@ this machine's disk is full): a link that is down is the fault of one item, and 
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
@@ -22,10 +24,15 @@ Answer = TypeVar("Answer")
 HTTP, S3 = ("http://", "https://"), ("s3://", "s3a://")
 FETCH_ATTEMPTS, LOOKUP_ATTEMPTS = 4, 2
 FIRST_WAIT_S = 0.5
-"""Waits between attempts: 0.5, 1 and 2 s, each of them up to half longer: clients that were refused
-together do not come back together."""
+"""Waits between attempts: 0.5, 1, 2 s and so on, less up to a half by chance."""
 CONNECT_S, SILENCE_S = 15.0, 60.0
 """A server that does not answer, or sends nothing, for so long is given up. A slow one is not."""
+STORE_SILENCE_S = 20.0
+"""The same for one request to an object store that holds results, which is asked more often."""
+CONNECTIONS = 128
+"""To an object store, from each process."""
+EXTRAS = {"s3": "s3", "s3a": "s3"}
+"""Extra of this package that brings the client of a scheme."""
 _WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
 """Client errors of HTTP that pass; every other 4xx says the same the next second."""
 _FINAL = (FileNotFoundError, PermissionError, ImportError, ValueError)
@@ -111,8 +118,8 @@ def version_of(url: str) -> tuple[str, int]:
 def file_system(url: str) -> tuple[Any, str]:
     """Return the fsspec file system of an address, and the name of the file on it.
 
-    Time-outs are set, and the attempts are left to `patiently`: those of an S3 client and of the
-    client below it would be multiplied.
+    Time-outs are set, and the attempts are left to `until_answered`: those of an S3 client and of
+    the client below it would be multiplied.
     """
     options: dict[str, Any] = _s3_options() if url.startswith(S3) else {}
     if url.startswith(HTTP):
@@ -120,30 +127,72 @@ def file_system(url: str) -> tuple[Any, str]:
 
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=SILENCE_S)
         options = {"client_kwargs": {"timeout": timeout}}
-    found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
+    with _named_extra(url):
+        found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
     if url.startswith(S3):
         found[0].retries = 1
     return found
 
 
-def patiently(call: Callable[[], Answer], doing: str, attempts: int) -> Answer:
+def object_store(url: str) -> tuple[Any, str]:
+    """Return the fsspec file system for results, and the path of the address on it.
+
+    An S3 client of its own: one attempt per request, since `until_answered` repeats them, and no
+    memory of listings, which other machines change.
+
+    Raises:
+        ImportError: its client is not installed; says what to install.
+        ValueError: no such scheme.
+    """
+    options: dict[str, Any] = {}
+    if url.startswith(S3):
+        config = {
+            "connect_timeout": CONNECT_S,
+            "read_timeout": STORE_SILENCE_S,
+            "max_pool_connections": CONNECTIONS,
+            "retries": {"total_max_attempts": 1},
+        }
+        options = {"config_kwargs": config, "max_concurrency": 1, "use_listings_cache": False}
+        options["session"] = _s3_session()
+    with _named_extra(url):
+        fs, path = fsspec.core.url_to_fs(url, **options)
+    if options:
+        fs.retries = 1
+    return fs, str(path)
+
+
+def until_answered(call: Callable[[], Answer], attempts: int) -> Answer:
     """Return what the call returns; after a fault that may pass, wait and call again.
 
     Raises:
-        UnreadableError: the fault is final, or was there at every attempt.
-        StorageError: this machine's disk is full or not writable.
+        Exception: that of the last attempt, or the first that is final.
     """
     for left in reversed(range(attempts)):
         with Caught() as caught:
             return call()
         error = caught.error
         assert error is not None, "the call returned or raised"
-        if isinstance(fault := fault_of(error), StorageError):
-            raise fault from error
-        if not left or _is_final(error):
-            raise UnreadableError(f"{doing}: {_answer(error)}") from error
-        time.sleep(FIRST_WAIT_S * 2 ** (attempts - 1 - left) * random.uniform(1, 1.5))
+        if not left or is_final(error):
+            raise error
+        longest = FIRST_WAIT_S * 2 ** (attempts - 1 - left)
+        time.sleep(longest * random.uniform(0.5, 1.0))
     raise AssertionError("at least one attempt")
+
+
+def patiently(call: Callable[[], Answer], doing: str, attempts: int) -> Answer:
+    """Do as `until_answered` for a file that is the input of an item.
+
+    Raises:
+        UnreadableError: the fault is final, or was there at every attempt.
+        StorageError: this machine's disk is full or not writable.
+    """
+    with Caught() as caught:
+        return until_answered(call, attempts)
+    error = caught.error
+    assert error is not None, "the call returned or raised"
+    if isinstance(fault := fault_of(error), StorageError):
+        raise fault from error
+    raise UnreadableError(f"{doing}: {answer(error)}") from error
 
 
 def _s3_options() -> dict[str, Any]:
@@ -158,6 +207,26 @@ def _s3_options() -> dict[str, Any]:
 
 def _content_facts(facts: Mapping[str, Any]) -> str:
     return str(sorted((k, v) for k, v in facts.items() if k not in _OF_A_LISTING))
+
+
+@contextmanager
+def _named_extra(url: str) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        extra = EXTRAS.get(urlsplit(url).scheme)
+        fix = f": pip install 'lipforge[{extra}]'" if extra else ""
+        raise ImportError(f"{error}{fix}") from error
+
+
+@cache
+def _s3_session() -> Any:
+    """Return a session that leaves times as text: they are three quarters of a listing's cost."""
+    with _named_extra("s3://"):
+        import aiobotocore.session  # of an extra
+    session = aiobotocore.session.AioSession()
+    session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=str)
+    return session
 
 
 def _public(url: str) -> str:
@@ -175,25 +244,32 @@ def _signs(name: str) -> bool:
     return name in _SIGNING or name.startswith(_SIGNING_PREFIXES)
 
 
-def _is_final(error: BaseException) -> bool:
+def is_final(error: BaseException) -> bool:
+    """Say whether a fault is no matter of the moment."""
+    if isinstance(fault_of(error), StorageError):
+        return True
     if status := _status(error):
         return 400 <= status < 500 and status not in _WORTH_ANOTHER_TRY
     return isinstance(error, _FINAL)
 
 
-def _status(error: BaseException) -> int | None:
-    for one in causes(error):
-        answer = getattr(one, "response", None)  # of botocore's ClientError
-        said = answer.get("ResponseMetadata", {}) if isinstance(answer, dict) else {}
-        status = getattr(one, "status", None) or said.get("HTTPStatusCode")
-        if isinstance(status, int):
-            return status
-    return None
-
-
-def _answer(error: BaseException) -> str:
+def answer(error: BaseException) -> str:
+    """Return what a server or its client said, without paths, hosts and addresses."""
     if status := _status(error):
         return f"HTTP {status}"
     if isinstance(error, ImportError | ValueError):
         return str(error)  # fsspec says which package to install, or that it knows no such scheme
     return words(error)
+
+
+def _status(error: BaseException) -> int | None:
+    found = (_status_of(one) for one in causes(error))
+    return next((status for status in found if isinstance(status, int)), None)
+
+
+def _status_of(error: BaseException) -> object:
+    """Return the HTTP status that an aiohttp or a botocore exception holds."""
+    said = getattr(error, "response", None)
+    if isinstance(said, Mapping):
+        return said.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return getattr(error, "status", None)

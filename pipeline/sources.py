@@ -144,7 +144,9 @@ def _fetched(url: str) -> Iterator[Path]:
     suffix = PurePosixPath(urlsplit(url).path).suffix[:16]
     version, size_bytes = version_of(url)
     if version:
-        with open_copies().held(version + suffix, partial(fetch, url), size_bytes) as path:
+        with open_copies().held(
+            f"films/{version}{suffix}", partial(fetch, url), size_bytes
+        ) as path:
             yield path
         return
     with scratch_folder() as folder:

@@ -7,29 +7,25 @@ compares before the file is used. A lost or damaged cache costs time, never corr
 is not waited for until it is on the disk, and the last ones before a power cut are made again.
 """
 
-import json
 import shutil
-import sys
-import tempfile
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-import fsspec
-
-from pipeline.atomic import ABANDONED_S, whole_file
-from pipeline.digest import canonical_json, digest, file_sha256
-from pipeline.errors import DamagedCacheError, StorageError
-from pipeline.faults import Caught, words
+from pipeline.atomic import ABANDONED_S
+from pipeline.engine.entry import META, check, parsed, say_damaged, stage_named, write_meta
+from pipeline.engine.remote_cache import RemoteCache
+from pipeline.errors import StorageError
 from pipeline.params.environment import environment
 
-META = "meta.json"
-SEAL = "sha256"
-"""Field of meta.json: the digest of all the others."""
+LOOKUP_THREADS = 16
+"""Look-ups at once on a disk or a shared folder."""
+LOOKED_UP = 64
+"""Items that one thread looks up in one go."""
 DEFAULT_ROOT = ".cache/items"
 
 
@@ -44,12 +40,28 @@ class Cache(Protocol):
         """Return the stored outcome, or None when the entry is absent or incomplete."""
         ...
 
+    def lookup_many(self, stage: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """Return the stored outcomes of those of a stage's items that are there and complete."""
+        ...
+
+    def remember(self, stage: str, keys: Iterable[str]) -> None:
+        """Make the next look-up of many new items of a stage cheap, if that takes anything."""
+        ...
+
     def stage_of(self, key: str) -> str:
         """Return whose item an entry is, though its files may be damaged; empty if unknown."""
         ...
 
     def commit(self, key: str, stored: Mapping[str, Any], workdir: Path) -> None:
         """Store outcome and files at once."""
+        ...
+
+    def holding(self) -> AbstractContextManager[None]:
+        """Keep fetched files that are used inside the block on this machine until its end.
+
+        Outside of any block only the files of the last 128 entries that a process has used are
+        kept for certain; older ones give way when the local copies reach their bound.
+        """
         ...
 
     def place(self, key: str, name: str) -> Path:
@@ -104,22 +116,40 @@ class LocalCache:
         """See Cache.lookup."""
         folder = self._folder(key)
         try:
-            stored = _parsed((folder / META).read_bytes())
+            stored = parsed((folder / META).read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
         except ValueError:
-            _say_damaged(folder / META)
+            say_damaged(folder / META)
             return None
         for name, facts in (stored or {"files": {}})["files"].items():
             if not _has_size(folder / name, facts):
-                _say_damaged(folder / name)
+                say_damaged(folder / name)
                 return None
         return stored
+
+    def lookup_many(self, stage: str, keys: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """See Cache.lookup_many."""
+        wanted = list(dict.fromkeys(keys))
+        blocks = [wanted[at : at + LOOKED_UP] for at in range(0, len(wanted), LOOKED_UP)]
+        with ThreadPoolExecutor(LOOKUP_THREADS) as threads:
+            stored = [one for block in threads.map(self._block, blocks) for one in block]
+        return {key: one for key, one in zip(wanted, stored, strict=True) if one is not None}
+
+    def _block(self, keys: Sequence[str]) -> list[Mapping[str, Any] | None]:
+        return [self.lookup(key) for key in keys]
+
+    def remember(self, stage: str, keys: Iterable[str]) -> None:
+        """Nothing to do: a folder is looked up quickly."""
+
+    def holding(self) -> AbstractContextManager[None]:
+        """See Cache.holding: nothing is ever taken away here."""
+        return nullcontext()
 
     def stage_of(self, key: str) -> str:
         """See Cache.stage_of."""
         try:
-            return _stage_named(_parsed((self._folder(key) / META).read_bytes()))
+            return stage_named(parsed((self._folder(key) / META).read_bytes()))
         except (OSError, ValueError):
             return ""
 
@@ -131,7 +161,7 @@ class LocalCache:
         """
         final = self._folder(key)
         try:
-            _write_meta(stored, workdir)
+            write_meta(stored, workdir)
             final.parent.mkdir(parents=True, exist_ok=True)
             if final.exists() and self.lookup(key) is None:
                 shutil.rmtree(final)
@@ -146,7 +176,7 @@ class LocalCache:
 
     def artifact_path(self, key: str, name: str) -> Path:
         """See Cache.artifact_path."""
-        _check(self._folder(key), key, name)
+        check(self._folder(key), key, name)
         return self.place(key, name)
 
     def forget(self, key: str) -> None:
@@ -165,102 +195,6 @@ class LocalCache:
 
     def _folder(self, key: str) -> Path:
         return self.root / key[:2] / key
-
-
-class RemoteCache:
-    """An fsspec URL such as s3://bucket/lipforge; files are fetched to a local folder when read."""
-
-    def __init__(self, url: str, scratch: Path | None = None) -> None:
-        self.url = url.rstrip("/")
-        self.scratch = scratch or Path(tempfile.gettempdir()) / "lipforge-fetched"
-        self.fs, self.root = fsspec.core.url_to_fs(self.url)
-
-    @contextmanager
-    def workdir(self) -> Iterator[Path]:
-        """Make a local folder whose files `commit` uploads."""
-        with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
-            yield Path(folder)
-
-    def lookup(self, key: str) -> Mapping[str, Any] | None:
-        """See Cache.lookup; the presence of meta.json means complete."""
-        try:
-            with _reaching(self.url):
-                content = self.fs.cat_file(self._remote(key, META))
-            return _parsed(content)
-        except StorageError as error:
-            if isinstance(error.__cause__, FileNotFoundError):
-                return None
-            raise
-        except ValueError:
-            _say_damaged(self._remote(key, META))
-            return None
-
-    def stage_of(self, key: str) -> str:
-        """See Cache.stage_of."""
-        return _stage_named(self.lookup(key))
-
-    def commit(self, key: str, stored: Mapping[str, Any], workdir: Path) -> None:
-        """See Cache.commit: data first, meta.json last."""
-        with _reaching(self.url):
-            _write_meta(stored, workdir)
-            self.fs.makedirs(self._remote(key), exist_ok=True)
-            for path in sorted(workdir.iterdir(), key=lambda path: path.name == META):
-                self.fs.put_file(str(path), self._remote(key, path.name))
-
-    def place(self, key: str, name: str) -> Path:
-        """See Cache.place."""
-        return self.scratch / digest(self.url)[:12] / key / name
-
-    def artifact_path(self, key: str, name: str) -> Path:
-        """See Cache.artifact_path. Fetched once per machine, again where the copy is damaged."""
-        local = self.place(key, name)
-        for path in (local.with_name(META), local):
-            if not path.exists():
-                self._fetch(key, path)
-        try:
-            _check(local.parent, key, name)
-        except DamagedCacheError:
-            for path in (local.with_name(META), local):
-                self._fetch(key, path)
-            _check(local.parent, key, name)
-        return local
-
-    def _fetch(self, key: str, local: Path) -> None:
-        try:
-            with whole_file(local) as part:
-                self.fs.get_file(self._remote(key, local.name), str(part))
-        except FileNotFoundError as error:
-            raise DamagedCacheError(key, local.name, "gone") from error
-
-    def forget(self, key: str) -> None:
-        """See Cache.forget; meta.json goes first, so that no half entry looks complete."""
-        shutil.rmtree(self.place(key, META).parent, ignore_errors=True)
-        folder = self._remote(key)
-        if self.fs.exists(self._remote(key, META)):
-            self.fs.rm_file(self._remote(key, META))
-        if self.fs.exists(folder):
-            self.fs.rm(folder, recursive=True)
-
-    def sweep(self) -> None:
-        """Nothing to do: work folders are temporary folders of their machines."""
-
-    def keys(self) -> Iterator[str]:
-        """See Cache.keys."""
-        found = self.fs.glob(f"{self.root}/??/*/{META}")
-        yield from sorted(str(path).rsplit("/", 2)[-2] for path in found)
-
-    def _remote(self, key: str, *names: str) -> str:
-        return "/".join((self.root, key[:2], key, *names))
-
-
-@contextmanager
-def _reaching(url: str) -> Iterator[None]:
-    """Turn what a store's client raises into a StorageError."""
-    with Caught() as caught:
-        yield
-    if caught.error is not None:
-        said = words(caught.error)
-        raise StorageError(f"{url}: the item cache cannot be reached: {said}") from caught.error
 
 
 def open_cache(root: str | None = None) -> Cache:
@@ -283,39 +217,6 @@ def collect_garbage(cache: Cache, reachable: Iterable[str]) -> list[str]:
     return removed
 
 
-def _write_meta(stored: Mapping[str, Any], workdir: Path) -> None:
-    files = {path.name: _facts(path) for path in sorted(workdir.iterdir())}
-    content = {**stored, "files": files}
-    text = canonical_json({**content, SEAL: digest(content)})
-    (workdir / META).write_text(text, encoding="utf-8")
-
-
-def _parsed(meta: bytes) -> dict[str, Any] | None:
-    """Return the content of a meta.json; None for one of an old version, which had no digests.
-
-    Raises:
-        ValueError: it is not what was written.
-    """
-    content = json.loads(meta)
-    if isinstance(content, dict) and SEAL not in content:
-        return None
-    if not isinstance(content, dict) or content.pop(SEAL) != digest(content):
-        raise ValueError("meta.json does not have its own digest")
-    return content
-
-
-def _stage_named(stored: Mapping[str, Any] | None) -> str:
-    return str((stored or {}).get("stage", ""))
-
-
-def _say_damaged(what: object) -> None:
-    sys.stderr.write(f"warning: {what}: damaged in the item cache; its item is made again\n")
-
-
-def _facts(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-
-
 def _rename_unless_there(workdir: Path, final: Path) -> None:
     try:
         workdir.rename(final)
@@ -329,31 +230,3 @@ def _has_size(path: Path, facts: Any) -> bool:
         return bool(path.stat().st_size == facts["bytes"])
     except FileNotFoundError:
         return False
-
-
-def _check(folder: Path, key: str, name: str) -> None:
-    try:
-        changed_ns = (folder / META).stat().st_mtime_ns
-        stored = _files_of(folder, changed_ns)[name]["sha256"]
-        facts = (folder / name).stat()
-        found = _sha256(folder / name, facts.st_mtime_ns, facts.st_size, facts.st_ino)
-    except FileNotFoundError as error:
-        raise DamagedCacheError(key, name, "gone") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise DamagedCacheError(key, name, "its entry cannot be read") from error
-    if found != stored:
-        raise DamagedCacheError(key, name, "not the bytes that were stored")
-
-
-@lru_cache(maxsize=65536)
-def _sha256(path: Path, changed_ns: int, size: int, inode: int) -> str:
-    """Return a file's digest, computed once per process as long as the file stays untouched."""
-    return file_sha256(path)
-
-
-@lru_cache(maxsize=64)
-def _files_of(folder: Path, changed_ns: int) -> dict[str, Any]:
-    """Return the facts of an entry's files; the time is there to read a new meta.json anew."""
-    stored = _parsed((folder / META).read_bytes()) or {}
-    files: dict[str, Any] = stored["files"]
-    return files

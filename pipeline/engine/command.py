@@ -18,6 +18,7 @@ from pipeline.engine.outcome import STATUSES, Outcome, Work
 from pipeline.engine.planned import note_planned
 from pipeline.engine.progress import EVENTS, Progress
 from pipeline.engine.ray_connection import connect, disconnect
+from pipeline.engine.remembering import Remembering
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Stage
 from pipeline.errors import (
@@ -32,10 +33,8 @@ from pipeline.params.environment import environment
 
 DATA = Path("data")
 """Where every stage writes its table: `data/<stage>/<table>.parquet`."""
-LOOKUP_THREADS = 16
-"""Look-ups at once: they wait for a disk or an object store."""
-LOOKED_UP = 64
-"""Items that one thread looks up in one go."""
+FETCHES = 16
+"""Cached files fetched and checked at once."""
 HELP = ("-h", "--help")
 PAGES = {"truth": "demo", "train_syncnet": "stable_syncnet", "train_ldm": "latent_diffusion"}
 """Pages of docs/ that are not named like their stage."""
@@ -109,7 +108,11 @@ def _run_work(
         found, missing = _look_up(stage, work, cache)
         for outcome in found:
             progress.add(outcome)
-        finished = found + list(_compute(stage, missing, runner, cache, progress))
+        finished = found
+        with Remembering(cache, stage.name) as remembering:
+            for outcome in _compute(stage, missing, runner, cache, progress):
+                finished.append(outcome)
+                remembering.add(outcome.key)
     assert len(finished) == len(work), f"{stage.name}: {len(work)} items, {len(finished)} endings"
     _forget_damaged(finished, cache)
     return sorted(finished, key=lambda outcome: outcome.item_id)
@@ -178,29 +181,37 @@ def _look_up(
     stage: Stage[Any, Any], work: Sequence[Work], cache: Cache
 ) -> tuple[list[Outcome], list[Work]]:
     retry = frozenset(environment().retry)
-    blocks = [work[start : start + LOOKED_UP] for start in range(0, len(work), LOOKED_UP)]
+    stored = cache.lookup_many(stage.name, [one.key for one in work])
 
-    def block_found(block: Sequence[Work]) -> list[Outcome | None]:
-        return [_wanted(stage, one, cache, retry) for one in block]
+    def wanted(one: Work) -> Outcome | None:
+        return _wanted(stage, one, stored.get(one.key), cache, retry)
 
-    with ThreadPoolExecutor(LOOKUP_THREADS) as threads:
-        outcomes = [one for block in threads.map(block_found, blocks) for one in block]
+    if stage.packs_files:
+        with ThreadPoolExecutor(FETCHES) as threads:
+            outcomes = list(threads.map(wanted, work))
+    else:
+        outcomes = [wanted(one) for one in work]
     found = [outcome for outcome in outcomes if outcome is not None]
     return found, [one for one, outcome in zip(work, outcomes, strict=True) if outcome is None]
 
 
-def _wanted(stage: Stage[Any, Any], work: Work, cache: Cache, retry: Set[str]) -> Outcome | None:
+Stored = Mapping[str, Any] | None
+"""What the cache has of an item."""
+
+
+def _wanted(
+    stage: Stage[Any, Any], work: Work, stored: Stored, cache: Cache, retry: Set[str]
+) -> Outcome | None:
     """Return what is stored, unless it ended in a way that LIPFORGE_RETRY names."""
-    outcome = _cached(stage, work, cache)
+    outcome = _cached(stage, work, stored, cache)
     if outcome is not None and retry & {outcome.status, *(p.reason for p in outcome.parts)}:
         cache.forget(work.key)
         return None
     return outcome
 
 
-def _cached(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome | None:
+def _cached(stage: Stage[Any, Any], work: Work, stored: Stored, cache: Cache) -> Outcome | None:
     """Return what is stored; None where nothing is, or where a file is damaged that gets packed."""
-    stored = cache.lookup(work.key)
     if stored is None:
         return None
     try:

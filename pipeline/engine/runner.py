@@ -37,7 +37,7 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
         StorageError: the result cannot be stored.
         LipforgeError: any other that is not about one input; it stops the run.
     """
-    with cache.workdir() as workdir:
+    with cache.workdir() as workdir, cache.holding():
         with Caught() as caught:
             result = _process(stage, work, cache, workdir)
         if caught.error is not None:

@@ -24,7 +24,7 @@ def fetch(part):
         log.write("fetched\\n")
     time.sleep(float(sys.argv[3]))
 
-with LocalCopies(Path(sys.argv[1]), 1000).held("film.mp4", fetch) as path:
+with LocalCopies(Path(sys.argv[1]), 1000).held("f/film.mp4", fetch) as path:
     assert path.read_bytes() == b"x" * 10
 """
 
@@ -38,7 +38,7 @@ def held(copies: LocalCopies, name: str, size: int = 10, known: bool = True):
     def fetch(part: Path) -> None:
         part.write_bytes(b"x" * size)
 
-    return copies.held(name, fetch, size if known else 0)
+    return copies.held(f"f/{name}", fetch, size if known else 0)
 
 
 def used(copies: LocalCopies, *names: str) -> None:
@@ -48,7 +48,7 @@ def used(copies: LocalCopies, *names: str) -> None:
 
 
 def there(copies: LocalCopies) -> set[str]:
-    files = (path for path in copies.root.glob("??/*") if path.suffix != ".lock")
+    files = (path for path in copies.root.glob("*/*") if path.suffix not in (".lock", ".fetching"))
     return {path.name for path in files}
 
 
@@ -69,7 +69,7 @@ def test_processes_and_threads_of_a_machine_fetch_a_copy_once(tmp_path):
         part.write_bytes(b"y")
 
     def use(_: int) -> bytes:
-        with copies.held("other", fetch) as path:
+        with copies.held("f/other", fetch) as path:
             return path.read_bytes()
 
     with ThreadPoolExecutor(8) as threads:
@@ -83,7 +83,7 @@ def test_the_longest_unused_go_first_and_the_size_stays_below_the_limit(tmp_path
     assert there(copies) == {"a", "b", "c", "d"}
     used(copies, "e")
     assert there(copies) == {"a", "c", "d", "e"}
-    assert len(list(tmp_path.glob("??/*.lock"))) == 4
+    assert len(list(tmp_path.glob("*/*.lock"))) == 4
 
 
 def test_what_is_in_use_is_never_evicted_though_the_limit_is_passed(tmp_path):
@@ -113,7 +113,7 @@ def test_a_failed_fetch_leaves_nothing_and_the_next_one_is_made(tmp_path):
         part.write_bytes(b"half")
         raise UnreadableError("cut")
 
-    with pytest.raises(UnreadableError), copies.held("a", fail):
+    with pytest.raises(UnreadableError), copies.held("f/a", fail):
         pass
     assert there(copies) == set()
     used(copies, "a")
@@ -137,11 +137,11 @@ def test_a_killed_fetch_blocks_nobody_and_its_half_file_is_swept(tmp_path):
 def test_a_discarded_copy_is_fetched_again(tmp_path):
     copies = LocalCopies(tmp_path, 100)
     used(copies, "a")
-    with copies.held("a", unwanted):
+    with copies.held("f/a", unwanted):
         pass
-    copies.discard("a")
-    copies.discard("a")
-    with pytest.raises(AssertionError), copies.held("a", unwanted):
+    copies.discard("f/a")
+    copies.discard("f/a")
+    with pytest.raises(AssertionError), copies.held("f/a", unwanted):
         pass
 
 
@@ -163,3 +163,44 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_variable(tmp_path, monke
         open_copies()
     with pytest.raises(StorageError, match=r"file: .*; set LIPFORGE_SCRATCH"), scratch_folder():
         pass
+
+
+def test_a_full_disk_is_emptied_of_other_copies_first(tmp_path):
+    copies = LocalCopies(tmp_path, 10**9)
+    used(copies, "old")
+    room = iter([False, True])
+
+    def full_once(part: Path) -> None:
+        if not next(room):
+            raise OSError(28, "No space left on device")
+        part.write_bytes(b"x" * 10)
+
+    with copies.held("f/new", full_once):
+        assert there(copies) == {"new"}
+
+
+def test_a_full_disk_that_stays_full_is_an_error(tmp_path):
+    def full(part: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with (
+        pytest.raises(OSError, match="No space left"),
+        LocalCopies(tmp_path, 10**9).held("f/new", full),
+    ):
+        pass
+
+
+def test_a_damaged_copy_is_fetched_again_while_another_process_still_uses_it(tmp_path):
+    copies, other = LocalCopies(tmp_path, 100), LocalCopies(tmp_path, 100)
+    with held(other, "a") as old:
+        copies.discard("f/a")
+        used(copies, "a")
+        assert old.exists()
+
+
+def test_an_evicted_folder_is_made_again(tmp_path):
+    copies = LocalCopies(tmp_path, 100)
+    used(copies, "a")
+    copies.evict(0)
+    assert list(tmp_path.iterdir()) == []
+    used(copies, "a")

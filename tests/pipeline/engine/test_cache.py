@@ -5,6 +5,7 @@ import pytest
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache, LocalCache, RemoteCache, collect_garbage
 from pipeline.errors import DamagedCacheError
+from pipeline.local_copies import LocalCopies
 
 KEY = "ab" + "0" * 62
 
@@ -13,7 +14,7 @@ KEY = "ab" + "0" * 62
 def cache(request, tmp_path) -> Cache:
     if request.param == "local":
         return LocalCache(tmp_path / "cache")
-    return RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+    return RemoteCache(f"memory://{tmp_path.name}", LocalCopies(tmp_path / "scratch", 10**9))
 
 
 def commit(cache: Cache, key: str = KEY, text: str = "pixels") -> None:
@@ -82,14 +83,14 @@ def test_rows_that_were_altered_are_a_miss_and_said(tmp_path, capsys):
 
 
 def test_a_damaged_local_copy_of_a_remote_file_is_fetched_again(tmp_path):
-    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+    cache = RemoteCache(f"memory://{tmp_path.name}", LocalCopies(tmp_path / "scratch", 10**9))
     commit(cache)
     flip(cache.artifact_path(KEY, "clip.bin"))
     assert cache.artifact_path(KEY, "clip.bin").read_text() == "pixels"
 
 
 def test_a_remote_object_that_is_gone_is_damage_and_its_entry_can_be_made_again(tmp_path):
-    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path / "scratch")
+    cache = RemoteCache(f"memory://{tmp_path.name}", LocalCopies(tmp_path / "scratch", 10**9))
     commit(cache)
     cache.fs.rm_file(f"{cache.root}/ab/{KEY}/clip.bin")
     with pytest.raises(DamagedCacheError):
@@ -119,7 +120,7 @@ def test_a_key_does_not_depend_on_the_order_of_a_mapping():
 
 
 def test_a_remote_entry_without_meta_is_absent(tmp_path):
-    cache = RemoteCache(f"memory://{tmp_path.name}", scratch=tmp_path)
+    cache = RemoteCache(f"memory://{tmp_path.name}", LocalCopies(tmp_path, 10**9))
     commit(cache)
     cache.fs.rm_file(f"{cache.root}/ab/{KEY}/meta.json")
     assert cache.lookup(KEY) is None
