@@ -11,12 +11,15 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: repro test setup check latest bench claims clean
+.PHONY: repro scm test setup check latest bench claims clean
 
-repro: setup ## curate the embedded demo corpus, or the videos params.yaml names
+repro: setup scm ## curate the embedded demo corpus, or the videos params.yaml names
 	dvc repro
 	lipforge status
 	lipforge truth
+
+scm: # DVC wants git unless told that there is none: a copy of the tree, an archive
+	@git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
 test: setup ## the core tests
 	python -m pytest tests

@@ -9,7 +9,6 @@ time of the first one says when the copy was last used: the longest unused ones 
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from pipeline.errors import DISK_ERRORS, StorageError
 from pipeline.params.environment import environment
+from pipeline.scratch import FIX, own_folder
 
 DEFAULT_LIMIT_GB = 20
 """Without LIPFORGE_SCRATCH_GB; but at most half of the disk."""
@@ -25,7 +25,6 @@ LOOKS_PER_LIMIT = 100
 FILLED = 0.9
 """Share of the limit down to which copies are evicted."""
 LOCK, PART, FETCHING = ".lock", ".part", ".fetching"
-FIX = "set LIPFORGE_SCRATCH to a folder on a local disk that you can write to"
 
 
 @dataclass
@@ -140,37 +139,10 @@ def open_copies() -> LocalCopies:
     Raises:
         StorageError: the folder cannot be made, or is another user's.
     """
-    settings = environment()
-    own = Path(tempfile.gettempdir()) / f"lipforge-copies-{os.getuid()}"
-    root = settings.scratch / "copies" if settings.scratch else own
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts, disk = root.stat(), os.statvfs(root)
-    except OSError as error:
-        raise StorageError(f"{root}: cannot be made: {error.strerror}; {FIX}") from error
-    if facts.st_uid != os.getuid():
-        raise StorageError(f"{root}: belongs to another user; {FIX}")
+    limit_gb, root = environment().scratch_gb, own_folder("copies")
+    disk = os.statvfs(root)
     default = min(DEFAULT_LIMIT_GB * 10**9, disk.f_blocks * disk.f_frsize // 2)
-    return LocalCopies(root, settings.scratch_gb * 10**9 if settings.scratch_gb else default)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """Give an empty folder of this process in $LIPFORGE_SCRATCH, removed at the end.
-
-    Raises:
-        StorageError: it cannot be made.
-    """
-    root = environment().scratch
-    try:
-        if root:
-            root.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="lipforge-", dir=root)
-    except OSError as error:
-        where = root or tempfile.gettempdir()
-        raise StorageError(f"{where}: cannot be used: {error.strerror}; {FIX}") from error
-    with folder as name:
-        yield Path(name)
+    return LocalCopies(root, limit_gb * 10**9 if limit_gb else default)
 
 
 def _locked(path: Path, ending: str, kind: int) -> int:

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import stat
-import tempfile
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from pipeline.errors import (
     UnreadableError,
 )
 from pipeline.faults import without_secrets
-from pipeline.local_copies import open_copies, scratch_folder
+from pipeline.local_copies import open_copies
 from pipeline.params.environment import environment
 from pipeline.remote import (
     FETCH_ATTEMPTS,
@@ -42,6 +41,7 @@ from pipeline.remote import (
     public_url,
     version_of,
 )
+from pipeline.scratch import local_scratch, scratch_folder
 
 VIDEO_SUFFIXES = frozenset(
     {".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2ts", ".m4v", ".mjpeg", ".mkv"}
@@ -129,10 +129,10 @@ def local_copy(location: str) -> Iterator[Path]:
         with _fetched(location) as path:
             yield path
         return
-    with tempfile.TemporaryDirectory(prefix="lipforge-") as folder:
+    with scratch_folder(local_scratch()) as folder:
         before = _regular_file(location)
         try:
-            yield _readable_name(Path(location), Path(folder))
+            yield _readable_name(Path(location), folder)
         except MediaError as error:
             if _state(_regular_file(location)) != _state(before):
                 raise UnreadableError("the file was changed while it was read") from error
@@ -149,7 +149,7 @@ def _fetched(url: str) -> Iterator[Path]:
         ) as path:
             yield path
         return
-    with scratch_folder() as folder:
+    with scratch_folder(local_scratch()) as folder:
         path = folder / f"source{suffix}"
         fetch(url, path)
         yield path

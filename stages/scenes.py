@@ -84,6 +84,10 @@ class Scenes(Stage[VideoFile, Scene]):
         """Return the item without its faces, which may be what killed the worker."""
         return replace(item, plain=True)
 
+    def works_ahead_for(self) -> Sequence[Stage[Any, Any]]:
+        """Return the stage `faces`."""
+        return (self._ahead.stage,) if self._ahead else ()
+
     def setup(self) -> None:
         """Keep OpenCV on one thread, and load what `faces` needs."""
         cv2.setNumThreads(1)

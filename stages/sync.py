@@ -73,6 +73,10 @@ class Sync(Stage[ClipToJudge, SyncScore]):
         """Return the digest of the judge's weights."""
         return self.choice.weights()
 
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return the judge's weights if the user named them."""
+        return self.choice.own_weights()
+
     def deadline_s(self, item: ClipToJudge) -> float:
         """Return a hundred times what it takes, fetching and decoding the video included."""
         clip_s = item.files.clip.num_frames / FPS

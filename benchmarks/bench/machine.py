@@ -5,6 +5,8 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from pipeline.limits import usable_cpus
+
 PACKAGES = (
     "av",
     "decord",
@@ -23,7 +25,7 @@ def machine() -> dict[str, str]:
     """Return facts about this machine; `load` is the average of the last minute at the start."""
     return {
         "processor": processor(),
-        "cores": str(os.cpu_count()),
+        "cores": str(usable_cpus()),
         "memory_gb": f"{memory_gb():.1f}",
         "load": f"{os.getloadavg()[0]:.1f}",
         "python": platform.python_version(),

@@ -4,12 +4,12 @@ Measured by `benchmarks.judge.measure`, which alternates both and asserts that t
 equal. What it does not show: reading files, cutting crops.
 """
 
-import os
 from dataclasses import replace
 
 from benchmarks import judge
 from benchmarks.bench.rows import AT_LEAST, Kind, Options, Row, Target
 from benchmarks.reference import NotInstallableError
+from pipeline.limits import usable_cpus
 
 KIND = Kind(
     "syncnet",
@@ -24,7 +24,7 @@ CHECK = "offset, confidence and distance equal"
 
 def against_the_package(options: Options) -> list[Row]:
     """Measure with one thread per core, of which two at most are used."""
-    threads = min(2, os.cpu_count() or 1)
+    threads = min(2, usable_cpus())
     frames = QUICK_FRAMES if options.quick else FRAMES
     try:
         found = judge.measure(threads, frames, options.repeats)

@@ -11,7 +11,6 @@ runs everything for a few steps. `--table` writes the table of docs/claims.md fr
 
 import argparse
 import math
-import os
 import sys
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from benchmarks.claims.table import update_document
 from benchmarks.claims.timing import estimate_s
 from benchmarks.claims.verdicts import MIN_SEEDS
 from pipeline.errors import LipforgeError
+from pipeline.limits import usable_cpus
 
 CLAIMS = (*SYNCNET_CLAIMS, *DIFFUSION_CLAIMS)
 REPORTS = Path("reports/claims")
@@ -71,7 +71,7 @@ def _arguments() -> argparse.Namespace:
         help="seeds of every variant, 0 ... N-1; a verdict needs %(default)s",
     )
     parser.add_argument(
-        "--jobs", type=_count, default=os.cpu_count() or 1, help="runs at a time, of a core each"
+        "--jobs", type=_count, default=usable_cpus(), help="runs at a time, of a core each"
     )
     parser.add_argument(
         "--budget-minutes",

@@ -1,7 +1,6 @@
 """Renders the demo corpus: `videos/` with all films and broken files, `truth.json` beside it."""
 
 import multiprocessing
-import os
 from bisect import bisect_right
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,6 +22,7 @@ from pipeline.demo.spoiling import spoil
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
 from pipeline.errors import StorageError
 from pipeline.faces.box import Box
+from pipeline.limits import usable_cpus
 
 
 def render_corpus(
@@ -82,7 +82,7 @@ def _chosen(videos: int | Literal["all"]) -> tuple[Sequence[Film], Sequence[Brok
 def _render_all(
     films: Sequence[Film], folder: Path, seed: int, workers: int | None
 ) -> list[FileTruth]:
-    count = min(len(films), workers or len(os.sched_getaffinity(0)))
+    count = min(len(films), workers or usable_cpus())
     jobs = [(film, folder, seed * 1000 + index) for index, film in enumerate(films)]
     if count == 1:
         return [_render(*job) for job in jobs]

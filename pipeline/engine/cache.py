@@ -8,19 +8,17 @@ is not waited for until it is on the disk, and the last ones before a power cut 
 """
 
 import shutil
-import time
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol
 
-from pipeline.atomic import ABANDONED_S
 from pipeline.engine.entry import META, check, parsed, say_damaged, stage_named, write_meta
 from pipeline.engine.remote_cache import RemoteCache
 from pipeline.errors import StorageError
 from pipeline.params.environment import environment
+from pipeline.scratch import local_scratch, scratch_folder, sweep
 
 LOOKUP_THREADS = 16
 """Look-ups at once on a disk or a shared folder."""
@@ -81,7 +79,7 @@ class Cache(Protocol):
         ...
 
     def sweep(self) -> None:
-        """Remove what killed workers left behind."""
+        """Remove what killed processes left behind, as far as this machine can tell."""
         ...
 
     def keys(self) -> Iterator[str]:
@@ -102,15 +100,8 @@ class LocalCache:
         Raises:
             StorageError: the disk is full or not writable.
         """
-        path = self.root / "tmp" / uuid.uuid4().hex
-        try:
-            path.mkdir(parents=True)
-        except OSError as error:
-            raise StorageError(f"{self.root}: cannot store a result: {error}") from error
-        try:
+        with scratch_folder(self.root / "tmp") as path:
             yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)
 
     def lookup(self, key: str) -> Mapping[str, Any] | None:
         """See Cache.lookup."""
@@ -184,10 +175,9 @@ class LocalCache:
         shutil.rmtree(self._folder(key), ignore_errors=True)
 
     def sweep(self) -> None:
-        """Remove the private folders of workers that were killed more than a day ago."""
-        for path in (self.root / "tmp").glob("*"):
-            if time.time() - path.stat().st_mtime > ABANDONED_S:
-                shutil.rmtree(path, ignore_errors=True)
+        """See Cache.sweep."""
+        sweep(self.root / "tmp")
+        sweep(local_scratch())
 
     def keys(self) -> Iterator[str]:
         """See Cache.keys."""

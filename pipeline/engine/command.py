@@ -105,6 +105,7 @@ def _run_work(
 ) -> list[Outcome]:
     progress = progress or Progress(stage.name, len(work))
     with progress:
+        cache.sweep()
         found, missing = _look_up(stage, work, cache)
         for outcome in found:
             progress.add(outcome)

@@ -2,25 +2,29 @@
 
 import logging
 import os
+import socket
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipeline.engine.ray_head import OBJECT_STORE_BYTES, end_head, shared_head
+from pipeline.engine.ray_head import end_head, listens, node_options, ports_of, shared_head
 from pipeline.errors import ClusterError, ParamsError
-from pipeline.params.environment import environment, forwarded
+from pipeline.limits import usable_cpus
+from pipeline.params.environment import environment, for_workers
 
+ANSWER_S = 10.0
+HTTP2_SETTINGS = b"\x04"
+"""Type of a settings frame; a frame is 3 bytes of length, its type, flags, and 4 of a stream."""
+HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + HTTP2_SETTINGS + bytes(5)
 NOT_SHIPPED = (
     *(
         ".venv",
         ".venv-latest",
         ".git",
         ".dvc",
-        ".cache/items",
-        ".cache/training",
-        ".cache/ray",
-        ".cache/events.jsonl",
+        ".cache",
         "data",
         "reports",
         "models",
@@ -28,6 +32,10 @@ NOT_SHIPPED = (
     *(".mypy_cache", ".pytest_cache", ".ruff_cache"),
 )
 """What a cluster's workers do not need of the project's folder."""
+
+
+_ports: list[int] = []
+"""What answers while the Ray that this process has joined is well; empty for a cluster."""
 
 
 def connect() -> None:
@@ -45,24 +53,47 @@ def connect() -> None:
     ray: Any = import_module("ray")
     if ray.is_initialized():
         return
-    options = _cluster_options(address) if address else _local_options()
+    options = _cluster_options(address) if address else node_options(wanted_cpus())
     try:
-        ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        ray.init(**options, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         where = f"LIPFORGE_RAY_ADDRESS={address}" if address else "Ray on this machine"
         raise ClusterError(f"{where}: cannot be reached or started: {error}") from error
+    if not address:
+        _watch(ports_of(ray.get_runtime_context().gcs_address))
 
 
 def disconnect() -> None:
     """Leave the Ray that this process has joined; at its exit Ray would sleep for half a second."""
+    _ports.clear()
     if "ray" in sys.modules:
         ray: Any = import_module("ray")
         ray.shutdown()
 
 
+def _watch(ports: Sequence[int]) -> None:
+    """Let `require_local_ray` report a death, and not Ray, which prints pages of its log."""
+    _ports[:] = ports
+    worker: Any = import_module("ray._private.worker")
+    worker._worker_logs_enabled = False  # there is no public switch for errors of the raylet
+
+
+def require_local_ray() -> None:
+    """Fail as soon as a part of this machine's Ray is gone; else it would report that at length.
+
+    Raises:
+        ClusterError: it died, and with it all that was in work.
+    """
+    if not all(listens(port) for port in _ports):
+        raise ClusterError(
+            "Ray on this machine has died (killed, or no memory left for it); finished items are "
+            "cached: run again to go on"
+        )
+
+
 def wanted_cpus() -> int:
     """Return how many CPUs of this machine the workers may take."""
-    return environment().workers or os.cpu_count() or 1
+    return environment().workers or usable_cpus()
 
 
 def _join_shared_head() -> bool:
@@ -79,34 +110,51 @@ def _join_shared_head() -> bool:
     ray: Any = import_module("ray")
     try:
         ray.init(address=head.address, logging_level=logging.ERROR, log_to_driver=False)
-    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError):
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError):
         end_head()
         return False
+    _watch(head.ports)
     return True
 
 
-def _local_options() -> dict[str, Any]:
-    return {
-        "address": "local",  # not a cluster that happens to run on this machine
-        "num_cpus": wanted_cpus(),
-        "include_dashboard": False,
-        "object_store_memory": OBJECT_STORE_BYTES,
-    }
+def require_ray_at(address: str) -> None:
+    """Fail at once where no Ray answers: Ray itself would try for minutes, with a line per attempt.
+
+    Both ports that the address may name speak HTTP/2, whose server begins with its settings.
+
+    Raises:
+        ClusterError: nobody listens there, or another program.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()) or "RAY_USE_TLS" in os.environ:
+        return  # `auto`, say: Ray knows
+    fix = "is Ray started there (`ray status`), and is that port open to this machine?"
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_S) as stream:
+            stream.settimeout(ANSWER_S)
+            stream.sendall(HTTP2_GREETING)
+            answer = stream.recv(9)
+    except OSError as error:
+        said = error.strerror or str(error)
+        raise ClusterError(f"LIPFORGE_RAY_ADDRESS={address}: {said}; {fix}") from error
+    if answer[3:4] != HTTP2_SETTINGS:
+        raise ClusterError(f"LIPFORGE_RAY_ADDRESS={address}: another program answers; {fix}")
 
 
 def _cluster_options(address: str) -> dict[str, Any]:
-    """Ship the code and the weights; the cache must be where all workers reach it.
+    """Ship the code; the cache must be where all workers reach it, the weights come from there.
 
     Raises:
+        ClusterError: no Ray answers at the address.
         ParamsError: LIPFORGE_CACHE is not set.
     """
     if not environment().cache:
         fix = "set it to a folder that all workers mount, or to a URL such as s3://bucket/lipforge"
         raise ParamsError(f"LIPFORGE_RAY_ADDRESS needs LIPFORGE_CACHE: {fix}")
-    os.environ["RAY_RUNTIME_ENV_IGNORE_GITIGNORE"] = "1"  # .cache/weights is ignored by git
+    require_ray_at(address)
     project = {
         "working_dir": str(Path.cwd()),
         "excludes": list(NOT_SHIPPED),
-        "env_vars": {**forwarded("cache", "gpu"), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
+        "env_vars": {**for_workers(), "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"},
     }
     return {"address": address, "runtime_env": project}

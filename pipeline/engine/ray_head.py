@@ -26,7 +26,9 @@ from typing import IO, Any
 
 from pipeline.atomic import replacing
 from pipeline.digest import digest
+from pipeline.engine.ray_folder import ray_folder
 from pipeline.errors import StorageError
+from pipeline.limits import memory_bytes, physical_memory_bytes
 
 FOLDER = Path(".cache/ray")
 IDLE_S = 30.0
@@ -76,7 +78,7 @@ class Head:
 
     def answers(self) -> bool:
         """Return whether its process and both ports are there."""
-        return is_alive(self.pid) and all(_listens(port) for port in self.ports)
+        return is_alive(self.pid) and all(listens(port) for port in self.ports)
 
 
 _held: list[IO[str]] = []
@@ -128,7 +130,27 @@ def environment_digest() -> str:
         for name, value in inherited().items()
         if not name.startswith(("DVC_", "RAY_", "_", "PYTEST_")) and name not in NOT_COMPARED
     }
-    return digest([str(Path.cwd()), sys.executable, sys.version, variables])
+    affinity = getattr(os, "sched_getaffinity", lambda _: ())(0)
+    return digest([str(Path.cwd()), sys.executable, sys.version, sorted(affinity), variables])
+
+
+def node_options(cpus: int) -> dict[str, Any]:
+    """Return how `ray.init` is to start a node on this machine, within the limits of this process.
+
+    Raises:
+        ClusterError: there is no folder that Ray can use.
+    """
+    limit = memory_bytes()
+    less = limit < physical_memory_bytes()
+    return {
+        "address": "local",  # not a cluster that happens to run on this machine
+        "num_cpus": cpus,
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "log_to_driver": False,
+        "_temp_dir": str(ray_folder(OBJECT_STORE_BYTES)),
+        **({"_memory": max(0, limit - OBJECT_STORE_BYTES)} if less else {}),
+    }
 
 
 def is_alive(pid: int) -> bool:
@@ -208,7 +230,8 @@ def _is_keeper(pid: int) -> bool:
         return True
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Return whether anything listens at a port of the loopback device."""
     try:
         with socket.create_connection((LOOPBACK, port), timeout=2):
             return True
@@ -256,16 +279,15 @@ def _ray_node(cpus: int) -> Head:
     head = Head("", (), os.getpid(), cpus, secrets.token_hex(32), digest_before)
     os.environ.update(head.variables())
     ray: Any = import_module("ray")
-    started = ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        object_store_memory=OBJECT_STORE_BYTES,
-        log_to_driver=False,
-    )
+    started = ray.init(**node_options(cpus))
     address = started.address_info["gcs_address"]
-    ports = (int(address.rsplit(":", 1)[1]), int(ray.nodes()[0]["NodeManagerPort"]))
-    return replace(head, address=address, ports=ports)
+    return replace(head, address=address, ports=ports_of(address))
+
+
+def ports_of(address: str) -> tuple[int, ...]:
+    """Return the ports that answer while this machine's Ray is well, which was just joined."""
+    ray: Any = import_module("ray")
+    return int(address.rsplit(":", 1)[1]), int(ray.nodes()[0]["NodeManagerPort"])
 
 
 def _keep(head: Head) -> None:

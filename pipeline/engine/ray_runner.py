@@ -26,9 +26,10 @@ from ray.exceptions import (
 )
 
 from pipeline.engine import outcome as ending
+from pipeline.engine.agreement import Agreement, agreement_of, insist
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.ray_connection import connect, wanted_cpus
+from pipeline.engine.ray_connection import connect, require_local_ray, wanted_cpus
 from pipeline.engine.runner import perform
 from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, LipforgeError
@@ -60,11 +61,13 @@ _DEATHS = (RayActorError, WorkerCrashedError, OutOfMemoryError, NodeDiedError)
 class Worker:
     """The actor: one stage, set up once."""
 
-    def __init__(self, stage: Stage[Any, Any], cache: Cache) -> None:
-        self.stage, self.cache = stage, cache
+    def __init__(self, stage: Stage[Any, Any], cache: Cache, agreed: Agreement | None) -> None:
+        self.stage, self.cache, self.agreed = stage, cache, agreed
 
     def prepare(self) -> None:
         """Load weights; apart from __init__ so that its errors come back as they are."""
+        insist(self.agreed, self.stage)
+        self.cache.sweep()
         self.stage.setup()
 
     def run(self, work: Sequence[Work]) -> "Answer":
@@ -164,6 +167,7 @@ class _Dispatch:
         decorate: Any = ray.remote(num_cpus=need.cpus, num_gpus=need.gpus, max_restarts=0)
         self.remote = decorate(Worker)
         self.stage_ref, self.cache_ref = ray.put(stage), ray.put(cache)
+        self.agreed = agreement_of(stage)
         self.slots: list[_Slot] = []
 
     def run(self, workers: int) -> Iterator[Outcome]:
@@ -184,12 +188,14 @@ class _Dispatch:
             yield from self._step()
 
     def _new_slot(self) -> _Slot:
-        actor = self.remote.remote(self.stage_ref, self.cache_ref)
+        actor = self.remote.remote(self.stage_ref, self.cache_ref, self.agreed)
         return _Slot(actor, actor.prepare.remote())
 
     def _step(self) -> Iterator[Outcome]:
         by_ref = {slot.pending: slot for slot in self.slots}
         ready, _ = ray.wait(list(by_ref), num_returns=1, timeout=POLL_S)
+        if not ready:
+            require_local_ray()
         for ref in ready:
             yield from self._collect(by_ref[ref])
         for slot in [slot for slot in self.slots if self._overdue(slot)]:
@@ -267,6 +273,7 @@ class _Dispatch:
     def _handle_death(
         self, slot: _Slot, reason: str, detail: str, error: BaseException | None = None
     ) -> Iterator[Outcome]:
+        require_local_ray()
         if not slot.work:
             self._count_setup_crash(reason, str(error or detail))
             self._stop(slot)

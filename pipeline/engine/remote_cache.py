@@ -14,8 +14,9 @@ from pipeline.engine.entry import META, check, parsed, stage_named, write_meta
 from pipeline.engine.held_copies import HeldCopies
 from pipeline.errors import DISK_ERRORS, DamagedCacheError, StorageError, UnreadableError
 from pipeline.faults import Caught
-from pipeline.local_copies import LocalCopies, open_copies, scratch_folder
+from pipeline.local_copies import LocalCopies, open_copies
 from pipeline.remote import answer, object_store, until_answered
+from pipeline.scratch import local_scratch, scratch_folder, sweep
 
 Answer = TypeVar("Answer")
 
@@ -62,7 +63,7 @@ class RemoteCache:
     @contextmanager
     def workdir(self) -> Iterator[Path]:
         """Make a local folder whose files `commit` uploads."""
-        with scratch_folder() as folder:
+        with scratch_folder(local_scratch()) as folder:
             yield folder
 
     def holding(self) -> AbstractContextManager[None]:
@@ -134,7 +135,8 @@ class RemoteCache:
             self._remove(self._bulk.path(key, name))
 
     def sweep(self) -> None:
-        """Nothing to do: work folders are temporary folders of their machines."""
+        """See Cache.sweep: of this machine; every worker does so when it starts."""
+        sweep(local_scratch())
 
     def keys(self) -> Iterator[str]:
         """See Cache.keys."""

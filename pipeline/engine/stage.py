@@ -71,6 +71,17 @@ class Stage(ABC, Generic[In, Out]):
         """Return name -> SHA-256 of every model file the result depends on."""
         return {}
 
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return name -> path of those of `weights` that the user named by a path.
+
+        Workers on other machines, where they are absent, get them from the shared cache.
+        """
+        return {}
+
+    def works_ahead_for(self) -> "Sequence[Stage[Any, Any]]":
+        """Return other stages whose items this one's workers make on the way."""
+        return ()
+
     def deadline_s(self, item: In) -> float:
         """Return the seconds after which the worker is taken for hung and killed."""
         return 600.0

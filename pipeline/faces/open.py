@@ -5,6 +5,7 @@ A backend is imported only when it is chosen: each needs a runtime that the othe
 
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from pipeline.faces.backend import FaceBackend
 from pipeline.media.versions import media_versions
@@ -39,6 +40,20 @@ def weights_of(params: FacesParams) -> Mapping[str, str]:
     from pipeline.faces.insightface import pack_sha256
 
     return pack_sha256(params.insightface_name, params.insightface_root)
+
+
+def own_weights_of(params: FacesParams) -> Mapping[str, Path]:
+    """Return file name -> path of those networks that lie where the user has them.
+
+    Raises:
+        WeightsError: a model file is absent.
+    """
+    if params.backend == "litert":
+        return {}
+    from pipeline.faces.insightface import pack_files
+
+    files = pack_files(params.insightface_name, params.insightface_root)
+    return {path.name: path for path in files}
 
 
 def library_versions(backend: str) -> Mapping[str, str]:

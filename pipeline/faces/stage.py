@@ -13,7 +13,7 @@ from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.clip_writer import FaceClips, FoundClip, write_face_clips
 from pipeline.faces.film_source import FilmSource
-from pipeline.faces.open import library_versions, open_backend, weights_of
+from pipeline.faces.open import library_versions, open_backend, own_weights_of, weights_of
 from pipeline.media.spans import reading_s
 from pipeline.media.transitions import Span
 from pipeline.params.curation import FacesParams
@@ -81,6 +81,10 @@ class Faces(Stage[VideoShots, Clip]):
             WeightsError: a model file is absent or altered.
         """
         return weights_of(self.params)
+
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return the files of InsightFace's pack."""
+        return own_weights_of(self.params)
 
     def deadline_s(self, item: VideoShots) -> float:
         """Return five minutes plus half a minute per second of video, since many faces take long,

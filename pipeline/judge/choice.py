@@ -49,6 +49,10 @@ class Choice:
         """Return file name -> SHA-256, for `Stage.weights`."""
         return {LANDMARK_FILE if self.judge == "landmark" else SYNCNET_FILE: self.sha256}
 
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return the file that the user named, for `Stage.own_weights`."""
+        return {SYNCNET_FILE: Path(self.path)} if self.path else {}
+
     def cache_params(self) -> Mapping[str, Any]:
         """Return what changes a row besides the weights, for `Stage.cache_params`."""
         facts = {"judge": self.judge, "fallback": self.fallback}

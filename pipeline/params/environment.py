@@ -131,6 +131,26 @@ def environment() -> Environment:
         raise ParamsError(f"{first['loc'][0]}{text}") from error
 
 
+FOR_WORKERS = ("cache", "gpu")
+"""What a worker of a cluster reads. The others are for the driver, or are paths and numbers of its
+machine: a node's own LIPFORGE_WEIGHTS holds there."""
+OBJECT_STORE = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_REGION", "AWS_DEFAULT_REGION"),
+    *("AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CA_BUNDLE"),
+    *("AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE", "AWS_REQUEST_CHECKSUM_CALCULATION"),
+    *("AWS_RESPONSE_CHECKSUM_VALIDATION", "FSSPEC_S3_ENDPOINT_URL", "FSSPEC_CONFIG_DIR"),
+    *("GOOGLE_CLOUD_PROJECT", "AZURE_STORAGE_ACCOUNT_NAME", "NO_PROXY", "no_proxy"),
+)
+"""Where the object store is and which account is used. No key, token or password is among them, nor
+a proxy's address, which may hold one: Ray shows a job's variables to all users of a cluster."""
+
+
+def for_workers() -> dict[str, str]:
+    """Return the variables that workers on other machines need, as far as they are set here."""
+    store = {name: os.environ[name] for name in OBJECT_STORE if os.environ.get(name)}
+    return {**store, **forwarded(*FOR_WORKERS)}
+
+
 def forwarded(*fields: str) -> dict[str, str]:
     """Return the variables of these fields that are set, for processes on other machines."""
     set_here = environment().model_fields_set

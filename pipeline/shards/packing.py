@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_json
-from pipeline.engine.cache import META, Cache
+from pipeline.engine.cache import Cache
+from pipeline.engine.entry import META
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import ShardsParams

@@ -18,8 +18,8 @@ from pipeline.engine.progress import EVENTS
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import StorageError
-from pipeline.local_copies import scratch_folder
 from pipeline.params.environment import environment
+from pipeline.scratch import local_scratch, scratch_folder
 from pipeline.shards.place import TarPlace
 from pipeline.shards.tar import write_tar
 
@@ -85,7 +85,7 @@ class WriteTars(Stage[TarToWrite, WrittenTar]):
             StorageError: the disk is full or not writable.
         """
         files = [(name, self.cache.place(key, name)) for name, key in item.members]
-        with scratch_folder() as folder:
+        with scratch_folder(local_scratch()) as folder:
             sha256, num_bytes = self.place.write(
                 item.name, folder, lambda path: write_tar(path, files)
             )

@@ -113,6 +113,8 @@ def path_of(name: str) -> Path:
     entry = _entry(name)
     path = _place(entry)
     status = _status(entry)
+    if status in ("absent", "not fetched") and (other := _of_workspace(entry)) is not None:
+        return other
     if status != "ok":
         raise WeightsError(f"{path}: {name} is {status}; {_fix(entry)}")
     return path
@@ -192,6 +194,15 @@ def _entry(name: str) -> Weight:
 
 def _place(entry: Weight) -> Path:
     return ROOT / entry.location if entry.kind == "bundled" else weights_dir() / entry.name
+
+
+def _of_workspace(entry: Weight) -> Path | None:
+    """Return the file of the workspace that a copy made by `dvc exp run --temp` lies in."""
+    for folder in ROOT.parents:
+        path = folder / ".cache" / "weights" / entry.name
+        if (folder / ".dvc" / "tmp" / "exps") in ROOT.parents and path.is_file():
+            return path if file_sha256(path) == sha256_of(entry.name) else None
+    return None
 
 
 def _fix(entry: Weight) -> str:

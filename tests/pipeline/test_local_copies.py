@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import StorageError, UnreadableError
-from pipeline.local_copies import LocalCopies, open_copies, scratch_folder
+from pipeline.errors import UnreadableError
+from pipeline.local_copies import LocalCopies, open_copies
 
 FETCHING = """
 import sys, time
@@ -154,15 +154,6 @@ def test_the_folder_and_its_limit_come_from_the_environment(tmp_path, monkeypatc
     monkeypatch.delenv("LIPFORGE_SCRATCH_GB")
     facts = os.statvfs(tmp_path)
     assert open_copies().limit_bytes == min(20 * 10**9, facts.f_blocks * facts.f_frsize // 2)
-
-
-def test_a_folder_that_cannot_be_made_is_named_with_the_variable(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("LIPFORGE_SCRATCH", str(tmp_path / "file"))
-    with pytest.raises(StorageError, match=r"file/copies: .*; set LIPFORGE_SCRATCH to a folder"):
-        open_copies()
-    with pytest.raises(StorageError, match=r"file: .*; set LIPFORGE_SCRATCH"), scratch_folder():
-        pass
 
 
 def test_a_full_disk_is_emptied_of_other_copies_first(tmp_path):

@@ -3,11 +3,11 @@
 None of it changes a weight: see docs/running.md.
 """
 
-import os
 from pathlib import Path
 
 import torch
 
+from pipeline.limits import usable_cpus
 from pipeline.params.environment import environment
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
@@ -70,4 +70,4 @@ def loader_workers(world: World, batch: int) -> int:
 
 def cores_per_gpu() -> int:
     """Return this machine's cores that the process may use, divided by its GPUs."""
-    return len(os.sched_getaffinity(0)) // max(torch.cuda.device_count(), 1)
+    return usable_cpus() // max(torch.cuda.device_count(), 1)

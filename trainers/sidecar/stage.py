@@ -68,6 +68,11 @@ class Features(Stage[ClipMember, ClipFeatures]):
         """Return the digest of the encoder's weights."""
         return self.encoder.sha256
 
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return the encoder's file if the user named one; a folder must be on every machine."""
+        path = Path(self.source)
+        return {path.name: path} if path.name in self.encoder.sha256 and path.is_file() else {}
+
     def deadline_s(self, item: ClipMember) -> float:
         """Return a hundred times the duration on one core."""
         return 300 + 30 * item.num_frames / FPS

@@ -19,7 +19,7 @@ from pipeline.errors import EmptyFileError, NotMediaError
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.boxes import face_px
 from pipeline.faces.landmark_tracks import LandmarkTrack, track_landmarks
-from pipeline.faces.open import open_backend, weights_of
+from pipeline.faces.open import open_backend, own_weights_of, weights_of
 from pipeline.faces.tracking import TrackingRules
 from pipeline.judge.choice import Choice
 from pipeline.judge.curve import JudgeResult
@@ -103,6 +103,10 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
     def weights(self) -> Mapping[str, str]:
         """Return the digests of the judge and the face networks."""
         return {**weights_of(self.faces), **self.choice.weights()}
+
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return those that the user named by a path."""
+        return {**own_weights_of(self.faces), **self.choice.own_weights()}
 
     def deadline_s(self, item: NamedVideo) -> float:
         """Return 15 minutes to 12 hours, by the file's size: its duration is not known yet."""

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from pipeline.errors import ParamsError
-from pipeline.params.environment import Environment, environment, forwarded, variable
+from pipeline.params.environment import Environment, environment, for_workers, forwarded, variable
 from tests.conftest import ROOT
 from tests.source_tree import modules
 
@@ -82,6 +82,16 @@ def test_workers_on_other_machines_get_only_what_is_set(monkeypatch):
         "LIPFORGE_CACHE": "s3://bucket/lipforge",
         "LIPFORGE_GPU": "cpu",
     }
+
+
+def test_workers_learn_where_the_object_store_is_but_no_secret(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://minio:9000")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.setenv(name, "secret")
+    monkeypatch.setenv("LIPFORGE_WORKERS", "3")
+    assert for_workers()["AWS_ENDPOINT_URL"] == "http://minio:9000"
+    assert "secret" not in for_workers().values()
+    assert "LIPFORGE_WORKERS" not in for_workers()
 
 
 @pytest.mark.parametrize("value", ["banana", "-1", "cuda:0"])
