@@ -10,7 +10,7 @@ from pipeline.digest import file_sha256
 from pipeline.engine import again
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import NotMediaError, SourceError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
@@ -31,6 +31,7 @@ class Ingest(Stage[Source, Video]):
 
     name = "ingest"
     version = "2"
+    resources = Resources(memory_bytes=400_000_000)
 
     def item_id(self, item: Source) -> str:
         """Return the uri: two files of equal name in two folders differ in it."""

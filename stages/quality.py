@@ -8,7 +8,7 @@ import cv2
 
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.stage import Reject
+from pipeline.engine.stage import Reject, Resources
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import cover, speech
 from pipeline.quality.clip_measures import Detectors, measure_clip
@@ -22,6 +22,7 @@ class QualityStage(ClipStage[Quality]):
 
     name: ClassVar[str] = "quality"
     version: ClassVar[str] = "4"
+    resources = Resources(memory_bytes=500_000_000)
 
     def __init__(self, params: QualityParams) -> None:
         self.params = params

@@ -15,7 +15,7 @@ from pipeline.engine.joining import Spans, item_name, joined
 from pipeline.engine.outcome import Outcome, Part, part_of
 from pipeline.engine.stage import Reject, Stage
 from pipeline.faces.film_pass import shots_and_clips
-from pipeline.faces.stage import Faces, VideoShots
+from pipeline.faces.stage import FILM, Faces, VideoShots
 from pipeline.faults import Caught
 from pipeline.media.shots import find_shots
 from pipeline.media.spans import reading_s, spans_of
@@ -47,6 +47,7 @@ class Scenes(Stage[VideoFile, Scene]):
 
     name = "scenes"
     version = "4"
+    resources = FILM
 
     def __init__(self, params: ScenesParams, ahead: Ahead[VideoShots, Clip] | None = None) -> None:
         """Prepare the stage.
@@ -55,6 +56,8 @@ class Scenes(Stage[VideoFile, Scene]):
             ahead: the stage `faces`, whose clips are cut from the same decode.
         """
         self.params, self._ahead = params, ahead
+        if ahead:
+            self.resources = ahead.stage.resources
 
     def item_id(self, item: VideoFile) -> str:
         """Return the video's id, for a part of a long film with its first frame."""

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.atomic import write_text
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge
@@ -45,6 +45,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
     name = "shards"
     version = "5"
+    resources = Resources(memory_bytes=500_000_000)
 
     def item_id(self, item: SelectedClip) -> str:
         """Return the clip's id."""

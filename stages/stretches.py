@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.digest import digest
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.curve import Doubles
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_film
@@ -44,6 +44,7 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
 
     name: ClassVar[str] = "stretches"
     version: ClassVar[str] = "2"
+    resources = Resources(memory_bytes=400_000_000)
 
     def __init__(self, judge: str, params: StretchesParams) -> None:
         self.judge, self.params = judge, params

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import DecodeError
 from pipeline.faces.schemas import SCHEMAS
 from pipeline.judge.choice import Choice, choose
@@ -40,6 +40,11 @@ class ClipToJudge:
     """A local path or an fsspec URL of the video."""
 
 
+LANDMARKS = Resources(memory_bytes=400_000_000)
+PICTURES = Resources(memory_bytes=2_000_000_000, gpus=0.125)
+"""A worker decodes about an eighth of the pictures that a card can judge."""
+
+
 class Sync(Stage[ClipToJudge, SyncScore]):
     """Scores every clip with one judge.
 
@@ -52,6 +57,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice
+        self.resources = PICTURES if choice.judge == "syncnet" else LANDMARKS
 
     def item_id(self, item: ClipToJudge) -> str:
         """Return the clip's id."""

@@ -92,11 +92,6 @@ class NeedsArtifact(Halve):
         return [(item_key(Halve(), item), "half.txt")]
 
 
-class Packs(Halve):
-    name = "packs"
-    packs_files = True
-
-
 class Interrupted(Halve):
     """The disk is gone while a decoder reads: it takes the stream for broken."""
 
@@ -180,3 +175,44 @@ class Quick(Halve):
         if item == 83:
             time.sleep(600)
         return [Half(number=item, half=item // 2)]
+
+
+class Noted(Halve):
+    """Notes item, worker and node of every call; one item may hang, another eat memory."""
+
+    name = "noted"
+
+    def __init__(self, calls: Path, slow_s: float = 0.0, hangs: int = -1, eats: int = -1) -> None:
+        super().__init__(slow_s=slow_s)
+        self.folder, self.hangs, self.eats = calls.absolute(), hangs, eats
+
+    def deadline_s(self, item: int) -> float:
+        return 2.0 if item == self.hangs else 60.0
+
+    def process(self, item: int, workdir: Path) -> Sequence[Half | Reject] | Reject:
+        import ray
+
+        node = ray.get_runtime_context().get_node_id()
+        (self.folder / f"{item}-{os.getpid()}-{node}-{time.monotonic_ns()}").touch()
+        if item == self.hangs:
+            time.sleep(600)
+        eaten = []
+        while item == self.eats:
+            eaten.append(bytearray(b"x" * 50_000_000))
+            time.sleep(0.02)
+        return super().process(item, workdir)
+
+
+class NeverReady(Halve):
+    """A bug of ours in `setup`, or a process that dies there."""
+
+    name = "never_ready"
+
+    def __init__(self, dies: bool) -> None:
+        super().__init__()
+        self.dies = dies
+
+    def setup(self) -> None:
+        if self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ZeroDivisionError("a bug in setup")

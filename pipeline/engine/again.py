@@ -19,7 +19,7 @@ from pipeline.atomic import write_json
 from pipeline.params.environment import environment
 
 AGAIN = Path("data/again")
-STAGES = ("scenes", "faces", "sync", "quality", "shards", "features")
+STAGES = ("scenes", "faces", "sync", "stretches", "quality", "shards", "features")
 """Every stage of items but `ingest`, which always runs."""
 UNFINISHED, ASKED = "unfinished", "asked"
 

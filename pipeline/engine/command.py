@@ -5,7 +5,6 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ from pipeline.params.environment import environment
 
 DATA = Path("data")
 """Where every stage writes its table: `data/<stage>/<table>.parquet`."""
-FETCHES = 16
-"""Cached files fetched and checked at once."""
+BUGS_SAID = 3
+"""Items that are named on stderr; the table and the report name all that a bug of ours stopped."""
 HELP = ("-h", "--help")
 PAGES = {"truth": "demo", "train_syncnet": "stable_syncnet", "train_ldm": "latent_diffusion"}
 """Pages of docs/ that are not named like their stage."""
@@ -160,13 +159,13 @@ def check_failures(stage: str, outcomes: Sequence[Outcome], max_failed_fraction:
     """Raise rather than let a broken run look like a strict filter.
 
     Raises:
-        TooManyFailuresError: failed and quarantined items over the limit, or any bug of ours.
+        TooManyFailuresError: failed and quarantined items, bugs of ours among them, over the limit.
     """
     bad = [one for one in outcomes if one.status in ("failed", "quarantined")]
-    bugs = [one for one in bad if not one.final]
-    if bugs or (bad and len(bad) / len(outcomes) > max_failed_fraction):
+    if bad and len(bad) / len(outcomes) > max_failed_fraction:
+        bugs = [one for one in bad if not one.final]
         first = (bugs or bad)[0]
-        message = f"{first.item_id}: {first.reason}: {first.detail}"
+        message = f"{first.item_id}: {first.reason}: {_said(first)}"
         if bugs:
             message += f"; its traceback is in {EVENTS}"
         raise TooManyFailuresError(stage, len(bad), len(outcomes), message)
@@ -184,14 +183,7 @@ def _look_up(
     retry = frozenset(environment().retry)
     stored = cache.lookup_many(stage.name, [one.key for one in work])
 
-    def wanted(one: Work) -> Outcome | None:
-        return _wanted(stage, one, stored.get(one.key), cache, retry)
-
-    if stage.packs_files:
-        with ThreadPoolExecutor(FETCHES) as threads:
-            outcomes = list(threads.map(wanted, work))
-    else:
-        outcomes = [wanted(one) for one in work]
+    outcomes = [_wanted(one, stored.get(one.key), cache, retry) for one in work]
     found = [outcome for outcome in outcomes if outcome is not None]
     return found, [one for one, outcome in zip(work, outcomes, strict=True) if outcome is None]
 
@@ -200,29 +192,15 @@ Stored = Mapping[str, Any] | None
 """What the cache has of an item."""
 
 
-def _wanted(
-    stage: Stage[Any, Any], work: Work, stored: Stored, cache: Cache, retry: Set[str]
-) -> Outcome | None:
+def _wanted(work: Work, stored: Stored, cache: Cache, retry: Set[str]) -> Outcome | None:
     """Return what is stored, unless it ended in a way that LIPFORGE_RETRY names."""
-    outcome = _cached(stage, work, stored, cache)
-    if outcome is not None and retry & {outcome.status, *(p.reason for p in outcome.parts)}:
+    if stored is None:
+        return None
+    outcome = Outcome.from_json(stored, work.item_id, work.key)
+    if retry & {outcome.status, *(part.reason for part in outcome.parts)}:
         cache.forget(work.key)
         return None
     return outcome
-
-
-def _cached(stage: Stage[Any, Any], work: Work, stored: Stored, cache: Cache) -> Outcome | None:
-    """Return what is stored; None where nothing is, or where a file is damaged that gets packed."""
-    if stored is None:
-        return None
-    try:
-        for name in stored["files"] if stage.packs_files else ():
-            cache.artifact_path(work.key, name)
-    except DamagedCacheError as error:
-        _say_damaged(error, cache, "made again")
-        cache.forget(work.key)
-        return None
-    return Outcome.from_json(stored, work.item_id, work.key)
 
 
 def _forget_damaged(outcomes: Sequence[Outcome], cache: Cache) -> None:
@@ -241,11 +219,18 @@ def _say_damaged(error: DamagedCacheError, cache: Cache, cure: str) -> None:
 
 
 def _note_unfinished(stage: str, outcomes: Sequence[Outcome]) -> None:
-    unfinished = {one.item_id: one.reason for one in outcomes if one.transient}
+    unfinished = {one.item_id: one.reason for one in outcomes if one.transient or not one.final}
     note_unfinished(stage, unfinished)
     for reason, count in sorted(Counter(unfinished.values()).items()):
         items = "item" if count == 1 else "items"
         sys.stderr.write(f"{stage}: {count} {items} {reason}: `dvc repro` will try again\n")
+    for one in [one for one in outcomes if not one.final][:BUGS_SAID]:
+        where = f"its traceback is in {EVENTS}"
+        sys.stderr.write(f"{stage}: a bug of lipforge: {one.item_id}: {_said(one)}; {where}\n")
+
+
+def _said(outcome: Outcome) -> str:
+    return outcome.detail.partition("\n")[0]
 
 
 def _compute(

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.engine.stage import Reject
@@ -34,7 +35,7 @@ class Outcome:
     key: str = ""
     cached: bool = False
     final: bool = True
-    """False for a bug of ours."""
+    """False for a bug of ours: not cached, and tried again by the next `dvc repro`."""
     trace: str = ""
     """Where a bug happened: for events.jsonl, never for a table."""
     transient: bool = False
@@ -116,14 +117,37 @@ def given_up(work: Work, reason: str, detail: str) -> Outcome:
 
 
 def bug(work: Work, error: BaseException) -> Outcome:
-    """Record an unexpected exception as a bug of ours; it is not cached."""
-    part = Part("failed", "bug", without_secrets(f"{type(error).__name__}: {error}"))
+    """Record an unexpected exception as a bug of ours; it is not cached.
+
+    The message is followed by where it happened, without the folders of this machine.
+    """
+    said = without_secrets(f"{type(error).__name__}: {error}")
+    part = Part("failed", "bug", "\n".join([said, *frames_of(error)]))
     return Outcome(work.item_id, "failed", (part,), work.key, final=False, trace=trace_of(error))
 
 
 def trace_of(error: BaseException) -> str:
     """Return the traceback of an exception and of its causes, as Python prints it."""
     return without_secrets("".join(traceback.format_exception(error)))
+
+
+def frames_of(error: BaseException) -> list[str]:
+    """Return file, line and function of each frame of a traceback, the innermost last.
+
+    Files are named from the project's folder or the package's on: the same on every machine.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"at {_place(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
+
+
+def _place(file: str) -> str:
+    path = Path(file)
+    if "site-packages" in path.parts:
+        return file.rpartition("site-packages/")[2]
+    for folder in (Path.cwd(), Path(__file__).parents[2]):
+        if path.is_relative_to(folder):
+            return path.relative_to(folder).as_posix()
+    return path.name
 
 
 def quarantined(work: Work, reason: str, detail: str) -> Outcome:

@@ -10,7 +10,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from pipeline.engine.outcome import STATUSES, Outcome
+from pipeline.engine.outcome import STATUSES, Outcome, trace_of
 
 EVENTS = Path(".cache/events.jsonl")
 """Clock, machine and timing facts: never an output, never read by a stage."""
@@ -45,7 +45,9 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         self.bar.close()
-        self._event(event="stopped" if kind else "end", **self._numbers())
+        stopped = isinstance(error, Exception)  # neither Ctrl-C nor a reader who has enough
+        what = {"trace": trace_of(error)} if stopped and error else {}
+        self._event(event="stopped" if kind else "end", **self._numbers(), **what)
         self._write()
         self.stream.close()
         self._line("stopped" if kind else "done")

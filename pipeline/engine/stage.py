@@ -12,10 +12,17 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one worker occupies on its node. `gpus` may be a fraction to share a card."""
+    """What one worker occupies on its node.
+
+    A node with less memory than its CPUs would need runs fewer workers, but one at least. A worker
+    that the system kills for memory is only itself to blame if it had more than `memory_bytes`.
+    """
 
     cpus: float = 1.0
+    memory_bytes: int = 1_000_000_000
+    """The most that `process` was measured to need, with Ray's own client (docs/performance.md)."""
     gpus: float = 0.0
+    """Share of a card, where the cluster has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,17 +50,14 @@ class Stage(ABC, Generic[In, Out]):
       * it raises MediaError                                                      -> failed
     Any other exception fails the item too and is never cached. Where the system or the network is
     behind it (pipeline/faults.py), or not enough memory, the reason says so, and the next
-    `dvc repro` tries again. Else it is recorded as `bug` (its traceback goes to events.jsonl) and
-    makes the run exit non-zero.
+    `dvc repro` tries again. Else it is recorded as `bug`, with its traceback in events.jsonl: it
+    counts as failed, and the next `dvc repro` tries it again, too.
     """
 
     name: ClassVar[str]
     version: ClassVar[str]
     """Bump on purpose when the result of `process` changes: it invalidates cached items."""
-    resources: ClassVar[Resources] = Resources()
-    packs_files: ClassVar[bool] = False
-    """True where the command itself reads its items' files when all are finished: then the files of
-    cached items are checked when the items are looked up. Else whoever reads a file checks it."""
+    resources: Resources = Resources()
 
     @abstractmethod
     def item_id(self, item: In) -> str:

@@ -21,7 +21,7 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
 from pipeline.engine.outcome import Outcome
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import DecodeError, WeightsError
 from pipeline.media.clip_reader import read_audio_int16
 from pipeline.params.curation import Params
@@ -46,6 +46,8 @@ class Features(Stage[ClipMember, ClipFeatures]):
 
     name: ClassVar[str] = "features"
     version: ClassVar[str] = "1"
+    resources = Resources(memory_bytes=2_000_000_000, gpus=0.25)
+    """Not measured: the encoder's weights and torch, which alone has half a gigabyte."""
 
     def __init__(self, source: str, identity: WhisperIdentity) -> None:
         self.source, self.encoder = source, identity

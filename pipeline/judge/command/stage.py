@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import EmptyFileError, NotMediaError
 from pipeline.faces.backend import FaceBackend, Frame
 from pipeline.faces.boxes import face_px
@@ -86,6 +86,7 @@ class VideoJudge(Stage[NamedVideo, FaceScore]):
         self.choice, self.cropped = choice, cropped
         self.min_frames = round(min_seconds * FPS)
         self.faces, self.scenes = FacesParams(), ScenesParams()
+        self.resources = Resources(memory_bytes=2_000_000_000)
 
     def item_id(self, item: NamedVideo) -> str:
         """Return the name the user gave."""

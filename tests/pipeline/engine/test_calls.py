@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import ray_runner
+from pipeline.engine import ray_queue, ray_slot
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.command import run_stage
 from pipeline.engine.ray_runner import RayRunner
+from pipeline.engine.ray_worker import Answer
 from tests.doubles import Quick
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own
@@ -23,7 +24,7 @@ def calls(workspace) -> Path:
 
 @pytest.fixture
 def all_in_one_call(monkeypatch):
-    monkeypatch.setattr(ray_runner, "CALL_S", 60.0)
+    monkeypatch.setattr(ray_queue, "CALL_S", 60.0)
 
 
 def numbers(calls: Path) -> Counter[int]:
@@ -62,37 +63,37 @@ def test_items_of_no_time_share_a_call_and_the_last_ones_are_spread(
     workspace, calls, ray_cluster, monkeypatch
 ):
     sizes = []
-    taken = ray_runner._Dispatch._take
+    taken = ray_queue.WorkQueue.take
 
-    def noted(self):
-        work = taken(self)
+    def noted(*where):
+        work = taken(*where)
         sizes.append(len(work))
         return work
 
-    monkeypatch.setattr(ray_runner._Dispatch, "_take", noted)
+    monkeypatch.setattr(ray_queue.WorkQueue, "take", noted)
     items = range(1000, 1600)
     run_stage(Quick(calls), items, RayRunner(2), LocalCache(workspace / "cache"))
     assert sum(sizes) == 600
     assert sizes[0] == sizes[-1] == 1
-    assert 1 < max(sizes) <= ray_runner.ITEMS_PER_CALL
+    assert 1 < max(sizes) <= ray_queue.ITEMS_PER_CALL
 
 
 def test_a_worker_is_replaced_after_so_many_items_that_took_so_long(
     workspace, calls, ray_cluster, monkeypatch
 ):
-    monkeypatch.setattr(ray_runner, "ITEMS_PER_WORKER", 10)
+    monkeypatch.setattr(ray_slot, "ITEMS_PER_WORKER", 10)
     run_stage(Quick(calls), range(100, 140), RayRunner(1), LocalCache(workspace / "a"))
     assert len(workers(calls)) == 1
-    monkeypatch.setattr(ray_runner, "WORK_PER_WORKER_S", 0.0)
+    monkeypatch.setattr(ray_slot, "WORK_PER_WORKER_S", 0.0)
     run_stage(Quick(calls), range(100, 140), RayRunner(1), LocalCache(workspace / "b"))
     assert len(workers(calls)) > 2
 
 
 def test_a_worker_whose_memory_has_grown_is_replaced():
-    slot = ray_runner._Slot(None, None)
-    slot.add(ray_runner.Answer([None] * ray_runner.ITEMS_PER_WORKER, 0.1, 10**9))
+    slot = ray_slot.Slot(None, None)
+    slot.add(Answer([None] * ray_slot.ITEMS_PER_WORKER, 0.1, 10**9))
     assert not slot.is_worn()
-    slot.add(ray_runner.Answer([None], 0.1, 10**9 + ray_runner.LEAK_BYTES + 1))
+    slot.add(Answer([None], 0.1, 10**9 + ray_slot.LEAK_BYTES + 1))
     assert slot.is_worn()
 
 

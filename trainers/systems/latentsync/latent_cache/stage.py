@@ -23,7 +23,7 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
 from pipeline.engine.outcome import Outcome
-from pipeline.engine.stage import Reject, Stage
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import DecodeError, ParamsError, WeightsError
 from pipeline.params.curation import Params
 from pipeline.shards.tar_stage import until_packed
@@ -48,6 +48,8 @@ class LatentsOfClips(Stage[ClipMember, ClipLatents]):
 
     name: ClassVar[str] = "latents"
     version: ClassVar[str] = "1"
+    resources = Resources(memory_bytes=4_000_000_000, gpus=0.5)
+    """Not measured: activations of FRAMES_AT_ONCE pictures in the autoencoder."""
 
     def __init__(self, vae: str, size_px: int) -> None:
         """Take the autoencoder's name and the size of the pictures.
