@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 import cv2
 
 from pipeline.engine.cache import open_cache
-from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.command import DATA, run_main
 from pipeline.engine.stage import Reject, Resources
+from pipeline.engine.streamed import execute_streamed
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import cover, speech
 from pipeline.quality.clip_measures import Detectors, measure_clip
@@ -54,7 +55,7 @@ def main() -> None:
     params, cache = load_params(), open_cache()
     items = [ClipFiles.of(clip, cache) for clip in RunTables(DATA).rows("faces", Clip)]
     table = table_path(DATA, "quality")
-    execute(QualityStage(params.quality), items, table, Quality, params)
+    execute_streamed(QualityStage(params.quality), items, table, Quality, params)
 
 
 if __name__ == "__main__":

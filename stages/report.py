@@ -11,7 +11,7 @@ from pipeline.judge.landmark.weights import load_calibration
 from pipeline.params.curation import Params, load_params
 from pipeline.report.film_strips import OpenArtifact
 from pipeline.report.page import ReportInputs, render
-from pipeline.report.reported_clips import reported_clips
+from pipeline.report.reported_clips import COLUMNS, reported_clips
 from pipeline.tables.funnel import funnel
 from pipeline.tables.run_tables import RunTables
 
@@ -34,7 +34,7 @@ def build_report(
     Raises:
         StorageError: the page cannot be written.
     """
-    tables = RunTables(data)
+    tables = RunTables(data, columns=COLUMNS)
     inputs = ReportInputs(
         tables=tables,
         clips=reported_clips(tables),

@@ -4,7 +4,7 @@ import csv
 import hashlib
 import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,47 +13,53 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.params.curation import SelectParams, load_params
-from pipeline.selection.confidence import confidence_value
-from pipeline.selection.rules import Candidate, decide, split_of
+from pipeline.selection.active_speaker import ScoredClip, non_speakers
+from pipeline.selection.decision import Decision, Score
+from pipeline.selection.rules import Candidate, decide_each, split_of
 from pipeline.tables.funnel import funnel
-from pipeline.tables.rows import Selected, SyncScore
-from pipeline.tables.run_tables import RunTables, measured_clips, table_path
+from pipeline.tables.rows import Selected
+from pipeline.tables.run_tables import ClipJoin, RunTables, table_path
 
 REPORTS = Path("reports")
 UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "stretches", "quality", "select")
 
 
-def candidates(tables: RunTables) -> list[Candidate]:
-    """Return one candidate per clip, whether or not it was scored."""
-    return [
+def decided(tables: RunTables, params: SelectParams) -> list[Decision]:
+    """Decide on every clip; one clip's measurements are in memory at a time."""
+    join = ClipJoin(tables)
+    scored = (
+        ScoredClip(clip, score)
+        for clip in join.clips
+        if (score := join.scores.get(clip.clip_id)) is not None
+    )
+    not_speaking = non_speakers(scored, params)
+    candidates = (
         Candidate(one.video, one.clip, one.sync, one.quality, one.stretches)
-        for one in measured_clips(tables)
-    ]
+        for one in join.in_order()
+    )
+    return decide_each(candidates, not_speaking, params)
 
 
-def outcomes(judged: Iterable[Candidate], params: SelectParams) -> list[Outcome]:
+def outcomes(judged: Iterable[Decision], params: SelectParams) -> Iterator[Outcome]:
     """Turn the decisions into one outcome per clip, with one table row per part."""
-    found = []
-    for clip_id, parts in groupby(judged, key=lambda one: one.clip.clip_id):
+    for clip_id, parts in groupby(judged, key=lambda one: one.clip_id):
         rows = tuple(_part(one, params) for one in parts)
         kept = any(row.status == "kept" for row in rows)
-        found.append(Outcome(clip_id, "kept" if kept else "rejected", rows))
-    return found
+        yield Outcome(clip_id, "kept" if kept else "rejected", rows)
 
 
-def _part(one: Candidate, params: SelectParams) -> Part:
-    clip, part = one.clip, one.part
+def _part(one: Decision, params: SelectParams) -> Part:
     row = {
-        "clip_id": sample_id(clip.clip_id, one.start, one.end, clip.num_frames),
-        "source_clip_id": clip.clip_id,
-        "video_id": one.video.video_id,
+        "clip_id": sample_id(one.clip_id, one.start, one.end, one.num_frames),
+        "source_clip_id": one.clip_id,
+        "video_id": one.video_id,
         "split": "" if one.reason else split_of(one.group, params),
         "group": one.group,
-        "start_frame": clip.start_frame + one.start,
-        "end_frame": clip.start_frame + one.end,
-        "offset_frames": part.offset_frames if part else 0.0,
-        "drift_frames": part.drift_frames if part and params.correct_drift else 0.0,
-        "probability": part.probability if part else 0.0,
+        "start_frame": one.clip_start + one.start,
+        "end_frame": one.clip_start + one.end,
+        "offset_frames": one.offset_frames,
+        "drift_frames": one.drift_frames if params.correct_drift else 0.0,
+        "probability": one.probability,
     }
     if one.reason:
         return Part("rejected", one.reason, one.detail, row)
@@ -79,10 +85,10 @@ def histogram(values: Sequence[tuple[float, bool]], width: float) -> str:
     return text.getvalue()
 
 
-def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
+def write_plots(judged: Sequence[Decision], reports: Path) -> None:
     """Write the histograms of offset, confidence (one per judge, on its scale) and face size."""
-    scores = [(one.sync, not one.reason) for one in judged if one.sync and one.quality]
-    sizes = [(one.quality.face_px, not one.reason) for one in judged if one.sync and one.quality]
+    scores = [(one.score, not one.reason) for one in judged if one.score]
+    sizes = [(one.face_px, not one.reason) for one in judged if one.score]
     series = {
         "offset": (1.0, [(float(score.offset_frames), kept) for score, kept in scores]),
         "probability": (0.02, _of_judge("landmark", scores)),
@@ -93,11 +99,11 @@ def write_plots(judged: Sequence[Candidate], reports: Path) -> None:
         write_text(reports / f"{name}_histogram.csv", histogram(values, width))
 
 
-def _of_judge(judge: str, scores: Sequence[tuple[SyncScore, bool]]) -> list[tuple[float, bool]]:
-    return [(confidence_value(score), kept) for score, kept in scores if score.judge == judge]
+def _of_judge(judge: str, scores: Sequence[tuple[Score, bool]]) -> list[tuple[float, bool]]:
+    return [(score.value, kept) for score, kept in scores if score.judge == judge]
 
 
-def split_warnings(judged: Sequence[Candidate], params: SelectParams) -> list[str]:
+def split_warnings(judged: Sequence[Decision], params: SelectParams) -> list[str]:
     """Return what is wrong with the splits as held-out data: one group only, or an empty split."""
     groups = {one.group for one in judged if not one.reason}
     if len(groups) == 1:
@@ -118,7 +124,7 @@ def split_warnings(judged: Sequence[Candidate], params: SelectParams) -> list[st
 def select(data: Path, reports: Path, params: SelectParams) -> None:
     """Write data/select/select.parquet, reports/funnel.json and the histograms."""
     tables = RunTables(data)
-    judged = decide(candidates(tables), params)
+    judged = decided(tables, params)
     write_table(table_path(data, "select"), outcomes(judged, params), Selected)
     write_plots(judged, reports)
     warnings = split_warnings(judged, params)

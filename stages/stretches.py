@@ -9,8 +9,9 @@ import numpy as np
 
 from pipeline.digest import digest
 from pipeline.engine.cache import Cache, open_cache
-from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.command import DATA, run_main
 from pipeline.engine.stage import Reject, Resources, Stage
+from pipeline.engine.streamed import execute_streamed
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.curve import Doubles
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_film
@@ -136,7 +137,7 @@ def main() -> None:
     films = scored_films(tables, open_cache())
     judges = {one.score.judge for film in films for one in film.clips}
     stage = Stretches(min(judges, default="landmark"), params.stretches)
-    execute(stage, films, TABLE, SyncStretch, params)
+    execute_streamed(stage, films, TABLE, SyncStretch, params)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.engine.cache import Cache, open_cache
-from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.command import DATA, run_main
 from pipeline.engine.stage import Reject, Resources, Stage
+from pipeline.engine.streamed import execute_streamed
 from pipeline.errors import DecodeError
 from pipeline.faces.schemas import SCHEMAS
 from pipeline.judge.choice import Choice, choose
@@ -165,7 +166,7 @@ def main() -> None:
     params = load_params()
     choice = choose(params.sync)
     items = clips_to_judge(choice, RunTables(DATA), open_cache(), params.ingest.source)
-    execute(Sync(choice), items, TABLE, SyncScore, params)
+    execute_streamed(Sync(choice), items, TABLE, SyncScore, params)
 
 
 if __name__ == "__main__":

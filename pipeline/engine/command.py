@@ -34,6 +34,9 @@ DATA = Path("data")
 """Where every stage writes its table: `data/<stage>/<table>.parquet`."""
 BUGS_SAID = 3
 """Items that are named on stderr; the table and the report name all that a bug of ours stopped."""
+FOUND_AT_ONCE = 16_384
+"""Items that are looked up, and in memory with their rows, before the table gets them."""
+ENDED_BADLY = ("failed", "quarantined")
 HELP = ("-h", "--help")
 PAGES = {"truth": "demo", "train_syncnet": "stable_syncnet", "train_ldm": "latent_diffusion"}
 """Pages of docs/ that are not named like their stage."""
@@ -102,20 +105,44 @@ def _run_work(
     runner: Runner | None = None,
     progress: Progress | None = None,
 ) -> list[Outcome]:
-    progress = progress or Progress(stage.name, len(work))
-    with progress:
-        cache.sweep()
-        found, missing = _look_up(stage, work, cache)
-        for outcome in found:
-            progress.add(outcome)
-        finished = found
-        with Remembering(cache, stage.name) as remembering:
-            for outcome in _compute(stage, missing, runner, cache, progress):
-                finished.append(outcome)
-                remembering.add(outcome.key)
-    assert len(finished) == len(work), f"{stage.name}: {len(work)} items, {len(finished)} endings"
-    _forget_damaged(finished, cache)
+    finished = list(endings(stage, work, cache, runner, progress))
+    forget_damaged(finished, cache)
     return sorted(finished, key=lambda outcome: outcome.item_id)
+
+
+def endings(
+    stage: Stage[Any, Any],
+    work: Sequence[Work],
+    cache: Cache,
+    runner: Runner | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Outcome]:
+    """Yield one outcome per item: what is cached first, then the others as they are finished."""
+    missing: list[Work] = []
+    ended = 0
+    with progress or Progress(stage.name, len(work)) as shown:
+        cache.sweep()
+        for some in _blocks(work):
+            found, absent = _look_up(stage, some, cache)
+            missing += absent
+            ended += len(found)
+            for outcome in found:
+                shown.add(outcome)
+                yield outcome
+        missing.sort(key=lambda one: one.item_id)
+        with Remembering(cache, stage.name) as remembering:
+            for outcome in _compute(stage, missing, runner, cache, shown):
+                ended += 1
+                remembering.add(outcome.key)
+                yield outcome
+    assert ended == len(work), f"{stage.name}: {len(work)} items, {ended} endings"
+
+
+def _blocks(work: Sequence[Work]) -> Iterator[Sequence[Work]]:
+    """Yield what is looked up at once: keys that begin alike, as a remote cache lists them."""
+    by_key = sorted(work, key=lambda one: one.key)
+    for start in range(0, len(by_key), FOUND_AT_ONCE):
+        yield by_key[start : start + FOUND_AT_ONCE]
 
 
 Finish = Callable[[Sequence[Outcome]], list[Outcome]]
@@ -143,7 +170,7 @@ def execute(
     note_planned(stage.name, [one.key for one in work])
     ended = _run_work(stage, work, open_cache())
     outcomes = finish(ended)
-    _note_unfinished(stage.name, ended)
+    say_unfinished(stage.name, ended)
     try:
         check_failures(stage.name, ended, params.run.max_failed_fraction)
     except TooManyFailuresError:
@@ -161,14 +188,19 @@ def check_failures(stage: str, outcomes: Sequence[Outcome], max_failed_fraction:
     Raises:
         TooManyFailuresError: failed and quarantined items, bugs of ours among them, over the limit.
     """
-    bad = [one for one in outcomes if one.status in ("failed", "quarantined")]
-    if bad and len(bad) / len(outcomes) > max_failed_fraction:
+    bad = [one for one in outcomes if one.status in ENDED_BADLY]
+    check_bad(stage, bad, len(outcomes), max_failed_fraction)
+
+
+def check_bad(stage: str, bad: Sequence[Outcome], items: int, max_failed_fraction: float) -> None:
+    """Do as `check_failures`; `bad` are the items of all that ended badly."""
+    if bad and len(bad) / items > max_failed_fraction:
         bugs = [one for one in bad if not one.final]
         first = (bugs or bad)[0]
         message = f"{first.item_id}: {first.reason}: {_said(first)}"
         if bugs:
             message += f"; its traceback is in {EVENTS}"
-        raise TooManyFailuresError(stage, len(bad), len(outcomes), message)
+        raise TooManyFailuresError(stage, len(bad), items, message)
 
 
 def counts(outcomes: Iterable[Outcome]) -> dict[str, int]:
@@ -203,7 +235,7 @@ def _wanted(work: Work, stored: Stored, cache: Cache, retry: Set[str]) -> Outcom
     return outcome
 
 
-def _forget_damaged(outcomes: Sequence[Outcome], cache: Cache) -> None:
+def forget_damaged(outcomes: Sequence[Outcome], cache: Cache) -> None:
     """Say which entries of other stages are damaged, and make the next `dvc repro` heal them."""
     for key, name in sorted({one.damaged for one in outcomes if one.damaged}):
         error = DamagedCacheError(key, name, "gone or altered")
@@ -218,7 +250,8 @@ def _say_damaged(error: DamagedCacheError, cache: Cache, cure: str) -> None:
     sys.stderr.write(f"warning: {where}: damaged in the item cache ({error.what}); {cure}\n")
 
 
-def _note_unfinished(stage: str, outcomes: Sequence[Outcome]) -> None:
+def say_unfinished(stage: str, outcomes: Sequence[Outcome]) -> None:
+    """Note what the next `dvc repro` must try again, and say so on stderr."""
     unfinished = {one.item_id: one.reason for one in outcomes if one.transient or not one.final}
     note_unfinished(stage, unfinished)
     for reason, count in sorted(Counter(unfinished.values()).items()):

@@ -5,22 +5,19 @@ where there is no row). Sorted by (item_id, part), fixed schema, no clock and no
 content gives equal bytes.
 """
 
-import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
-from importlib.abc import MetaPathFinder
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.atomic import replacing
 from pipeline.engine.outcome import Outcome
+from pipeline.engine.sorted_table import GROUP_ROWS, SortedTable, without_pandas
 from pipeline.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -28,6 +25,8 @@ if TYPE_CHECKING:
 
 Row = TypeVar("Row", bound="DataclassInstance")
 
+READ_ROWS = 1_024
+"""Rows read at a time."""
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 _ENVELOPE = {
     "item_id": pa.string(),
@@ -53,49 +52,70 @@ def write_table(path: Path, outcomes: Iterable[Outcome], row_type: type[Any]) ->
         ManifestError: two outcomes have the same item_id.
         StorageError: the disk is full or not writable.
     """
-    ordered = sorted(outcomes, key=lambda outcome: outcome.item_id)
-    for one, two in pairwise(ordered):
-        if one.item_id == two.item_id:
-            raise ManifestError(f"{path}: item {one.item_id!r} appears more than once")
-    records = [record for outcome in ordered for record in _records(outcome)]
-    with _without_pandas():
-        table = pa.Table.from_pylist(records, schema=schema_of(row_type))
-    with replacing(path) as part:
-        pq.write_table(table, part, compression="zstd", row_group_size=65536)
+    table = OutcomeTable(path, row_type)
+    for outcome in outcomes:
+        table.add(outcome)
+    table.write(path)
 
 
-class _AbsentPandas(MetaPathFinder):
-    """Says that there is no pandas."""
+class OutcomeTable:
+    """A table in the making: outcomes in any order, few of them in memory."""
 
-    def find_spec(self, name: str, path: object, target: object = None) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError(name)
+    def __init__(self, path: Path, row_type: type[Any]) -> None:
+        self.rows = SortedTable(path, schema_of(row_type))
+
+    def add(self, outcome: Outcome) -> None:
+        """Add the rows of one item.
+
+        Raises:
+            StorageError: the disk is full or not writable.
+        """
+        self.rows.add(_records(outcome))
+
+    def write(self, path: Path) -> None:
+        """Write what was added, at once; errors as `write_table`."""
+        self.rows.write(path)
 
 
-@contextmanager
-def _without_pandas() -> Iterator[None]:
-    """Spare every stage a quarter of a second: pyarrow imports pandas to see if a list is its own.
+def read_table(path: Path, columns: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Read every row, kept or not, as plain dicts; arguments and errors as `each_row`."""
+    return list(each_row(path, columns))
 
-    What pyarrow has found it keeps: no table of this process becomes a data frame of pandas.
+
+def rows_of(path: Path, items: Collection[str]) -> list[dict[str, Any]]:
+    """Read every row of a few items; errors as `each_row`."""
+    with without_pandas():
+        wanted = pa.array(sorted(items), pa.string())
+    found: list[dict[str, Any]] = []
+    for batch in opened(path).iter_batches(GROUP_ROWS):
+        found += batch.filter(pc.is_in(batch["item_id"], wanted)).to_pylist()
+    return found
+
+
+def each_row(path: Path, columns: Collection[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield every row, kept or not, in table order; some thousand are in memory at a time.
+
+    Args:
+        columns: those that are read, as far as the table has them; None for all.
+
+    Raises:
+        ManifestError: the table does not exist.
     """
-    finder = _AbsentPandas()
-    sys.meta_path.insert(0, finder)
-    try:
-        yield
-    finally:
-        sys.meta_path.remove(finder)
+    table = opened(path)
+    names = [one for one in table.schema_arrow.names if columns is None or one in columns]
+    for batch in table.iter_batches(READ_ROWS, columns=names):
+        yield from batch.to_pylist()
 
 
-def read_table(path: Path) -> list[dict[str, Any]]:
-    """Read every row, kept or not, as plain dicts.
+def opened(path: Path) -> pq.ParquetFile:
+    """Open a table.
 
     Raises:
         ManifestError: the table does not exist.
     """
     if not path.exists():
         raise ManifestError(f"{path}: no such table; run its stage first (`dvc repro`)")
-    rows: list[dict[str, Any]] = pq.ParquetFile(path).read().to_pylist()
-    return rows
+    return pq.ParquetFile(path)
 
 
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
@@ -104,20 +124,58 @@ def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     Raises:
         ManifestError: the table does not exist or its columns are not those of `row_type`.
     """
-    return typed_rows(read_table(path), row_type, path)
+    return list(each_kept_row(path, row_type))
 
 
-def typed_rows(records: Sequence[Mapping[str, Any]], row_type: type[Row], path: Path) -> list[Row]:
+def each_kept_row(path: Path, row_type: type[Row], without: Collection[str] = ()) -> Iterator[Row]:
+    """Yield what `read_rows` returns, one after the other.
+
+    Args:
+        without: columns that are not read; they have their default.
+
+    Raises:
+        ManifestError: the table does not exist or its columns are not those of `row_type`.
+    """
+    _check_columns(opened(path).schema_arrow.names, row_type, path)
+    names = [f.name for f in fields(row_type) if f.name not in without]
+    texts: dict[Any, Any] = {}
+    for r in each_row(path, {"status", *names}):
+        if r["status"] == "kept":
+            if len(texts) > READ_ROWS:
+                texts.clear()
+            yield row_type(**{n: _once(r[n], texts) for n in names})
+
+
+def _once(value: Any, texts: dict[Any, Any]) -> Any:
+    """Return an equal text that is in memory already: names of films and keys come in a row."""
+    return texts.setdefault(value, value) if type(value) is str else value
+
+
+def typed_rows(records: Iterable[Mapping[str, Any]], row_type: type[Row], path: Path) -> list[Row]:
     """Return the kept records of a table as objects of `row_type`; `path` is for the message.
 
     Raises:
         ManifestError: the columns are not those of `row_type`.
     """
+    return list(each_typed(records, row_type, path))
+
+
+def each_typed(
+    records: Iterable[Mapping[str, Any]], row_type: type[Row], path: Path
+) -> Iterator[Row]:
+    """Yield what `typed_rows` returns, one after the other."""
     names = [f.name for f in fields(row_type)]
-    expected = {*_ENVELOPE, *names}
-    if records and set(records[0]) != expected:
-        raise ManifestError(f"{path}: columns {sorted(records[0])}, expected {sorted(expected)}")
-    return [row_type(**{n: r[n] for n in names}) for r in records if r["status"] == "kept"]
+    for number, r in enumerate(records):
+        if not number:
+            _check_columns(r, row_type, path)
+        if r["status"] == "kept":
+            yield row_type(**{n: r[n] for n in names})
+
+
+def _check_columns(found: Collection[str], row_type: type[Any], path: Path) -> None:
+    expected = {*_ENVELOPE, *(f.name for f in fields(row_type))}
+    if set(found) != expected:
+        raise ManifestError(f"{path}: columns {sorted(found)}, expected {sorted(expected)}")
 
 
 def _records(outcome: Outcome) -> Sequence[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -55,7 +55,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Return what the cache stores: nothing of where or when it was computed."""
-        return {"status": self.status, "parts": [asdict(part) for part in self.parts]}
+        return {"status": self.status, "parts": [shallow(part) for part in self.parts]}
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], item_id: str, key: str) -> "Outcome":
@@ -164,4 +164,9 @@ def part_of(produced: Any, key: str = "") -> Part:
 
 
 def _values(row: Any, key: str) -> dict[str, Any]:
-    return asdict(replace(row, artifact=key) if hasattr(row, "artifact") else row)
+    return shallow(replace(row, artifact=key) if hasattr(row, "artifact") else row)
+
+
+def shallow(row: Any) -> dict[str, Any]:
+    """Return the fields of a row; `asdict` would copy its lists, value by value, in 1.5 ms."""
+    return {one.name: getattr(row, one.name) for one in fields(row)}

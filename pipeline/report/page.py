@@ -26,7 +26,7 @@ from pipeline.report.film_strips import (
 )
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.judge_section import judge_section
-from pipeline.report.reported_clips import ReportedClip, failures
+from pipeline.report.reported_clips import ReportedClip, failures, with_curves
 from pipeline.tables.printable import visible, visible_lines
 from pipeline.tables.run_tables import RunTables
 from pipeline.weights.files import list_weights
@@ -177,7 +177,7 @@ def _strips(inputs: ReportInputs) -> list[dict[str, Any]]:
             clip for clip in inputs.clips if (clip.ending == "accepted") == (ending == "accepted")
         ]
         chosen = choose_clips(clips, by, limit)
-        strips = [make_strip(clip, inputs.open_artifact) for clip in chosen]
+        strips = [make_strip(c, inputs.open_artifact) for c in with_curves(chosen, inputs.tables)]
         found.append({"ending": ending, "title": title, "of": len(clips), "strips": strips})
     return found
 

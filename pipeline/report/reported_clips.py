@@ -1,8 +1,8 @@
 """Every part of a clip with its measurements and its final status, joined from the tables; failed
 items."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.engine.outcome import STATUSES
@@ -13,6 +13,42 @@ Ending = Literal["accepted", "rejected", "undecided"]
 
 NOT_SELECTED = "not_selected"
 """Reason shown for a clip that `select` has not seen: the run stopped before."""
+
+_ENDING = ("item_id", "status", "reason", "detail")
+_CLIP = ("clip_id", "video_id", "start_frame", "end_frame", "num_frames", "artifact", "face_px")
+_SCORE = ("judge", "mode", "fallback", "offset_frames", "probability", "confidence")
+COLUMNS = {
+    "scenes": (*_ENDING, "video_id"),
+    "faces": (*_ENDING, *_CLIP, "landmark_score"),
+    "sync": (*_ENDING, *_SCORE, "min_distance", "drift_frames"),
+    "stretches": _ENDING,
+    "quality": (
+        *_ENDING,
+        "face_px",
+        "sharpness",
+        "yaw_deg",
+        "pitch_deg",
+        "jitter",
+        "frozen_share",
+        "mouth_movement",
+        "landmark_score",
+        "speech_share",
+        "snr_db",
+    ),
+    "select": (
+        *_ENDING,
+        "clip_id",
+        "split",
+        "start_frame",
+        "end_frame",
+        "offset_frames",
+        "drift_frames",
+        "probability",
+    ),
+    "shards": _ENDING,
+}
+"""Stage -> what the page needs of every clip. Not the series per frame, and curves only of the
+clips that it shows: they would be nineteen twentieths of the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +105,12 @@ def reported_clips(tables: RunTables) -> list[ReportedClip]:
         for part in parts.get(row["clip_id"], [None])
     ]
     return sorted(clips, key=lambda c: (c.uri, c.clip["start_frame"], c.clip_id))
+
+
+def with_curves(clips: Sequence[ReportedClip], tables: RunTables) -> list[ReportedClip]:
+    """Return the clips with their whole row of `sync`, of which only narrow ones were read."""
+    rows = {row["item_id"]: row for row in tables.of_items("sync", {c.clip_id for c in clips})}
+    return [replace(c, sync=rows[c.clip_id]) if c.sync else c for c in clips]
 
 
 def failures(tables: RunTables) -> list[dict[str, str]]:

@@ -113,13 +113,17 @@ def _change(before: SyncStretch, after: SyncStretch) -> tuple[str, str]:
 
 
 def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
+    """Yield what is wrong in a run of frames; most clips have no frame that could begin one."""
     p = params
-    standing = _standing(np.asarray(quality.change_by_frame), p)
-    covered = _covered(np.asarray(quality.cover_by_frame), p)
-    lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
-    yield from _faults(standing, p.max_standing_frames, "standing_picture")
-    yield from _faults(covered, p.max_covered_frames, "mouth_covered")
-    yield from _faults(lying, p.max_rolled_frames, "rolled")
+    if min(quality.change_by_frame, default=np.inf) < p.still_change:
+        standing = _standing(np.asarray(quality.change_by_frame), p)
+        yield from _faults(standing, p.max_standing_frames, "standing_picture")
+    if max(quality.cover_by_frame, default=0.0) > p.max_cover:
+        covered = _covered(np.asarray(quality.cover_by_frame), p)
+        yield from _faults(covered, p.max_covered_frames, "mouth_covered")
+    if max(map(abs, quality.roll_by_frame), default=0.0) > p.max_roll_deg:
+        lying = np.abs(np.asarray(quality.roll_by_frame)) > p.max_roll_deg
+        yield from _faults(lying, p.max_rolled_frames, "rolled")
 
 
 def _standing(change_T: NDArray[np.float64], p: SelectParams) -> NDArray[np.bool_]:

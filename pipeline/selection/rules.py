@@ -1,19 +1,16 @@
-"""The decisions of `select`: thresholds, near-duplicates, caps, splits. Pure functions.
+"""The decisions of `select` on single clips: thresholds, parts, splits. Pure functions.
 
 Every clip gets exactly one reason, that of the first rule it breaks, in the order of `rules`.
 """
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-import numpy as np
-
 from pipeline.params.curation import SelectParams
 from pipeline.selection.active_speaker import ScoredClip, non_speakers
-from pipeline.selection.confidence import most_confident_first
+from pipeline.selection.decision import Decision, compare, score_of
 from pipeline.selection.parts import ClipPart, parts_of
 from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 
@@ -102,17 +99,33 @@ def _over(value: float, high: float) -> str:
     return "" if value <= high else f"{value:.4g} (max {high:g})"
 
 
-def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
+def decide(candidates: Iterable[Candidate], params: SelectParams) -> list[Decision]:
     """Return every clip as one or several parts, each with the reason of its rejection or none.
 
     The parts of a clip cover it without gap. Independent of the order of `candidates`.
     """
     ordered = sorted(candidates, key=lambda one: one.clip.clip_id)
     scored = [ScoredClip(one.clip, one.sync) for one in ordered if one.sync]
-    table = rules(params, non_speakers(scored, params))
-    parts = _in_parts(_apply(table, ordered), params)
-    judged = _cap(_drop_near_duplicates(parts, params), params)
-    return sorted(judged, key=lambda one: (one.clip.clip_id, one.start))
+    return decide_each(ordered, non_speakers(scored, params), params)
+
+
+def decide_each(
+    candidates: Iterable[Candidate], not_speaking: Mapping[str, str], params: SelectParams
+) -> list[Decision]:
+    """Do as `decide`, on candidates that need not be in memory together.
+
+    Args:
+        candidates: in the order of their clip_id.
+        not_speaking: see `rules`.
+    """
+    table = rules(params, not_speaking)
+    judged = [
+        decision_of(part)
+        for one in candidates
+        for part in _in_parts(_first_broken(table, one), params)
+    ]
+    compare(judged, params)
+    return judged
 
 
 def split_of(group: str, params: SelectParams) -> str:
@@ -121,10 +134,6 @@ def split_of(group: str, params: SelectParams) -> str:
     if drawn < params.val_share:
         return "val"
     return "test" if drawn < params.val_share + params.test_share else "train"
-
-
-def _apply(table: Sequence[Rule], candidates: Iterable[Candidate]) -> list[Candidate]:
-    return [_first_broken(table, one) for one in candidates]
 
 
 def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
@@ -140,74 +149,38 @@ def _first_broken(table: Sequence[Rule], one: Candidate) -> Candidate:
     return one
 
 
-def _in_parts(judged: Iterable[Candidate], params: SelectParams) -> list[Candidate]:
-    """Cut the clips that break no rule as a whole; a part that is wrong has its own reason."""
-    found: list[Candidate] = []
-    for one in judged:
-        if one.reason:
-            found.append(one)
-            continue
-        assert one.quality is not None, "a clip without measurements has a reason"
-        for part in parts_of(one.clip, one.quality, one.stretches, params):
-            found.append(replace(one, part=part, reason=part.reason, detail=part.detail))
-    return found
+def _in_parts(one: Candidate, params: SelectParams) -> list[Candidate]:
+    """Cut a clip that breaks no rule as a whole; a part that is wrong has its own reason."""
+    if one.reason:
+        return [one]
+    assert one.quality is not None, "a clip without measurements has a reason"
+    return [
+        replace(one, part=part, reason=part.reason, detail=part.detail)
+        for part in parts_of(one.clip, one.quality, one.stretches, params)
+    ]
 
 
-def _drop_near_duplicates(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
-    """Keep the most confident clip of every set whose image and audio hashes both match.
-
-    The parts of one clip are no duplicates of each other.
-    """
-    kept = _KeptHashes(len(judged), params.near_duplicate_bits)
-    result = []
-    for one in sorted(judged, key=_best_first):
-        first = "" if one.reason else kept.duplicate_of_or_add(one)
-        result.append(replace(one, reason="near_duplicate", detail=f"of {first}") if first else one)
-    return result
-
-
-class _KeptHashes:
-    """The hashes of the clips kept so far, compared in one vectorised step."""
-
-    def __init__(self, capacity: int, bits: int) -> None:
-        self.pictures = np.zeros(capacity, np.uint64)
-        self.sounds = np.zeros(capacity, np.uint64)
-        self.ids: list[str] = []
-        self.bits = bits
-
-    def duplicate_of_or_add(self, one: Candidate) -> str:
-        """Return the clip_id of a kept near-duplicate, else add this clip and return ''."""
-        assert one.quality is not None
-        picture = np.uint64(int(one.quality.picture_hash, 16))
-        sound = np.uint64(int(one.quality.audio_hash, 16))
-        n = len(self.ids)
-        near = (np.bitwise_count(self.pictures[:n] ^ picture) <= self.bits) & (
-            np.bitwise_count(self.sounds[:n] ^ sound) <= self.bits
-        )
-        if near.any():
-            first = self.ids[int(near.argmax())]
-            return "" if first == one.clip.clip_id else first
-        self.pictures[n], self.sounds[n] = picture, sound
-        self.ids.append(one.clip.clip_id)
-        return ""
-
-
-def _cap(judged: list[Candidate], params: SelectParams) -> list[Candidate]:
-    taken: dict[str, int] = defaultdict(int)
-    result = []
-    for one in sorted(judged, key=_best_first):
-        if not one.reason:
-            taken[one.video.video_id] += 1
-            if taken[one.video.video_id] > params.max_clips_per_source:
-                one = replace(one, reason="source_cap", detail=f"{params.max_clips_per_source}")
-        result.append(one)
-    return result
-
-
-def _best_first(one: Candidate) -> tuple[bool, tuple[str, float, float, str], int]:
-    """Sort key: most confident first; unscored clips, rejected already, come last."""
-    key = most_confident_first(one.sync) if one.sync else ("", 0.0, 0.0, one.clip.clip_id)
-    return one.sync is None, key, one.start
+def decision_of(one: Candidate) -> Decision:
+    """Return what is decided on a part of a clip, before parts are compared."""
+    sync, quality, part = one.sync, one.quality, one.part
+    return Decision(
+        clip_id=one.clip.clip_id,
+        video_id=one.video.video_id,
+        group=one.group,
+        clip_start=one.clip.start_frame,
+        num_frames=one.clip.num_frames,
+        start=one.start,
+        end=one.end,
+        reason=one.reason,
+        detail=one.detail,
+        offset_frames=part.offset_frames if part else 0.0,
+        drift_frames=part.drift_frames if part else 0.0,
+        probability=part.probability if part else 0.0,
+        score=score_of(sync) if sync and quality else None,
+        face_px=quality.face_px if quality else 0.0,
+        picture=int(quality.picture_hash, 16) if part and quality else 0,
+        sound=int(quality.audio_hash, 16) if part and quality else 0,
+    )
 
 
 def _unit_hash(text: str) -> float:

@@ -11,7 +11,7 @@ def judges_used(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     Returns:
         One dict each: `judge`, `mode`, `fallback` (empty: as params.yaml asks), `clips`.
     """
-    scored = [row for row in rows if row["status"] == "kept"]
+    scored = (row for row in rows if row["status"] == "kept")
     found = Counter((str(row["judge"]), str(row["mode"]), str(row["fallback"])) for row in scored)
     return [
         {"judge": judge, "mode": mode, "fallback": fallback, "clips": clips}

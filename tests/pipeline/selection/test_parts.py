@@ -140,7 +140,7 @@ def test_two_parts_of_one_clip_are_no_duplicates_and_a_copy_of_the_clip_is_one()
         stretches=tuple(replace(half, clip_id="b") for half in halves),
     )
     judged = decide([one, copy], PARAMS)
-    assert [(found.clip.clip_id, found.reason) for found in judged] == [
+    assert [(found.clip_id, found.reason) for found in judged] == [
         ("c", ""),
         ("c", "offset_step"),
         ("c", ""),

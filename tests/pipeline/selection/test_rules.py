@@ -181,7 +181,7 @@ def test_of_near_duplicates_the_most_confident_stays():
         candidate("b", picture_hash="f" * 15 + "e", probability=0.99, confidence=0.4),
         candidate("c", picture_hash="f" * 16, audio_hash="f" * 16, probability=0.91),
     ]
-    assert [(one.clip.clip_id, one.reason) for one in decide(twins, PARAMS)] == [
+    assert [(one.clip_id, one.reason) for one in decide(twins, PARAMS)] == [
         ("a", "near_duplicate"),
         ("b", ""),
         ("c", ""),
