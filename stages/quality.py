@@ -22,7 +22,7 @@ class QualityStage(ClipStage[Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     resources = Resources(memory_bytes=500_000_000)
 
     def __init__(self, params: QualityParams) -> None:

@@ -46,7 +46,7 @@ class Scenes(Stage[VideoFile, Scene]):
     """Finds the shots of one video."""
 
     name = "scenes"
-    version = "4"
+    version = "5"
     resources = FILM
 
     def __init__(self, params: ScenesParams, ahead: Ahead[VideoShots, Clip] | None = None) -> None:

@@ -44,7 +44,7 @@ class Stretches(Stage[ScoredFilm, SyncStretch]):
     """Judges all clips of one film together; reads distances only."""
 
     name: ClassVar[str] = "stretches"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     resources = Resources(memory_bytes=400_000_000)
 
     def __init__(self, judge: str, params: StretchesParams) -> None:

@@ -54,7 +54,7 @@ class Sync(Stage[ClipToJudge, SyncScore]):
     """
 
     name: ClassVar[str] = "sync"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
 
     def __init__(self, choice: Choice) -> None:
         self.choice = choice

@@ -41,6 +41,8 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "atomic",
         "remote",
         "digest",
+        "elementary",
+        "processor",
         "runs",
         "faults",
         "errors",

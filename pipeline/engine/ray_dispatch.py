@@ -26,6 +26,7 @@ from pipeline.engine.ray_seats import Seats
 from pipeline.engine.ray_slot import Slot, State
 from pipeline.engine.ray_worker import Answer, Worker, kernel_kills
 from pipeline.errors import ClusterError, LipforgeError
+from pipeline.processor import difference
 
 MAX_SETUP_CRASHES = 2
 """So many workers in a row may die before their first item, when no other one works ..."""
@@ -53,6 +54,8 @@ class Dispatch:
         self.worked_s = time.monotonic()
         self.paused_until_s = self.looked_s = 0.0
         self.said_waiting = False
+        self.processors: set[str] = set()
+        """Classes of those that have workers, see `pipeline.processor`."""
         self.kills: dict[str, int] = {}
         """Node -> processes that its kernel has killed for memory, when last asked."""
 
@@ -149,6 +152,7 @@ class Dispatch:
     def _answered(self, slot: Slot, answer: Any) -> Iterator[Outcome]:
         if slot.state is State.WAITING or (slot.state is State.SOUGHT and not slot.work):
             slot.place, slot.lost_s, self.looked_s = answer, None, 0.0
+            self._meet(slot.place.processor)
             slot.ask(State.PREPARING, slot.actor.prepare.remote())
         elif slot.state is State.SOUGHT:
             yield from self._found_again(slot)
@@ -157,6 +161,13 @@ class Dispatch:
             if slot.state is State.WORKING:
                 yield from self._count(slot, answer)
             self._next(slot)
+
+    def _meet(self, processor: str) -> None:
+        """Say it once where workers' processors may differ in the last bits."""
+        told = difference(self.processors)
+        self.processors.add(processor)
+        if not told and (now := difference(self.processors)):
+            sys.stderr.write(f"warning: {self.stage.name}: {now}\n")
 
     def _count(self, slot: Slot, answer: Answer) -> Iterator[Outcome]:
         slot.add(answer)

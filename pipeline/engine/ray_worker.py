@@ -16,6 +16,7 @@ from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
 from pipeline.engine.runner import perform
 from pipeline.engine.stage import Stage
+from pipeline.processor import processor_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class WorkerPlace:
     pid: int
     kernel_kills: int = 0
     """See `kernel_kills`, when the worker started."""
+    processor: str = ""
+    """Its class, see `pipeline.processor`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,8 @@ class Worker:
 
     def where(self) -> WorkerPlace:
         """Return where this worker runs; an answer means that its node has a seat for it."""
-        return WorkerPlace(ray.get_runtime_context().get_node_id(), os.getpid(), kernel_kills())
+        node = ray.get_runtime_context().get_node_id()
+        return WorkerPlace(node, os.getpid(), kernel_kills(), processor_class())
 
     def prepare(self) -> None:
         """Make ready for the first item; apart from __init__ so that errors come back as they are.

@@ -16,6 +16,7 @@ from pipeline.engine.outcome import Outcome, Work
 from pipeline.engine.stage import Stage
 from pipeline.errors import LipforgeError, MediaError, StorageError, TransientError
 from pipeline.faults import Caught, fault_of
+from pipeline.processor import processor_class
 
 
 class Runner(Protocol):
@@ -43,8 +44,13 @@ def perform(stage: Stage[Any, Any], work: Work, cache: Cache) -> Outcome:
         if caught.error is not None:
             result = _ending_of_error(work, caught.error)
         if result.final and not result.transient:
-            cache.commit(work.key, {"stage": stage.name, **result.to_json()}, workdir)
+            cache.commit(work.key, _stored(stage, result), workdir)
     return result
+
+
+def _stored(stage: Stage[Any, Any], result: Outcome) -> dict[str, Any]:
+    """Return what the cache keeps; the processor stands beside the outcome, for no table."""
+    return {"stage": stage.name, "processor": processor_class(), **result.to_json()}
 
 
 def _process(stage: Stage[Any, Any], work: Work, cache: Cache, workdir: Path) -> Outcome:

@@ -75,7 +75,8 @@ def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.fl
     k = crop_px / BASE_CROP_PX
     x, y = crop_px / (CANVAS_W * k), crop_px / (CANVAS_H * k)
     stretch = np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5]])
-    return np.asarray(stretch @ np.vstack([canvas_matrix, [0.0, 0.0, 1.0]]))
+    square = np.vstack([canvas_matrix, [0.0, 0.0, 1.0]])
+    return np.asarray(np.einsum("ij,jk->ik", stretch, square))
 
 
 def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_CROP_PX) -> I420:

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
@@ -47,6 +48,9 @@ WAY_BACK = 0.6
 """A change beside that has this share of the change may be the way back from an insert."""
 
 Descriptor = NDArray[np.float32]
+Image = NDArray[np.float64]
+IMAGE_GRID, WEIGHT_GRID = 1 << 10, 1 << 12
+"""Steps per unit. A squared level has 16 + 10 bits, weights twice 12: float64 holds 53."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
     picture = as_picture(image)
     large = picture.grey_warped(matrix, (2 * PX, 2 * PX))
     small = cv2.resize(large, (PX, PX), interpolation=cv2.INTER_AREA)
-    grey = small.astype(np.float32) * np.float32(picture.grey_gain)
+    grey = np.asarray(small * picture.grey_gain, np.float64)
     fine = _blurred(grey, FINE)
     detail = fine - _blurred(fine, COARSE)
     contrast = np.sqrt(_blurred(detail * detail, COARSE).clip(min=0))
@@ -169,17 +173,26 @@ def _descriptor(image: Shown, matrix: NDArray[np.float64]) -> Descriptor:
     return np.asarray(even / max(math.sqrt(float((even * even).sum())), 1e-3), np.float32)
 
 
-def _blurred(image: Descriptor, sigma: float) -> Descriptor:
-    """Return the image after a Gaussian; two small matrix products are faster than wide filters."""
+def _blurred(image: Image, sigma: float) -> Image:
+    """Return the image after a Gaussian; two small matrix products are faster than wide filters.
+
+    Image and weights are rounded to grids on which every sum is exact in float64, so that the order
+    in which BLAS adds, another on every kind of processor, does not count.
+    """
     blur = _blur_matrix(sigma)
-    return np.asarray(blur @ image @ blur.T)
+    return np.asarray(blur @ _on_grid(image, IMAGE_GRID) @ blur.T)
 
 
 @lru_cache(maxsize=2)
-def _blur_matrix(sigma: float) -> Descriptor:
+def _blur_matrix(sigma: float) -> Image:
     """Return (PX, PX): the Gaussian along one side, borders mirrored."""
-    side = np.eye(PX, dtype=np.float32)
-    return np.asarray(cv2.GaussianBlur(side, (1, 0), sigmaX=1, sigmaY=sigma))
+    side = np.eye(PX)
+    blur = cv2.GaussianBlur(side, (1, 0), sigmaX=1, sigmaY=sigma)
+    return _on_grid(np.asarray(blur), WEIGHT_GRID)
+
+
+def _on_grid(values: NDArray[Any], steps: int) -> Image:
+    return np.asarray(np.rint(values * steps) / steps, np.float64)
 
 
 def _distance(one: Descriptor, other: Descriptor) -> float:

@@ -16,6 +16,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
+from pipeline import elementary
 from pipeline.faces import boxes
 from pipeline.faces.backend import (
     MIN_SCORE,
@@ -110,7 +111,7 @@ class _BlazeFace:
         middle, half = values[:, 0:2] + anchors, values[:, 2:4] / 2
         corners = np.concatenate([middle - half, middle + half], axis=1)
         eyes = values[:, 6:8] - values[:, 4:6]
-        rolls = np.arctan2(eyes[:, 1], eyes[:, 0]).tolist()
+        rolls = elementary.arctan2(eyes[:, 1], eyes[:, 0]).tolist()
         scores = _sigmoid(logits[keep, 0].astype(np.float64)).tolist()
         placed = ((corners - np.tile(shift, 2)) / scale).tolist()
         return [Detection(tuple(b), s, r) for b, s, r in zip(placed, scores, rolls, strict=True)]
@@ -225,7 +226,7 @@ class LiteRTBackend:
         points = values.reshape(-1, 3).astype(np.float64)
         to_frame = cv2.invertAffineTransform(to_input)
         scale = float(np.hypot(to_frame[0, 0], to_frame[1, 0]))
-        xy = points[:, :2] @ to_frame[:, :2].T + to_frame[:, 2]
+        xy = np.einsum("pi,ji->pj", points[:, :2], to_frame[:, :2]) + to_frame[:, 2]
         placed = np.column_stack([xy, points[:, 2] * scale]).astype(np.float32)
         return FaceLandmarks(placed, float(_sigmoid(np.float64(logit.reshape(-1)[0]))))
 
@@ -300,9 +301,9 @@ def _region_matrix(previous: Region) -> NDArray[np.float64]:
     """Return the 2x3 map from frame pixels to pixels of the mesh input."""
     centre, side, roll = _region(previous)
     scale = MESH_PX / (REGION_SCALE * max(side, 1.0))
-    cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+    cos, sin = scale * math.cos(roll), scale * math.sin(roll)
     turn = np.array([[cos, sin], [-sin, cos]])
-    shift = (MESH_PX - 1) / 2 - turn @ centre
+    shift = (MESH_PX - 1) / 2 - np.einsum("ij,j->i", turn, centre)
     return np.column_stack([turn, shift])
 
 
@@ -317,16 +318,17 @@ def _region(previous: Region) -> tuple[NDArray[np.float64], float, float]:
     xy = previous[:, :2].astype(np.float64)
     left_eye, right_eye = MESH468.outer_eye_corners
     eye_line = xy[right_eye] - xy[left_eye]
-    roll = float(np.arctan2(eye_line[1], eye_line[0]))
-    axes = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
-    level = xy @ axes.T
+    roll = math.atan2(eye_line[1], eye_line[0])
+    axes = np.array([[math.cos(roll), math.sin(roll)], [-math.sin(roll), math.cos(roll)]])
+    level = np.einsum("pi,ji->pj", xy, axes)
     low, high = level.min(axis=0), level.max(axis=0)
-    return axes.T @ ((low + high) / 2), float((high - low).max()), roll
+    middle = np.einsum("ij,i->j", axes, (low + high) / 2)
+    return middle, float((high - low).max()), roll
 
 
 def _sigmoid(logit: NDArray[np.float64] | np.float64) -> Any:
-    return 1.0 / (1.0 + np.exp(-np.clip(logit, -60, 60)))
+    return 1.0 / (1.0 + elementary.exp(-np.clip(logit, -60, 60)))
 
 
 def _logit(probability: float) -> float:
-    return float(np.log(probability / (1.0 - probability)))
+    return math.log(probability / (1.0 - probability))

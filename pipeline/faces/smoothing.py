@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import elementary
+
 TRUNCATE_SIGMAS = 3.0
 
 
@@ -29,7 +31,7 @@ def smooth_at(values: NDArray[Any], index: int, sigma_frames: float) -> NDArray[
     radius = radius_frames(sigma_frames)
     before, after = min(index, radius), min(len(values) - 1 - index, radius)
     window = np.asarray(values[index - before : index + after + 1], dtype=np.float64)
-    return np.tensordot(_weights(before, after, sigma_frames), window, axes=1)
+    return np.asarray(np.einsum("t,t...->...", _weights(before, after, sigma_frames), window))
 
 
 def smooth(values: NDArray[Any], sigma_frames: float) -> NDArray[np.float64]:
@@ -41,7 +43,7 @@ def smooth(values: NDArray[Any], sigma_frames: float) -> NDArray[np.float64]:
 def _weights(before: int, after: int, sigma_frames: float) -> NDArray[np.float64]:
     """Weights of the frames -before ... +after whose sum is the fitted line at 0."""
     offset = np.arange(-before, after + 1, dtype=np.float64)
-    gauss = np.exp(-0.5 * (offset / max(sigma_frames, 1e-9)) ** 2)
+    gauss = elementary.exp(-0.5 * (offset / max(sigma_frames, 1e-9)) ** 2)
     s0, s1, s2 = (float((gauss * offset**power).sum()) for power in range(3))
     determinant = s0 * s2 - s1 * s1
     if determinant < 1e-12:

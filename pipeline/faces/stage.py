@@ -45,7 +45,7 @@ class Faces(Stage[VideoShots, Clip]):
     """Detects, tracks and aligns the faces of one video and writes their clips."""
 
     name: ClassVar[str] = "faces"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
 
     def __init__(self, params: FacesParams, cache: Cache | None = None) -> None:
         """Prepare the stage.

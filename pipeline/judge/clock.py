@@ -10,10 +10,12 @@ frame from -15 to +15.
 Source: forward-backward algorithm, Rabiner, "A tutorial on hidden Markov models" (1989).
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline import elementary
 from pipeline.judge.curve import Doubles
 from pipeline.judge.evidence import NUM_HALVES
 
@@ -52,23 +54,23 @@ def best_stretch(log_odds_WH: Doubles) -> Doubles:
 
 def _said(log_odds_WH: Doubles) -> Doubles:
     odds_H = np.clip(best_stretch(log_odds_WH) - STRETCH_LOG_ODDS, -MAX_LOG_ODDS, MAX_LOG_ODDS)
-    said_H = np.logaddexp(np.log(SAYS_NOTHING), np.log(1 - SAYS_NOTHING) + odds_H)
+    said_H = np.logaddexp(math.log(SAYS_NOTHING), math.log(1 - SAYS_NOTHING) + odds_H)
     return np.asarray(said_H)
 
 
 def _passed(said_CH: Doubles) -> Doubles:
     """Return (C, 61): what the clips before each one say of its offset."""
-    passed = [np.full(NUM_HALVES, -np.log(NUM_HALVES))]
+    passed = [np.full(NUM_HALVES, -math.log(NUM_HALVES))]
     for said_H in said_CH[:-1]:
         passed.append(_moved(_normalised(passed[-1] + said_H)))
     return np.stack(passed)
 
 
 def _moved(log_H: Doubles) -> Doubles:
-    share_H = np.exp(log_H)
+    share_H = elementary.exp(log_H)
     padded = np.pad(share_H, 1, mode="edge")
     moved_H = (1 - 2 * MOVES) * share_H + MOVES * (padded[:-2] + padded[2:])
-    return np.asarray(np.log((1 - JUMPS) * moved_H + JUMPS / NUM_HALVES))
+    return np.asarray(elementary.log((1 - JUMPS) * moved_H + JUMPS / NUM_HALVES))
 
 
 def _normalised(log_H: Doubles) -> Doubles:

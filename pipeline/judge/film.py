@@ -8,6 +8,7 @@
 Shape suffixes: W windows (one per frame), K = 31 offsets from -15 to +15, H = 61 halves of a frame.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -102,9 +103,9 @@ def judge_film(
 
 def judge_corrected(clip: FilmClip, model: EvidenceModel) -> list[SyncedFrames]:
     """Return the stretches of a clip whose offset was taken out: 0 is expected, not certain."""
-    prior_H = np.full(NUM_HALVES, np.log((1 - CORRECTED) / NUM_HALVES))
+    prior_H = np.full(NUM_HALVES, math.log((1 - CORRECTED) / NUM_HALVES))
     middle = column_of(0.0)
-    prior_H[middle - 1 : middle + 2] = np.log(CORRECTED / 3)
+    prior_H[middle - 1 : middle + 2] = math.log(CORRECTED / 3)
     found = _stretches(clip, model.log_odds(clip.distances), prior_H, FOREIGN_WEIGHT)
     return _frames(clip, [_refined(one, found) for one in found])
 
@@ -182,4 +183,4 @@ def _shares(one: _Placed, other: _Placed) -> bool:
 
 def _nearness(one: _Placed, other: _Placed) -> float:
     far = (other.middle_s - one.middle_s) / SHARED_S
-    return float(np.exp(-(far**2) / 2))
+    return float(math.exp(-(far**2) / 2))

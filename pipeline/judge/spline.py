@@ -33,9 +33,17 @@ def _slopes() -> Doubles:
     """Return (K, K): the spline's slope at each offset per value.
 
     Second derivatives are continuous everywhere, third ones at the second and last but one offset.
+    Solved row by row: LAPACK's last bits depend on the processor.
     """
     system = 4 * np.eye(NUM_OFFSETS) + np.eye(NUM_OFFSETS, k=1) + np.eye(NUM_OFFSETS, k=-1)
     right = 3 * (np.eye(NUM_OFFSETS, k=1) - np.eye(NUM_OFFSETS, k=-1))
     system[0, :2], right[0, :3] = (1, 2), (-2.5, 2, 0.5)
     system[-1, -2:], right[-1, -3:] = (2, 1), (-0.5, -2, 2.5)
-    return np.asarray(np.linalg.solve(system, right))
+    for row in range(1, NUM_OFFSETS):
+        share = system[row, row - 1] / system[row - 1, row - 1]
+        system[row] = system[row] - share * system[row - 1]
+        right[row] = right[row] - share * right[row - 1]
+    right[-1] = right[-1] / system[-1, -1]
+    for row in range(NUM_OFFSETS - 2, -1, -1):
+        right[row] = (right[row] - system[row, row + 1] * right[row + 1]) / system[row, row]
+    return np.asarray(right)

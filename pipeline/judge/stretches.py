@@ -9,12 +9,14 @@ Shape suffixes: W windows (one per frame), H = 61 offsets in halves of a frame.
 Source: Viterbi (1967); Rabiner, "A tutorial on hidden Markov models" (1989).
 """
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import elementary
 from pipeline.judge.curve import Doubles
 from pipeline.judge.evidence import NUM_HALVES, offset_of
 
@@ -58,7 +60,7 @@ class Stretch:
     @property
     def probability(self) -> float:
         """Probability of in sync at these offsets."""
-        return float(1 / (1 + np.exp(-np.clip(self.log_odds, -50.0, 50.0))))
+        return float(1 / (1 + math.exp(-min(max(self.log_odds, -50.0), 50.0))))
 
     @property
     def drift_frames(self) -> float:
@@ -68,7 +70,7 @@ class Stretch:
 
 def flat_prior() -> Doubles:
     """Return (61,) equal log probabilities of all offsets."""
-    return np.full(NUM_HALVES, -np.log(NUM_HALVES))
+    return np.full(NUM_HALVES, -math.log(NUM_HALVES))
 
 
 def decode_stretches(
@@ -88,7 +90,7 @@ def decode_stretches(
         log_prior_H = _with_found(path, log_prior_H)
         path = _most_probable_path(log_odds_WH, log_prior_H, foreign_weight)
     bounds = _bounds(path)
-    prior_H = log_prior_H + np.log((1 - STARTS_FOREIGN) / STARTS_FOREIGN)
+    prior_H = log_prior_H + math.log((1 - STARTS_FOREIGN) / STARTS_FOREIGN)
     return [_stretch(log_odds_WH, prior_H, path[a:b], a) for a, b in pairwise(bounds)]
 
 
@@ -99,14 +101,14 @@ def _with_found(path: Ints, log_prior_H: Doubles) -> Doubles:
     """
     found = path[path != _FOREIGN]
     share_H = np.bincount(found, minlength=NUM_HALVES) / len(found)
-    return np.asarray(np.log((1 - FOUND) * np.exp(log_prior_H) + FOUND * share_H))
+    return np.asarray(elementary.log((1 - FOUND) * elementary.exp(log_prior_H) + FOUND * share_H))
 
 
 def _most_probable_path(log_odds_WH: Doubles, log_prior_H: Doubles, foreign_weight: float) -> Ints:
     """Return (W,) the state of every window; `_FOREIGN` is the foreign one."""
     windows = len(log_odds_WH)
     came_from = np.empty((windows, NUM_HALVES + 1), np.int64)
-    score = np.append(np.log(1 - STARTS_FOREIGN) + log_prior_H, np.log(STARTS_FOREIGN))
+    score = np.append(math.log(1 - STARTS_FOREIGN) + log_prior_H, math.log(STARTS_FOREIGN))
     score[:-1] += log_odds_WH[0]
     for window in range(1, windows):
         score, came_from[window] = _step(score, log_prior_H, foreign_weight)
@@ -122,20 +124,20 @@ def _step(score: Doubles, log_prior_H: Doubles, foreign_weight: float) -> tuple[
     """Return the best score of every state one window later, and the state it came from."""
     offsets, foreign = score[:-1], score[-1]
     best = int(offsets.argmax())
-    stayed, drifted = np.log(1 - foreign_weight - STEPS - 2 * DRIFTS), np.log(DRIFTS)
+    stayed, drifted = math.log(1 - foreign_weight - STEPS - 2 * DRIFTS), math.log(DRIFTS)
     padded = np.concatenate([[-np.inf], offsets, [-np.inf]])
     ways = np.stack([
         offsets + stayed,
         padded[:-2] + drifted,
         padded[2:] + drifted,
-        np.full(NUM_HALVES, offsets[best] + np.log(STEPS / NUM_HALVES)),
-        foreign + np.log(BECOMES_IN_SYNC) + log_prior_H,
+        np.full(NUM_HALVES, offsets[best] + math.log(STEPS / NUM_HALVES)),
+        foreign + math.log(BECOMES_IN_SYNC) + log_prior_H,
     ])  # fmt: skip
     at = np.arange(NUM_HALVES)
     origins = np.stack([at, at - 1, at + 1, np.full_like(at, best), np.full_like(at, _FOREIGN)])
     chosen = ways.argmax(axis=0)
-    to_foreign = offsets[best] + np.log(foreign_weight)
-    stays_foreign = foreign + np.log(1 - BECOMES_IN_SYNC)
+    to_foreign = offsets[best] + math.log(foreign_weight)
+    stays_foreign = foreign + math.log(1 - BECOMES_IN_SYNC)
     return (
         np.append(ways[chosen, at], max(to_foreign, stays_foreign)),
         np.append(origins[chosen, at], best if to_foreign > stays_foreign else _FOREIGN),

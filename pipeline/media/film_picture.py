@@ -14,6 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.processor import pin_kernels
+
+pin_kernels()
+
 Plane = NDArray[np.uint8]
 Matrix = NDArray[np.float64]
 NEUTRAL = 128
@@ -66,7 +70,8 @@ def rgb_matrix(colours: Colours) -> Matrix:
             [luma, 2 * (1 - kb) * chroma, 0],
         ]
     )
-    return np.column_stack([turn, -turn @ [colours.black, NEUTRAL, NEUTRAL]])
+    shift = np.einsum("ij,j->i", turn, np.array([colours.black, NEUTRAL, NEUTRAL], np.float64))
+    return np.column_stack([turn, -shift])
 
 
 @lru_cache(maxsize=16)
@@ -75,7 +80,9 @@ def matrix_between(colours: Colours, wanted: Colours) -> Matrix | None:
     if colours == wanted:
         return None
     to_rgb, from_rgb = (np.vstack([rgb_matrix(one), [0, 0, 0, 1]]) for one in (colours, wanted))
-    return np.asarray((np.linalg.inv(from_rgb) @ to_rgb)[:3])
+    return np.asarray(
+        np.round((np.linalg.inv(from_rgb) @ to_rgb)[:3], 12)
+    )  # LAPACK's last bits differ
 
 
 class FilmPicture:

@@ -46,7 +46,7 @@ class _Measure:
 
     def add(self, samples_CN: NDArray[np.float64], rate_hz: int) -> None:
         """Add samples; a second is closed with the frame that completes it."""
-        self._open = self._open + samples_CN @ samples_CN.T
+        self._open = self._open + np.einsum("cn,dn->cd", samples_CN, samples_CN)
         self._taken += samples_CN.shape[1]
         if self._taken >= rate_hz:
             self.close()
@@ -110,4 +110,4 @@ def as_mono(frame: av.AudioFrame, weights: Weights) -> NDArray[np.float32]:
     weight_C = weights.get(frame.layout.name)
     if weight_C is None or np.ptp(weight_C) == 0:
         return np.asarray(samples_CN.mean(axis=0), np.float32)
-    return np.asarray(weight_C @ samples_CN, np.float32)
+    return np.asarray(np.einsum("c,cn->n", weight_C, samples_CN), np.float32)

@@ -29,7 +29,10 @@ from pipeline.media.transitions import (
     without,
 )
 from pipeline.params.curation import ScenesParams
+from pipeline.processor import pin_kernels
 from pipeline.tables.rows import FPS
+
+pin_kernels()
 
 MARGIN = 100
 """Frames before and behind a span that are looked at: more than any window, flash or fade."""
@@ -214,7 +217,7 @@ def _content_change(last: _Hsv, now: _Hsv) -> float:
     seen_s, seen_v = (np.minimum(last.planes[k], now.planes[k]) for k in (1, 2))
     gain = min(max(FULL_LIGHT / max(last.light, now.light, 1.0), 1.0), MAX_GAIN)
     coloured = hue * (seen_s * np.float32(1 / 255)) + saturation
-    total = float(np.vdot(coloured, seen_v * np.float32(1 / 255))) + gain * float(value.sum())
+    total = float((coloured * (seen_v * np.float32(1 / 255))).sum()) + gain * float(value.sum())
     return total / value.size * SCALE
 
 

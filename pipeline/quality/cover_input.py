@@ -8,6 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.processor import pin_kernels
+
+pin_kernels()
+
 Planes = npt.NDArray[np.uint8]
 SMALL_PX = 64
 """Side of the reduced crop."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, dctn
 
+from pipeline import elementary
 from pipeline.tables.rows import SAMPLE_RATE_HZ
 
 _GRID = 8
@@ -70,7 +71,7 @@ def _temporal(grid_TYX: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     phase_T = np.pi * (np.arange(num_frames) + 0.5) / num_frames
     waves_KT = np.cos(np.arange(1, _MOTION_FREQUENCIES + 1)[:, None] * phase_T) * 2 / num_frames
     flat_TC = (grid_TYX - grid_TYX.mean(axis=0)).reshape(num_frames, -1)
-    motion_KC: npt.NDArray[np.float64] = waves_KT @ flat_TC
+    motion_KC: npt.NDArray[np.float64] = np.einsum("kt,tc->kc", waves_KT, flat_TC)
     return motion_KC.reshape(-1, *grid_TYX.shape[1:])
 
 
@@ -85,7 +86,7 @@ def _contour(audio_N: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     bins = np.searchsorted(frequency_F, _BAND_EDGES_HZ)
     bands_WB = np.add.reduceat(power_WF, bins[:-1], axis=1)
     loudness = max(float(np.square(padded_N).mean()), _SILENCE)
-    log_WB = np.log10(bands_WB / loudness + _FLOOR)
+    log_WB = elementary.log10(bands_WB / loudness + _FLOOR)
     at_P = np.linspace(0, windows - 1, _CONTOUR_POINTS)
     return np.stack([np.interp(at_P, np.arange(windows), band) for band in log_WB.T], axis=1)
 

@@ -143,8 +143,18 @@ def _small_steps(matrices_T23: Floats, crop_px: int) -> Floats:
     to_small = np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2], [0, 0, 1]])
     last_row_T13 = np.broadcast_to([0.0, 0.0, 1.0], (len(matrices_T23), 1, 3))
     square_T33 = np.concatenate([matrices_T23, last_row_T13], axis=1)
-    step_T33 = square_T33[1:] @ np.linalg.inv(square_T33[:-1])
-    small_T33: Floats = to_small @ step_T33 @ np.linalg.inv(to_small)
+    back = np.array([cv2.invertAffineTransform(one) for one in matrices_T23[:-1]])
+    back_T33 = np.concatenate([back, last_row_T13[:-1]], axis=1)
+    step_T33 = np.einsum("tij,tjk->tik", square_T33[1:], back_T33)
+    unit = np.array(
+        [
+            [1 / scale, 0, -to_small[0, 2] / scale],
+            [0, 1 / scale, -to_small[1, 2] / scale],
+            [0, 0, 1],
+        ]
+    )
+    moved_T33 = np.einsum("tij,jk->tik", step_T33, unit)
+    small_T33: Floats = np.einsum("ij,tjk->tik", to_small, moved_T33)
     return small_T33[:, :2]
 
 
@@ -157,7 +167,7 @@ def _difference(before: Luma, after: Luma, step_23: Floats) -> float:
 
 
 def _face_mask(points_LC: Floats, matrix_23: Floats, crop_px: int) -> npt.NDArray[np.bool_]:
-    in_crop = points_LC @ matrix_23[:, :2].T + matrix_23[:, 2]
+    in_crop = np.einsum("li,ji->lj", points_LC, matrix_23[:, :2]) + matrix_23[:, 2]
     hull = cv2.convexHull(np.rint(np.clip(in_crop, -9e3, 9e3)).astype(np.int32))
     mask = np.zeros((crop_px, crop_px), np.uint8)
     cv2.fillConvexPoly(mask, hull, 1)

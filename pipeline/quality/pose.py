@@ -12,6 +12,7 @@ Shapes: T = frames, L = landmarks, C = coordinates.
 
 import numpy as np
 
+from pipeline import elementary
 from pipeline.faces.schemas import HeadAxes, LandmarkSchema
 from pipeline.quality.landmarks import Floats
 
@@ -45,9 +46,9 @@ def _from_axes(points_TLC: Floats, schema: LandmarkSchema, axes: HeadAxes) -> Fl
     z_TC = _unit(np.cross(x_TC, down_TC))
     y_TC = np.cross(z_TC, x_TC)
     # columns x, y, z = turn about z (roll) of a turn about y (yaw) of a turn about x (pitch)
-    roll = np.arctan2(x_TC[:, 1], x_TC[:, 0])
-    yaw = np.arctan2(x_TC[:, 2], np.hypot(x_TC[:, 0], x_TC[:, 1]))
-    pitch = np.arctan2(y_TC[:, 2], z_TC[:, 2])
+    roll = elementary.arctan2(x_TC[:, 1], x_TC[:, 0])
+    yaw = elementary.arctan2(x_TC[:, 2], np.hypot(x_TC[:, 0], x_TC[:, 1]))
+    pitch = elementary.arctan2(y_TC[:, 2], z_TC[:, 2])
     angles_T3: Floats = np.degrees(np.stack([yaw, pitch, roll], axis=1))
     return angles_T3
 
@@ -74,15 +75,15 @@ def _from_ratios(points_TLC: Floats, schema: LandmarkSchema) -> Floats:
     nose_TC = points_TLC[:, schema.nose_tip, :2] - middle_TC
     mouth_TC = points_TLC[:, list(schema.mouth_corners), :2].mean(axis=1) - middle_TC
     # shown = cos yaw, so the ratio of the nose's x to it is out * tan yaw
-    yaw = np.arctan((nose_TC * unit_TC).sum(axis=1) / shown_T / _NOSE_OUT)
+    yaw = elementary.arctan2((nose_TC * unit_TC).sum(axis=1) / shown_T / _NOSE_OUT, 1.0)
     normal_TC = np.stack([-unit_TC[:, 1], unit_TC[:, 0]], axis=1)
     nose_T, mouth_T = (nose_TC * normal_TC).sum(axis=1), (mouth_TC * normal_TC).sum(axis=1)
     # nose / mouth = (nose_down + nose_out * t) / (mouth_down + mouth_out * t), t = tan pitch
-    pitch = np.arctan2(
+    pitch = elementary.arctan2(
         nose_T * _MOUTH_DOWN - mouth_T * _NOSE_DOWN, mouth_T * _NOSE_OUT - nose_T * _MOUTH_OUT
     )
     pitch = np.where(np.abs(pitch) > np.pi / 2, np.sign(pitch) * np.pi / 2, pitch)
-    roll = np.arctan2(unit_TC[:, 1], unit_TC[:, 0])
+    roll = elementary.arctan2(unit_TC[:, 1], unit_TC[:, 0])
     angles_T3: Floats = np.degrees(np.stack([yaw, pitch, roll], axis=1))
     angles_T3[:, :2] = np.clip(angles_T3[:, :2], -_STEEPEST, _STEEPEST)
     return angles_T3

@@ -8,6 +8,7 @@ Shapes: N = samples at 16 kHz, W = windows of 512 samples (32 ms).
 """
 
 import importlib.util
+import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -127,7 +128,7 @@ def snr_db(audio_N: npt.NDArray[np.float32], speech_W: npt.NDArray[np.bool_]) ->
     if len(rest) < _MIN_REST_WINDOWS:
         rest = np.sort(power_W)[: max(1, int(len(power_W) * _QUIETEST_SHARE))]
     ratio = max(power_W[speech_W].mean(), _POWER_FLOOR) / max(rest.mean(), _POWER_FLOOR)
-    return float(np.clip(10 * np.log10(ratio), -_SNR_LIMIT_DB, _SNR_LIMIT_DB))
+    return float(np.clip(10 * math.log10(ratio), -_SNR_LIMIT_DB, _SNR_LIMIT_DB))
 
 
 def _blocks(audio_N: npt.NDArray[np.float32]) -> Iterator[npt.NDArray[np.float32]]:

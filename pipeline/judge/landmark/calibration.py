@@ -9,12 +9,14 @@ Shape suffixes: W windows (one per frame), K = 31 offsets, F = 4 facts.
 Source: Platt (1999), probabilities from scores.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
+from pipeline import elementary
 from pipeline.judge.curve import MAX_OFFSET_FRAMES, Doubles, JudgeResult, filled
 
 BLOCK_WINDOWS = 10
@@ -59,8 +61,9 @@ class Calibration:
     def probability_at(self, result: JudgeResult, index: int) -> float:
         """Return the probability that the offset at one index of the curve is right."""
         known = np.clip(facts(result, index), self.low, self.high)
-        score = (known - np.asarray(self.mean)) / np.asarray(self.spread) @ np.asarray(self.weights)
-        return float(1 / (1 + np.exp(-(score + self.bias))))
+        scaled = (known - np.asarray(self.mean)) / np.asarray(self.spread)
+        score = math.fsum((scaled * np.asarray(self.weights)).tolist())
+        return float(1 / (1 + math.exp(-(score + self.bias))))
 
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` reads."""
@@ -90,7 +93,7 @@ def facts(result: JudgeResult, index: int) -> Doubles:
         consistency(result.distances, index),
         len(result.distances),
     ]
-    return np.log(np.maximum(np.asarray(values, dtype=np.float64), _FLOOR))
+    return elementary.log(np.maximum(np.asarray(values, dtype=np.float64), _FLOOR))
 
 
 def sharpness(curve_K: Doubles, at: int) -> float:

@@ -8,12 +8,14 @@ N samples, S mel steps (S = 4 T), M mel bands.
 Source: design of the feasibility study; mel scale of O'Shaughnessy (HTK form).
 """
 
+import math
 from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline import elementary
 from pipeline.judge.landmark.points import FacePoints, face_points
 from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -70,11 +72,11 @@ def _face_scale(points: FacePoints) -> NDArray[np.float64]:
 
 def _roll_rad(points: FacePoints) -> NDArray[np.float64]:
     across = points.right_eye - points.left_eye
-    return np.asarray(np.arctan2(across[:, 1], across[:, 0]))
+    return np.asarray(elementary.arctan2(across[:, 1], across[:, 0]))
 
 
 def _turn(points_TPC: NDArray[np.float64], angle_T: NDArray[np.float64]) -> NDArray[np.float64]:
-    cos, sin = np.cos(angle_T)[:, None], np.sin(angle_T)[:, None]
+    cos, sin = elementary.cos(angle_T)[:, None], elementary.sin(angle_T)[:, None]
     x, y, z = np.moveaxis(points_TPC, -1, 0)
     return np.stack([cos * x + sin * y, cos * y - sin * x, z], axis=-1)
 
@@ -91,7 +93,7 @@ def log_mel(audio_N: NDArray[Any], num_frames: int) -> Floats:
         return power.astype(np.float32)
     loud = np.quantile(power.max(axis=1), 0.99)
     floor = max(float(loud) * 10 ** (FLOOR_DB / 10), 1e-10)
-    return np.asarray(np.log(np.maximum(power, floor)), dtype=np.float32)
+    return np.asarray(elementary.log(np.maximum(power, floor)), dtype=np.float32)
 
 
 def normalised(mel_SM: Floats) -> Floats:
@@ -122,7 +124,7 @@ def _mel_power(samples_N: NDArray[np.float64], steps: int) -> NDArray[np.float64
 @cache
 def _mel_filters() -> NDArray[np.float64]:
     """Return (40, 257): triangles equally spaced on the mel scale, peak 1."""
-    low, high = (2595 * np.log10(1 + hz / 700) for hz in MEL_RANGE_HZ)
+    low, high = (2595 * math.log10(1 + hz / 700) for hz in MEL_RANGE_HZ)
     edges = 700 * (10 ** (np.linspace(low, high, NUM_MELS + 2) / 2595) - 1)
     bins = np.arange(FFT_SIZE // 2 + 1) * SAMPLE_RATE_HZ / FFT_SIZE
     rise = (bins - edges[:-2, None]) / np.diff(edges)[:-1, None]
