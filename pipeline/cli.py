@@ -1,7 +1,8 @@
 """The `lipforge` command."""
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -15,14 +16,18 @@ from rich.text import Text
 
 from pipeline.demo.corpus_in_use import DEMO, render, render_in_use, write_comparison
 from pipeline.demo.targets import missed, render_table
-from pipeline.engine.cache import collect_garbage, open_cache
+from pipeline.engine import roots
+from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, run_main
-from pipeline.engine.manifest import read_table
+from pipeline.engine.garbage import Garbage, by_stage, find_garbage, remove
+from pipeline.engine.manifest import cache_keys, read_table
 from pipeline.engine.planned import planned
+from pipeline.engine.side_store import side_store
 from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
 from pipeline.judge.syncnet.weights import VALIDATORS
 from pipeline.params.curation import load_params
 from pipeline.params.environment import environment, variable
+from pipeline.submit.command import submit
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
@@ -39,6 +44,7 @@ app = typer.Typer(
 )
 cache_app = typer.Typer(no_args_is_help=True, help="Finished items, kept between runs.")
 weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA-256.")
+app.command("submit")(submit)
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 console = Console()
@@ -178,16 +184,56 @@ def _clip_names(row: Mapping[str, Any]) -> set[str]:
 
 
 @cache_app.command("gc")
-def cache_gc() -> None:
-    """Remove cached items that no table and no last run of a stage in this workspace names."""
-    cache = open_cache()
+def cache_gc(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask: for scripts.")] = False,
+    forget_root: Annotated[
+        list[str], typer.Option(help="Id of a workspace that is gone for good.")
+    ] = [],  # noqa: B006 - typer copies it
+) -> None:
+    """Remove cached items that no workspace on this cache needs, after showing what and asking."""
+    cache, store, named = open_cache(), side_store(), _named_here()
+    for root in forget_root:
+        roots.forget(store, root)
+    known = roots.roots(store)
+    if not named and not known:
+        raise ManifestError("no tables here: garbage collection would empty the whole cache")
+    garbage = find_garbage(cache, store, named)
+    console.print(_roots_table(known))
+    console.print(_garbage_table(garbage))
+    if garbage and not yes and not _agrees():
+        raise typer.Exit(1)
+    count = remove(cache, store, garbage, _named_here())
+    console.print(f"removed {count} entries", highlight=False)
+
+
+def _named_here() -> set[str]:
     tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"] + FEATURES
     tables += [path.with_suffix(".failed.parquet") for path in tables]
-    existing = [path for path in tables if path.exists()]
-    named = planned() | {str(row["cache_key"]) for path in existing for row in read_table(path)}
-    if not named:
-        raise ManifestError("no tables here: garbage collection would empty the whole cache")
-    console.print(f"removed {len(collect_garbage(cache, named))} entries")
+    return planned() | {key for path in tables for key in cache_keys(path)}
+
+
+def _agrees() -> bool:
+    if not sys.stdin.isatty():
+        console.print("nothing removed: no terminal to ask at; --yes removes without asking")
+        return False
+    return typer.confirm("Remove them?")
+
+
+def _roots_table(known: Sequence[roots.Root]) -> Table:
+    table = Table("root", "workspace", "state", title="kept for", title_justify="left")
+    for root in known:
+        cure = "gone: --forget-root" if root.state() == "gone" else root.state()
+        table.add_row(root.id, escape(root.path), escape(cure))
+    return table
+
+
+def _garbage_table(garbage: Sequence[Garbage]) -> Table:
+    table = Table("stage", "entries", "bytes", title="may be removed", title_justify="left")
+    for stage, (count, size) in by_stage(garbage).items():
+        table.add_row(stage, str(count), str(size))
+    total = sum(one.size_bytes for one in garbage)
+    table.add_row("all", str(len(garbage)), str(total))
+    return table
 
 
 @weights_app.command("list")

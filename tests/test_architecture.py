@@ -22,6 +22,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "cli",
         "report",
         "demo",
+        "submit",
         "judge/command",
         "judge",
         "shards",
@@ -147,6 +148,7 @@ def test_modules_that_are_dvc_stages_do_not_import_each_other():
 RUN_AS_COMMAND = {
     ("pipeline/demo/speech.py", "pipeline.demo.speech"),
     ("pipeline/engine/ray_head.py", "pipeline.engine.ray_head"),
+    ("pipeline/submit/command.py", "pipeline.submit.job"),
 }
 """A module that starts itself in a process of its own."""
 DYNAMIC = {"runpy", "__import__", "exec", "eval", "resolve_name"}

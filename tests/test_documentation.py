@@ -9,7 +9,7 @@ from tests.conftest import ROOT
 from tests.source_tree import modules
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-FOLDERS = "pipeline|stages|trainers|tests|benchmarks|docs"
+FOLDERS = "pipeline|stages|trainers|tests|benchmarks|docs|deploy"
 PATH = re.compile(rf"(?<![\w./-])(?:{FOLDERS})(?:/[\w.*-]++)++/?(?!<)")
 MODULE = re.compile(r"(?<![\w./-])(?:pipeline|stages|trainers|benchmarks)(?:\.\w+)+")
 LINK = re.compile(r"\]\(([^)#\s:]+)(?:#[^)]*)?\)")

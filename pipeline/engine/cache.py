@@ -193,20 +193,6 @@ def open_cache(root: str | None = None) -> Cache:
     return RemoteCache(where) if "://" in where else LocalCache(Path(where))
 
 
-def collect_garbage(cache: Cache, reachable: Iterable[str]) -> list[str]:
-    """Remove every entry that no table names; return the removed keys.
-
-    Entries of `ingest` stay: its table has no keys, since they hold this machine's file times.
-    """
-    wanted = set(reachable)
-    removed = [key for key in cache.keys() if key not in wanted]  # noqa: SIM118 - not a dict
-    removed = [key for key in removed if cache.stage_of(key) != "ingest"]
-    for key in removed:
-        cache.forget(key)
-    cache.sweep()
-    return removed
-
-
 def _rename_unless_there(workdir: Path, final: Path) -> None:
     try:
         workdir.rename(final)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import digest
+from pipeline.engine import roots
 from pipeline.engine.again import STAGES, ask_for, note_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.manifest import write_table
@@ -167,7 +168,9 @@ def execute(
     """
     failed_table = table.with_suffix(".failed.parquet")
     work = plan(stage, items)
-    note_planned(stage.name, [one.key for one in work])
+    keys = [one.key for one in work]
+    note_planned(stage.name, keys)
+    roots.begin(stage.name, keys, (table, failed_table))
     ended = _run_work(stage, work, open_cache())
     outcomes = finish(ended)
     say_unfinished(stage.name, ended)
@@ -179,6 +182,7 @@ def execute(
         raise
     failed_table.unlink(missing_ok=True)
     write_table(table, outcomes, row_type)
+    roots.end(stage.name)
     return outcomes
 
 

@@ -118,6 +118,14 @@ def opened(path: Path) -> pq.ParquetFile:
     return pq.ParquetFile(path)
 
 
+def cache_keys(path: Path) -> list[str]:
+    """Return the cache key of every row of a table; none where there is no table."""
+    if not path.exists():
+        return []
+    column = pq.ParquetFile(path).read(columns=["cache_key"])["cache_key"]
+    return [key for key in column.to_pylist() if key]
+
+
 def read_rows(path: Path, row_type: type[Row]) -> list[Row]:
     """Read the kept rows as objects of `row_type`, in table order.
 

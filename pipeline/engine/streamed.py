@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine import roots
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import (
     ENDED_BADLY,
@@ -38,7 +39,10 @@ def execute_streamed(
         TooManyFailuresError: as `execute`.
     """
     work, cache = plan(stage, items), open_cache()
-    note_planned(stage.name, [one.key for one in work])
+    failed_table = table.with_suffix(".failed.parquet")
+    keys = [one.key for one in work]
+    note_planned(stage.name, keys)
+    roots.begin(stage.name, keys, (table, failed_table))
     rows, bad = OutcomeTable(table, row_type), list[Outcome]()
     for outcome in endings(stage, work, cache):
         rows.add(outcome)
@@ -47,7 +51,6 @@ def execute_streamed(
     bad.sort(key=lambda one: one.item_id)
     forget_damaged(bad, cache)
     say_unfinished(stage.name, bad)
-    failed_table = table.with_suffix(".failed.parquet")
     try:
         check_bad(stage.name, bad, len(work), params.run.max_failed_fraction)
     except TooManyFailuresError:
@@ -56,3 +59,4 @@ def execute_streamed(
         raise
     failed_table.unlink(missing_ok=True)
     rows.write(table)
+    roots.end(stage.name)

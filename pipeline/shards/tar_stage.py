@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipeline.digest import digest
+from pipeline.engine import roots
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import plan, run_stage
 from pipeline.engine.outcome import Outcome, Work
@@ -120,7 +121,9 @@ def write_tars(
     """
     stage = WriteTars(place, cache)
     work = plan(stage, tars)
-    note_planned(f"{owner.replace('/', '.')}.{stage.name}", [one.key for one in work])
+    run, keys = f"{owner.replace('/', '.')}.{stage.name}", [one.key for one in work]
+    note_planned(run, keys)
+    roots.begin(run, keys)
     with ThreadPoolExecutor(CHECKS) as threads:
         list(threads.map(lambda one: _forget_unless_there(one, place, cache), work))
     outcomes = run_stage(stage, tars, _runner(place), cache)
@@ -129,6 +132,7 @@ def write_tars(
     _require_all(owner, outcomes)
     written = [_written(one) for one in outcomes]
     place.remove_others({one.name for one in written})
+    roots.end(run)
     return {one.name: one for one in written}
 
 

@@ -10,72 +10,25 @@ from typer.testing import CliRunner
 
 from pipeline.cli import StageName, app
 from pipeline.demo.targets import AT_LEAST, AT_MOST
-from pipeline.engine.cache import open_cache
-from pipeline.engine.command import execute
 from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.errors import (
     LipforgeError,
     ManifestError,
     ParamsError,
-    TooManyFailuresError,
     TruthError,
     WeightsError,
 )
-from pipeline.params.curation import Params
 from pipeline.tables.rows import Selected
 from pipeline.tables.run_tables import TABLES, table_path
 from tests.conftest import ROOT
-from tests.doubles import Deadly, Half, Stopped
 
-KEY, OTHER = "ab" * 32, "cd" * 32
 COLUMNS = frozenset(one.name for one in dataclasses.fields(Selected))
 
 
 def call(*words: str) -> str:
     result = CliRunner().invoke(app, list(words), catch_exceptions=False, standalone_mode=False)
     return result.output
-
-
-def commit(key: str) -> None:
-    cache = open_cache()
-    with cache.workdir() as workdir:
-        cache.commit(key, {"stage": "faces", "status": "kept", "parts": []}, workdir)
-
-
-def test_garbage_collection_without_tables_is_refused(workspace):
-    commit(KEY)
-    with pytest.raises(ManifestError, match="would empty the whole cache"):
-        call("cache", "gc")
-    assert list(open_cache().keys()) == [KEY]
-
-
-def test_garbage_collection_keeps_what_a_table_names(workspace):
-    commit(KEY)
-    commit(OTHER)
-    part = Part("kept", row={"number": 1, "half": 2, "artifact": KEY})
-    faces = table_path(workspace / "data", "faces")
-    write_table(faces, [Outcome("v", "kept", (part,), KEY)], Half)
-    assert "removed 1 entries" in call("cache", "gc")
-    assert list(open_cache().keys()) == [KEY]
-
-
-def test_garbage_collection_keeps_the_finished_items_of_a_stage_that_failed(workspace, monkeypatch):
-    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
-    with pytest.raises(TooManyFailuresError):
-        execute(Deadly(), [2, 4, 6], table_path(Path("data"), "faces"), Half, Params())
-    assert "removed 0 entries" in call("cache", "gc")
-    assert len(list(open_cache().keys())) == 2
-
-
-def test_garbage_collection_keeps_the_finished_items_of_a_stage_that_was_stopped(
-    workspace, monkeypatch
-):
-    monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
-    with pytest.raises(KeyboardInterrupt):
-        execute(Stopped(), [2, 4, 6], table_path(Path("data"), "faces"), Half, Params())
-    assert "removed 0 entries" in call("cache", "gc")
-    assert len(list(open_cache().keys())) == 2
 
 
 def test_every_weight_is_listed_with_its_terms():

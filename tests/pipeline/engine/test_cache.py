@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.digest import canonical_json
-from pipeline.engine.cache import Cache, LocalCache, RemoteCache, collect_garbage
+from pipeline.engine.cache import Cache, LocalCache, RemoteCache
 from pipeline.errors import DamagedCacheError
 from pipeline.local_copies import LocalCopies
 
@@ -99,20 +99,6 @@ def test_a_remote_object_that_is_gone_is_damage_and_its_entry_can_be_made_again(
     assert cache.lookup(KEY) is None
     commit(cache, text="healed")
     assert cache.artifact_path(KEY, "clip.bin").read_text() == "healed"
-
-
-def test_garbage_collection_removes_only_what_no_table_names(cache):
-    other = "cd" + "1" * 62
-    commit(cache)
-    commit(cache, other)
-    assert collect_garbage(cache, {KEY}) == [other]
-    assert list(cache.keys()) == [KEY]
-
-
-def test_garbage_collection_keeps_what_ingest_knows_of_the_sources(cache):
-    with cache.workdir() as workdir:
-        cache.commit(KEY, {"stage": "ingest", "status": "kept", "parts": []}, workdir)
-    assert collect_garbage(cache, set()) == []
 
 
 def test_a_key_does_not_depend_on_the_order_of_a_mapping():

@@ -1,0 +1,144 @@
+"""Files beside the entries of an item cache: which workspaces need them, what jobs have brought.
+
+A folder or an fsspec URL, the same that LIPFORGE_CACHE names. Names are relative paths with `/`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pipeline.atomic import write_bytes
+from pipeline.engine.cache import DEFAULT_ROOT
+from pipeline.errors import StorageError, UnreadableError
+from pipeline.params.environment import environment
+from pipeline.remote import FETCH_ATTEMPTS, file_system, patiently
+
+_TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
+"""How the file systems of fsspec call the time of an object's last change."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """One file of the store, as its listing gives it."""
+
+    name: str
+    """Relative to the store's root."""
+    size_bytes: int
+    changed_s: float | None
+    """Seconds since 1970 by the store's clock; None where it does not say."""
+
+
+class SideStore:
+    """Named files below the root of an item cache."""
+
+    def __init__(self, where: str) -> None:
+        self.where = where if "://" in where else str(Path(where).absolute())
+        self.is_local = "://" not in where
+        self.fs, root = file_system(self.where)
+        self.root = str(root).rstrip("/")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Store a file; a reader finds the old content or the new one."""
+        if self.is_local:
+            write_bytes(Path(self.root) / name, content)
+            return
+        with self._reaching():
+            patiently(lambda: self._pipe(name, content), "cannot be written", FETCH_ATTEMPTS)
+
+    def put(self, path: Path, name: str) -> None:
+        """Store a copy of a local file."""
+        with self._reaching():
+            patiently(lambda: self._put(path, name), "cannot be written", FETCH_ATTEMPTS)
+
+    def get(self, name: str, path: Path) -> None:
+        """Copy a stored file to a local path, whose folder is made.
+
+        Raises:
+            StorageError: it is not there, or the store cannot be reached.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._reaching():
+            call = lambda: self.fs.get_file(self.path(name), str(path))  # noqa: E731
+            patiently(call, "cannot be read", FETCH_ATTEMPTS)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the content of a file; None where there is none."""
+        with self._reaching():
+            content: bytes | None = patiently(
+                lambda: self._cat(name), "cannot be read", FETCH_ATTEMPTS
+            )
+        return content
+
+    def files(self, folder: str = "") -> list[StoredFile]:
+        """Return every file below a folder of the store, by name; none where it is absent."""
+        with self._reaching():
+            found: dict[str, Any] = patiently(
+                lambda: self._find(folder), "cannot be listed", FETCH_ATTEMPTS
+            )
+        return [self._stored(path, info) for path, info in sorted(found.items())]
+
+    def remove(self, folder: str) -> None:
+        """Remove all files below a folder of the store."""
+        with self._reaching():
+            if self.fs.exists(self.path(folder)):
+                self.fs.rm(self.path(folder), recursive=True)
+
+    def remove_file(self, name: str) -> None:
+        """Remove one file, if it is there."""
+        with self._reaching():
+            if self.fs.exists(self.path(name)):
+                self.fs.rm_file(self.path(name))
+
+    def path(self, name: str) -> str:
+        """Return the path of a file as the file system names it."""
+        return f"{self.root}/{name}" if name else self.root
+
+    def _pipe(self, name: str, content: bytes) -> None:
+        self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+        self.fs.pipe_file(self.path(name), content)
+
+    def _put(self, path: Path, name: str) -> None:
+        self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+        self.fs.put_file(str(path), self.path(name))
+
+    def _cat(self, name: str) -> bytes | None:
+        self.fs.invalidate_cache()
+        try:
+            content: bytes = self.fs.cat_file(self.path(name))
+        except FileNotFoundError:
+            return None
+        return content
+
+    def _find(self, folder: str) -> dict[str, Any]:
+        self.fs.invalidate_cache()
+        try:
+            found: dict[str, Any] = self.fs.find(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def _stored(self, path: str, info: dict[str, Any]) -> StoredFile:
+        name = path.removeprefix(self.root).lstrip("/")
+        return StoredFile(name, int(info.get("size") or 0), _changed_s(info))
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except UnreadableError as error:
+            raise StorageError(f"{self.where}: {error}") from error
+
+
+def side_store() -> SideStore:
+    """Return the store beside the entries of this environment's cache."""
+    return SideStore(environment().cache or DEFAULT_ROOT)
+
+
+def _changed_s(info: dict[str, Any]) -> float | None:
+    value = next((info[name] for name in _TIMES if info.get(name) is not None), None)
+    if isinstance(value, datetime):
+        return value.timestamp()
+    return float(value) if isinstance(value, int | float) else None

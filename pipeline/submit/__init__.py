@@ -1,0 +1,1 @@
+"""`lipforge submit`: the line as a job of a Ray cluster, and its results brought back."""
