@@ -11,7 +11,7 @@ export DVC_NO_ANALYTICS := 1
 export HF_HUB_DISABLE_TELEMETRY := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: repro scm test setup check latest bench claims clean
+.PHONY: repro scm test setup check latest bench claims chaos clean
 
 repro: setup scm ## curate the embedded demo corpus, or the videos params.yaml names
 	dvc repro
@@ -49,6 +49,9 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 bench: setup ## the targets of speed and memory, measured: an hour or two; real clips in ../shared/clips
 	python -m benchmarks.bench
+
+chaos: setup ## faults on purpose, rehearsed; writes the table of docs/reliability.md: half an hour
+	python -m tests.chaos.table
 
 claims: setup ## the claims of the field, repeated in small: an hour or two, resumable
 	python -m benchmarks.claims.shard_sets

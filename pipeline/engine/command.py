@@ -3,8 +3,10 @@
 import os
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,10 +49,20 @@ def runner_from_environment() -> Runner:
     """LIPFORGE_RUNNER=serial runs here; anything else is Ray. Never changes the result."""
     if environment().runner == "serial":
         return SerialRunner()
-    connect()
+    with _own_signal_handler():
+        connect()
     from pipeline.engine.ray_runner import RayRunner  # imports Ray, which takes a second
 
     return RayRunner()
+
+
+@contextmanager
+def _own_signal_handler() -> Iterator[None]:
+    """Put back what a terminate signal did: Ray replaces it by a stack trace and exit code 15."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
 
 
 def stage_facts(stage: Stage[Any, Any]) -> dict[str, Any]:
@@ -312,7 +324,7 @@ def run_main(main: Callable[[], None], takes_arguments: bool = False) -> None:
     """
     if not takes_arguments and main.__module__ == "__main__" and sys.argv[1:]:
         sys.exit(_explain_stage(sys.argv[1:]))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in ("HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK"):
         os.environ.setdefault(name, "1")
     try:
@@ -329,7 +341,9 @@ def run_main(main: Callable[[], None], takes_arguments: bool = False) -> None:
         sys.stderr.write("stopped; finished items are cached, run again to go on\n")
         sys.exit(130)
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # all is done but for Ray's own end
         disconnect()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _explain_stage(arguments: Sequence[str]) -> int:

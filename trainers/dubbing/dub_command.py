@@ -1,6 +1,7 @@
 """`lipforge dub VIDEO AUDIO -o OUT`. Imports nothing heavy until it runs."""
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from trainers.systems.latentsync.bundle import LdmBundle
 
 PARAMS = Path("params.yaml")
+LINE_EVERY_S = 10.0
+"""Between two notes of progress in a log; a terminal has a bar."""
 MODEL = Path("models/train_ldm")
 console = Console(highlight=False, markup=False, soft_wrap=True)
 
@@ -179,7 +182,8 @@ def _dub(
     from pipeline.errors import ParamsError
     from trainers.dubbing.video_dubbing import dub_video
 
-    with tqdm(unit="frame", desc="dub", disable=None) as bar:
+    every_s = 0.1 if sys.stderr.isatty() else LINE_EVERY_S
+    with tqdm(unit="frame", desc="dub", mininterval=every_s) as bar:
         shown = ""
 
         def progress(phase: str, done: int, total: int) -> None:

@@ -124,7 +124,8 @@ def test_the_last_line_tells_what_became_of_the_sound(command, workspace):
         soundfile.write(workspace / "a.wav", loud, 16_000, subtype)
         made = command("--model", "model", "--seed", str(2**63 - 1), "--overlap", "2")
         assert made.exit_code == 0, made.output
-        assert made.output.splitlines()[-1].endswith(told)
+        assert made.stdout.splitlines()[-1].endswith(told)
+        assert all(f"{phase}: " in made.stderr for phase in ("shots", "faces", "dub")), "progress"
 
 
 def test_what_is_missing_is_named(command):

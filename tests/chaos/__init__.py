@@ -1,0 +1,1 @@
+"""Faults on purpose, and what is left of a run after each of them: `make chaos`."""

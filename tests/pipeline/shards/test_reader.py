@@ -1,0 +1,44 @@
+"""The README's plain reader: every clip once, however many workers read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch.utils.data import DataLoader, IterableDataset
+
+from pipeline.shards.reader import read_shards
+from pipeline.shards.tar import write_shard
+from pipeline.shards.training_sample import TrainingSample
+from tests.trainers.data.made_shards import write_sample
+
+
+class Clips(IterableDataset):
+    """As the README has it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __iter__(self) -> Iterator[TrainingSample]:
+        yield from read_shards([str(path) for path in sorted(self.folder.rglob("*.tar"))])
+
+
+def write_tars(folder: Path, lengths: list[list[int]]) -> Path:
+    """Write one tar per list of frame counts, with landmarks."""
+    for shard, counts in enumerate(lengths):
+        samples = [write_sample(folder, 10 * shard + n, count) for n, count in enumerate(counts)]
+        for sample in samples:
+            landmarks = np.zeros((sample.num_frames, 478, 3), np.float32)
+            matrices = np.zeros((sample.num_frames, 2, 3), np.float32)
+            np.savez(sample.files["npz"], landmarks=landmarks, matrices=matrices)
+        write_shard(folder / "tars" / f"{shard}.tar", samples)
+    return folder / "tars"
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("workers", [0, 2, 4])
+def test_every_clip_is_read_once_by_any_number_of_workers(tmp_path, workers):
+    folder = write_tars(tmp_path, [[20, 21], [22], [23, 24]])
+    found = [one.clip_id for one in DataLoader(Clips(folder), None, num_workers=workers)]
+    assert len(found) == 5
+    assert len(set(found)) == 5
