@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.engine.ray_head import end_head, listens, node_options, ports_of, shared_head
+from pipeline.engine.ray_obituary import RAY_DIED, Obituary
 from pipeline.errors import ClusterError, ParamsError
 from pipeline.limits import usable_cpus
 from pipeline.params.environment import environment, for_workers
@@ -36,6 +37,7 @@ NOT_SHIPPED = (
 
 _ports: list[int] = []
 """What answers while the Ray that this process has joined is well; empty for a cluster."""
+_obituaries: list[Obituary] = []
 
 
 def connect() -> None:
@@ -66,14 +68,17 @@ def connect() -> None:
 def disconnect() -> None:
     """Leave the Ray that this process has joined; at its exit Ray would sleep for half a second."""
     _ports.clear()
+    while _obituaries:
+        _obituaries.pop().cancel()
     if "ray" in sys.modules:
         ray: Any = import_module("ray")
         ray.shutdown()
 
 
-def _watch(ports: Sequence[int]) -> None:
+def _watch(ports: Sequence[int], obituary: Obituary | None = None) -> None:
     """Let `require_local_ray` report a death, and not Ray, which prints pages of its log."""
     _ports[:] = ports
+    _obituaries.append(obituary or Obituary(ports))
     worker: Any = import_module("ray._private.worker")
     worker._worker_logs_enabled = False  # there is no public switch for errors of the raylet
 
@@ -85,10 +90,7 @@ def require_local_ray() -> None:
         ClusterError: it died, and with it all that was in work.
     """
     if not all(listens(port) for port in _ports):
-        raise ClusterError(
-            "Ray on this machine has died (killed, or no memory left for it); finished items are "
-            "cached: run again to go on"
-        )
+        raise ClusterError(RAY_DIED)
 
 
 def wanted_cpus() -> int:
@@ -108,12 +110,14 @@ def _join_shared_head() -> bool:
         return False
     os.environ.update(head.variables())
     ray: Any = import_module("ray")
+    obituary = Obituary(head.ports)
     try:
         ray.init(address=head.address, logging_level=logging.ERROR, log_to_driver=False)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError):
+        obituary.cancel()
         end_head()
         return False
-    _watch(head.ports)
+    _watch(head.ports, obituary)
     return True
 
 

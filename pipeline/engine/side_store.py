@@ -4,7 +4,7 @@ A folder or an fsspec URL, the same that LIPFORGE_CACHE names. Names are relativ
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -83,14 +83,12 @@ class SideStore:
     def remove(self, folder: str) -> None:
         """Remove all files below a folder of the store."""
         with self._reaching():
-            if self.fs.exists(self.path(folder)):
-                self.fs.rm(self.path(folder), recursive=True)
+            patiently(lambda: self._rm(folder), "cannot be removed", FETCH_ATTEMPTS)
 
     def remove_file(self, name: str) -> None:
         """Remove one file, if it is there."""
         with self._reaching():
-            if self.fs.exists(self.path(name)):
-                self.fs.rm_file(self.path(name))
+            patiently(lambda: self._rm_file(name), "cannot be removed", FETCH_ATTEMPTS)
 
     def path(self, name: str) -> str:
         """Return the path of a file as the file system names it."""
@@ -103,6 +101,14 @@ class SideStore:
     def _put(self, path: Path, name: str) -> None:
         self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
         self.fs.put_file(str(path), self.path(name))
+
+    def _rm(self, folder: str) -> None:
+        with suppress(FileNotFoundError):
+            self.fs.rm(self.path(folder), recursive=True)
+
+    def _rm_file(self, name: str) -> None:
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(name))
 
     def _cat(self, name: str) -> bytes | None:
         self.fs.invalidate_cache()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,11 +122,11 @@ class Rehearsal:
 
     def outputs(self) -> dict[str, str]:
         """Return the SHA-256 of every output."""
-        return hashes(self.home / "data", without="again")
+        return hashes(self.home / "data", without={"again"})
 
     def entries(self) -> dict[str, str]:
-        """Return the SHA-256 of every file of the item cache."""
-        return hashes(self.home / ".cache/items", without="tmp")
+        """Return the SHA-256 of every file of a cached item."""
+        return hashes(self.home / ".cache/items", without={"tmp", "roots"})
 
     def times(self) -> dict[str, int]:
         """Return when each entry of the item cache was written, in ns."""
@@ -151,10 +152,10 @@ class Rehearsal:
         return sorted(item for item, times in begun.items() if times > 1)
 
 
-def hashes(folder: Path, without: str) -> dict[str, str]:
-    """Return name -> SHA-256 of every file below a folder, one folder left out."""
+def hashes(folder: Path, without: Set[str]) -> dict[str, str]:
+    """Return name -> SHA-256 of every file below a folder, some folders left out."""
     names = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
-    chosen = {name: path for name, path in names.items() if without not in Path(name).parts}
+    chosen = {name: path for name, path in names.items() if not without & {*Path(name).parts}}
     return {name: file_sha256(path) for name, path in sorted(chosen.items())}
 
 
