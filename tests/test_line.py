@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import fsspec
 import pytest
@@ -69,6 +70,18 @@ class Workspace:
             capture_output=True,
             text=True,
             check=False,
+        )
+
+    def begin(self, *command: str, log: IO[str]) -> "subprocess.Popen[str]":
+        """Start a command in a process group of its own."""
+        return subprocess.Popen(
+            [str(BIN / command[0]), *command[1:]],
+            cwd=self.folder,
+            env=self.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            text=True,
         )
 
     def hashes(self) -> dict[str, str]:

@@ -1,15 +1,13 @@
 """A cluster of several nodes: one is lost in the middle of a run, one comes in its place."""
 
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from random import Random
 
 import pytest
 
-from tests.chaos.rehearsal import Rehearsal, environment
+from tests.chaos.led_nodes import LedNodes
+from tests.chaos.rehearsal import Rehearsal
 from tests.chaos.seeds import seeds
 from tests.chaos.verdict import harmed
 from tests.conftest import ROOT
@@ -17,40 +15,9 @@ from tests.conftest import ROOT
 pytestmark = pytest.mark.chaos
 
 
-class Nodes:
-    """The cluster, in a process of its own."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.nodes"],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        assert self.process.stdout
-        lines = iter(self.process.stdout.readline, "")
-        self.address = next(one.strip() for one in lines if re.fullmatch(r"[\d.]+:\d+\n", one))
-
-    def do(self, word: str) -> None:
-        """Kill or add a node, and wait until that is done."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{word}\n")
-        self.process.stdin.flush()
-        while self.process.stdout.readline() not in ("done\n", ""):
-            pass
-
-    def close(self) -> None:
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait(60)
-
-
 @pytest.fixture
-def nodes() -> Iterator[Nodes]:
-    found = Nodes()
+def nodes() -> Iterator[LedNodes]:
+    found = LedNodes(2)
     yield found
     found.close()
 

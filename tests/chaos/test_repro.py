@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from tests.chaos.rehearsal import PATIENCE_S
-from tests.test_line import BIN, Workspace
+from tests.test_line import Workspace
 
 pytestmark = pytest.mark.chaos
 
@@ -101,15 +101,7 @@ def test_the_line_goes_on_where_it_was_ended(
     workspace = Workspace(tmp_path / "workspace", films, LIPFORGE_WORKERS="2")
     undisturbed, takes_s = whole
     with (tmp_path / "log").open("w") as log:
-        dvc = subprocess.Popen(
-            [str(BIN / LINE[0]), *LINE[1:]],
-            cwd=workspace.folder,
-            env=workspace.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            text=True,
-        )
+        dvc = workspace.begin(*LINE, log=log)
         time.sleep(takes_s * Random(f"{way.__name__}{seed}").uniform(0.1, 0.9))
         way(workspace, dvc)
         dvc.wait(PATIENCE_S)
