@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,8 +69,22 @@ class NoCache:
         """Give a folder that exists."""
         yield Path(tempfile.gettempdir())
 
-    def lookup(self, key: str) -> None:
+    def lookup(self, key: str) -> Mapping[str, Any] | None:
         """Return that nothing is stored."""
+        return None
+
+    def lookup_many(self, stage: str, keys: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+        """Return what `lookup` returns of each."""
+        found = {key: self.lookup(key) for key in keys}
+        return {key: stored for key, stored in found.items() if stored is not None}
+
+    def remember(self, stage: str, keys: Iterable[str]) -> None:
+        """Remember nothing."""
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold nothing."""
+        yield
 
     def stage_of(self, key: str) -> str:
         """Return that nothing is known."""

@@ -56,7 +56,7 @@ class FullStore(NoCache):
     def __init__(self, row: Callable[[Any], Any]) -> None:
         self.row = row
 
-    def lookup(self, key: str) -> Mapping[str, Any]:  # type: ignore[override]
+    def lookup(self, key: str) -> Mapping[str, Any]:
         """Return one row as the item cache would parse it."""
         made = kept(Work("", key, None), [self.row(key)])
         return {**json.loads(json.dumps(made.to_json())), "files": {}}
