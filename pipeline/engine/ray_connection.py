@@ -20,19 +20,11 @@ HTTP2_SETTINGS = b"\x04"
 """Type of a settings frame; a frame is 3 bytes of length, its type, flags, and 4 of a stream."""
 HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + HTTP2_SETTINGS + bytes(5)
 NOT_SHIPPED = (
-    *(
-        ".venv",
-        ".venv-latest",
-        ".git",
-        ".dvc",
-        ".cache",
-        "data",
-        "reports",
-        "models",
-    ),
+    *("/.venv", "/.venv-latest", "/.git", "/.dvc", "/.cache", "/data", "/reports", "/models"),
     *(".mypy_cache", ".pytest_cache", ".ruff_cache"),
 )
-"""What a cluster's workers do not need of the project's folder."""
+"""What a cluster's workers do not need of the project's folder: patterns as in .gitignore, anchored
+where a package of ours has a folder of that name."""
 
 
 _ports: list[int] = []

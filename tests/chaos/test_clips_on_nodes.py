@@ -1,5 +1,6 @@
 """The whole line on real clips: nodes that come by demand, one lost; the bytes of one machine."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from tests.chaos.led_nodes import LedNodes
 from tests.chaos.test_repro import LINE, bytes_of, entries
+from tests.conftest import ROOT
 from tests.test_line import Workspace
 
 pytestmark = pytest.mark.chaos
@@ -40,6 +42,7 @@ def test_a_cluster_whose_nodes_come_and_go_gives_the_bytes_of_one_machine(
         LIPFORGE_RAY_ADDRESS=nodes.address,
         LIPFORGE_CACHE=str(tmp_path / "cluster/.cache/items"),
     )
+    shutil.copytree(ROOT / "trainers", cluster.folder / "trainers")  # shipped as in a clone
     nodes.do(f"scale {NODES}")
     with (tmp_path / "log").open("w") as log:
         run = cluster.begin(*LINE, log=log)

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+from pathspec import PathSpec
 
 from pipeline.engine import agreement
-from pipeline.engine.agreement import agreement_of, difference, insist
+from pipeline.engine.agreement import CODE, ROOT, agreement_of, difference, insist
+from pipeline.engine.ray_connection import NOT_SHIPPED
 from pipeline.errors import ClusterError
 from tests.doubles import Halve
 
@@ -70,3 +72,13 @@ def test_a_path_under_the_home_folder_is_named_from_the_workers_own(monkeypatch)
     assert agreement._portable(Path("/home/me/w.model")) == "~/w.model"
     assert agreement._portable(Path("~/w.model")) == "~/w.model"
     assert agreement._portable(Path("/mnt/w.model")) == "/mnt/w.model"
+
+
+def test_all_code_that_is_compared_is_shipped():
+    spec = PathSpec.from_lines("gitwildmatch", NOT_SHIPPED)
+    files = [path for name in CODE for path in (ROOT / name).rglob("*.py")]
+    names = [path.relative_to(ROOT).as_posix() for path in files]
+    assert "trainers/data/clip.py" in names
+    assert [name for name in names if spec.match_file(name)] == []
+    assert spec.match_file("data/ingest/videos.parquet")
+    assert spec.match_file("models/train_ldm/model.json")
