@@ -75,7 +75,7 @@ def test_a_path_under_the_home_folder_is_named_from_the_workers_own(monkeypatch)
 
 
 def test_all_code_that_is_compared_is_shipped():
-    spec = PathSpec.from_lines("gitwildmatch", NOT_SHIPPED)
+    spec = PathSpec.from_lines("gitignore", NOT_SHIPPED)
     files = [path for name in CODE for path in (ROOT / name).rglob("*.py")]
     names = [path.relative_to(ROOT).as_posix() for path in files]
     assert "trainers/data/clip.py" in names
