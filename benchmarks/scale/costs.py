@@ -81,8 +81,8 @@ LOOK_UP_MS = 0.32
 """Wall clock per look-up in an object store: 100,000 in 32 s, the slower of two runs
 (docs/storage.md, from packs)."""
 ALONE_MS = {"select": 0.236, "report": 0.076, "pack": 0.21}
-"""CPU milliseconds per clip of what runs on the driver alone; of packing, which workers do, its plan
-and index (docs/shards.md: 2.1 CPU-s for 10,000 samples)."""
+"""CPU milliseconds per clip of what runs on the driver alone; of packing, which workers do, the
+plan and the index (docs/shards.md: 2.1 CPU-s for 10,000 samples)."""
 SAMPLE_SHARE = 0.7
 """Seconds that get into the shards, per second of clips."""
 WINDOWS_S = 1800.0
