@@ -1,7 +1,7 @@
 """`python -m tests.chaos.line FOLDER ITEMS [LAST STAGE]`: the line in small, as a process.
 
 It writes `data/` of the working directory. FOLDER has the diary and the faults (`faults.Site`).
-`CHAOS_CLOCK_S` moves the clock of this process by so many seconds.
+`CHAOS_CLOCK_S` moves the clock of this process by so many seconds; `CHAOS_DEADLINE_S` is an item's.
 """
 
 import os

@@ -52,6 +52,7 @@ def on_s3(
         **environment(proxy.url),
         "LIPFORGE_CACHE": f"s3://{BUCKET}/{prefix}",
         "TMPDIR": scratch,
+        "CHAOS_DEADLINE_S": "60",  # over the 16 s of an upload: six attempts
     }
     return rehearsal
 
