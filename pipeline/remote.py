@@ -134,6 +134,12 @@ def file_system(url: str) -> tuple[Any, str]:
     return found
 
 
+def make_parents(url: str, fs: Any, path: str) -> None:
+    """Make the folders above a file, where there are folders: on S3 that would make a bucket."""
+    if not url.startswith(S3):
+        fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+
+
 def object_store(url: str) -> tuple[Any, str]:
     """Return the fsspec file system for results, and the path of the address on it.
 

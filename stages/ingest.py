@@ -1,10 +1,13 @@
 """files -> videos: identity by content, exact duplicates, and what the container says."""
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from pipeline.digest import file_sha256
 from pipeline.engine import again
@@ -15,11 +18,13 @@ from pipeline.errors import NotMediaError, SourceError
 from pipeline.media.probe import Probe, probe
 from pipeline.params.curation import load_params
 from pipeline.params.environment import environment
+from pipeline.shards.place import tar_place
 from pipeline.sources import Source, fingerprint, has_video_suffix, list_sources, local_copy
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import table_path
 
 TABLE = table_path(DATA, "ingest")
+LOCK = Path("dvc.lock")
 NO_VIDEO = ("image2", "tty", "_pipe", "gif")
 """Demuxers that make a picture of what is none: stills, and text drawn on a terminal."""
 BYTES_PER_SECOND = 5e6
@@ -95,6 +100,7 @@ def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
 def main() -> None:
     """`python -m stages.ingest`, called by dvc.yaml."""
     again.begin()
+    ask_for_absent_tars()
     if environment().source == "absent":
         require_table()
         return
@@ -115,7 +121,37 @@ def require_table() -> None:
     """
     if not TABLE.is_file():
         raise SourceError(f"LIPFORGE_SOURCE=absent, and no {TABLE} here; run `dvc pull`")
+    if changed := changed_since_locked():
+        fix = "set it back, or run where the films are"
+        raise SourceError(
+            f"params.yaml ingest.{changed[0]} is not what {TABLE} was made with, and "
+            f"LIPFORGE_SOURCE=absent keeps that table; {fix}"
+        )
     sys.stderr.write(f"ingest: LIPFORGE_SOURCE=absent: {TABLE} stays, no film is looked for\n")
+
+
+def changed_since_locked() -> list[str]:
+    """Return the parameters of `ingest` that differ from those in dvc.lock, if there is one."""
+    if not LOCK.is_file():
+        return []
+    locked = yaml.safe_load(LOCK.read_text(encoding="utf-8")).get("stages", {}).get("ingest", {})
+    made_with = locked.get("params", {}).get("params.yaml", {}).get("ingest", {})
+    now = load_params().ingest.model_dump(mode="json")
+    return sorted(name for name, value in made_with.items() if now.get(name) != value)
+
+
+def ask_for_absent_tars() -> None:
+    """Have `shards` and `features` run where LIPFORGE_SHARDS has changed since they did.
+
+    DVC does not see that: the tables in data/ are the same.
+    """
+    index = DATA / "shards" / "index.json"
+    if not index.is_file():
+        return
+    names = [one["name"] for one in json.loads(index.read_text(encoding="utf-8"))["shards"]]
+    place = tar_place(index.parent)
+    if absent := place.absent(names):
+        again.ask_for(("shards", "features"), [f"{len(absent)} tars are not at their place"])
 
 
 def listed(source: str) -> list[Source]:

@@ -83,7 +83,7 @@ def roots(store: SideStore) -> list[Root]:
     Raises:
         StorageError: the cache cannot be read, or a root in it is damaged.
     """
-    ids = sorted({one.name.split("/")[1] for one in store.files(ROOTS)})
+    ids = sorted({one.name.split("/")[1] for one in store.files(ROOTS) if one.name.count("/") > 1})
     return [_root(store, name) for name in ids]
 
 

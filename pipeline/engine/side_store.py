@@ -14,7 +14,7 @@ from pipeline.atomic import write_bytes
 from pipeline.engine.cache import DEFAULT_ROOT
 from pipeline.errors import StorageError, UnreadableError
 from pipeline.params.environment import environment
-from pipeline.remote import FETCH_ATTEMPTS, file_system, patiently
+from pipeline.remote import FETCH_ATTEMPTS, answer, file_system, make_parents, patiently
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """How the file systems of fsspec call the time of an object's last change."""
@@ -37,7 +37,10 @@ class SideStore:
     def __init__(self, where: str) -> None:
         self.where = where if "://" in where else str(Path(where).absolute())
         self.is_local = "://" not in where
-        self.fs, root = file_system(self.where)
+        try:
+            self.fs, root = file_system(self.where)
+        except (ImportError, ValueError) as error:
+            raise StorageError(f"LIPFORGE_CACHE={self.where}: {answer(error)}") from error
         self.root = str(root).rstrip("/")
 
     def write(self, name: str, content: bytes) -> None:
@@ -95,11 +98,11 @@ class SideStore:
         return f"{self.root}/{name}" if name else self.root
 
     def _pipe(self, name: str, content: bytes) -> None:
-        self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+        make_parents(self.where, self.fs, self.path(name))
         self.fs.pipe_file(self.path(name), content)
 
     def _put(self, path: Path, name: str) -> None:
-        self.fs.makedirs(self.path(name).rpartition("/")[0], exist_ok=True)
+        make_parents(self.where, self.fs, self.path(name))
         self.fs.put_file(str(path), self.path(name))
 
     def _rm(self, folder: str) -> None:

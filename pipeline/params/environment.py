@@ -70,6 +70,20 @@ def _reasons(text: object) -> object:
     return names
 
 
+def _place(text: object) -> object:
+    scheme, separator, rest = str(text).partition("://")
+    if separator and not rest.strip("/"):
+        raise ValueError(f": {text!r}: names no bucket; must be {scheme}://BUCKET/PREFIX")
+    return text
+
+
+def _local(text: object) -> object:
+    if "://" in str(text):
+        raise ValueError(f": {text!r}: must be a folder of this machine, no URL")
+    return text
+
+
+Place = Annotated[str, BeforeValidator(_place)]
 Count = Annotated[int, BeforeValidator(_count)]
 
 
@@ -87,13 +101,13 @@ class Environment(BaseSettings):
 
     ray_address: str = ""
     """The Ray cluster; empty: this machine."""
-    cache: str = ""
+    cache: Place = ""
     """Folder or URL of the item cache; empty: `.cache/items`."""
     source: Annotated[Literal["", "absent"], BeforeValidator(_source)] = ""
     """`absent`: the films are not here; `ingest` keeps the table that it finds."""
-    shards: str = ""
+    shards: Place = ""
     """Folder or URL of the tars of `shards` and `features`; empty: in data/, beside the tables."""
-    scratch: Path | None = None
+    scratch: Annotated[Path | None, BeforeValidator(_local)] = None
     """Folder of local copies of remote files; None: in the system's temporary folder."""
     scratch_gb: Count | None = None
     """How much of them may lie there, in 10^9 bytes; None: 20, at most half of the disk."""

@@ -6,7 +6,7 @@ state of the file then (its ETag, say). A tar in the state of its seal is known 
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,14 @@ from pipeline.atomic import write_text
 from pipeline.digest import canonical_json, digest, file_sha256
 from pipeline.errors import UnreadableError
 from pipeline.params.environment import environment
-from pipeline.remote import FETCH_ATTEMPTS, file_system, patiently, public_url, version_of
+from pipeline.remote import (
+    FETCH_ATTEMPTS,
+    file_system,
+    make_parents,
+    patiently,
+    public_url,
+    version_of,
+)
 
 SEALS = ".seals"
 CHUNK = 2**22
@@ -73,6 +80,12 @@ class TarPlace:
             self._write_seal(name, sha256, num_bytes)
         return sha256, num_bytes
 
+    def absent(self, names: Iterable[str]) -> list[str]:
+        """Return the tars that are not there, by one listing; their bytes are not compared."""
+        if self.sealed:
+            return sorted({*names} - self._sealed_names())
+        return sorted(name for name in names if not (Path(self.root) / name).is_file())
+
     def remove_others(self, names: Collection[str]) -> None:
         """Remove the tars of an earlier run. In a sealed place only those that have a seal."""
         if not self.sealed:
@@ -87,7 +100,7 @@ class TarPlace:
     def _upload(self, local: Path, name: str, sha256: str) -> None:
         def once() -> None:
             fs, path = file_system(self.url(name))
-            fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            make_parents(self.root, fs, path)
             fs.put_file(str(local), path)
             fs.invalidate_cache(path)
             if self._remote_sha256(name) != sha256:
@@ -138,7 +151,7 @@ class TarPlace:
             write_text(Path(where), text)
             return
         fs, path = file_system(where)
-        fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        make_parents(where, fs, path)
         patiently(lambda: fs.pipe_file(path, text.encode()), "cannot be sealed", FETCH_ATTEMPTS)
 
     def _sealed_names(self) -> set[str]:

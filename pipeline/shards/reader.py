@@ -1,12 +1,19 @@
 """Reads shards with the package webdataset, which imports torch: the writer does without."""
 
+import tarfile
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import webdataset
 from webdataset.shardlists import expand_urls
 
+from pipeline.errors import DecodeError
+from pipeline.remote import public_url
 from pipeline.shards.training_sample import TrainingSample, decode_sample
 from pipeline.sources import local_copy
+
+END = bytes(tarfile.BLOCKSIZE)
+"""What follows the last member of a whole tar, twice."""
 
 
 def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
@@ -18,11 +25,13 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
 
     Raises:
         UnreadableError: a shard is not there, or its server refuses.
+        DecodeError: it is cut or damaged; names it.
     """
     named = [urls] if isinstance(urls, str) else urls
     shards = (one for name in named for one in expand_urls(name))
     for url in webdataset.split_by_worker(shards):
         with local_copy(url) as path:
+            _require_whole(path, url)
             dataset = webdataset.WebDataset(
                 str(path),
                 shardshuffle=False,
@@ -32,3 +41,20 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
             )
             for sample in dataset:
                 yield decode_sample(sample)
+
+
+def _require_whole(path: Path, url: str) -> None:
+    """Refuse a tar whose end is missing: webdataset would take what is left for all.
+
+    Raises:
+        DecodeError: see above.
+    """
+    try:
+        with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+            names = tar.getnames()
+            stream.seek(tar.offset)
+            end = stream.read(len(END))
+    except tarfile.TarError as error:
+        raise DecodeError(f"{public_url(url)}: no whole tar: {error}") from error
+    if not names or end != END:
+        raise DecodeError(f"{public_url(url)}: its end is missing or damaged; fetch it again")

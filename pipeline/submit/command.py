@@ -45,6 +45,7 @@ def submit(
     if not _ID.fullmatch(name):
         raise ParamsError(f"{name!r}: an id is 1 to 64 letters, digits, `_`, `.` and `-`")
     if not attach:
+        _check_arguments(arguments or [])
         check_submittable(load_params())
     job, nonce = Job(_address(address), name), secrets.token_hex(8)
     try:
@@ -64,6 +65,17 @@ def _address(given: str) -> str:
     if not address.startswith(("http://", "https://")):
         raise ParamsError(f"--address {address}: must be the dashboard's, http://HEAD:8265")
     return address.rstrip("/")
+
+
+def _check_arguments(arguments: list[str]) -> None:
+    """Refuse what needs the tables of earlier stages: they are not sent, but made from the cache.
+
+    Raises:
+        ParamsError: `-s` or `--single-item` is among the arguments.
+    """
+    if {"-s", "--single-item"} & {*arguments}:
+        fix = "without it what is cached is not computed again"
+        raise ParamsError(f"lipforge submit: `-s` cannot be used, no tables are sent; {fix}")
 
 
 def _hand_over(job: Job, nonce: str, arguments: list[str], weights: list[str]) -> None:

@@ -24,7 +24,10 @@ TAKEN_IF_THERE = ("dvc.lock", "pyproject.toml", "constraints.txt", ".dvcignore")
 LIMIT_BYTES = 512 * 2**20
 """Of Ray for one package (GCS_STORAGE_MAX_SIZE)."""
 DVC_CONFIG = "[core]\n    no_scm = true\n    analytics = false\n    check_update = false\n"
-FORWARDED = ("cache", "gpu", "retry", "workers", "train_processes", "train_speed", "loader_workers")
+FORWARDED = (
+    *("cache", "shards", "gpu", "retry", "workers"),
+    *("train_processes", "train_speed", "loader_workers"),
+)
 """Fields of the environment that mean the same on the cluster as here."""
 STOP_S = 30
 """So long Ray lets a stopped job end by itself before it kills it."""
@@ -44,6 +47,10 @@ def check_submittable(params: Params) -> None:
     if "://" not in cache and not (Path(cache).is_absolute() and Path(cache).is_dir()):
         fix = "an absolute path of a folder that is mounted here as on the cluster, or a URL"
         raise ParamsError(f"LIPFORGE_CACHE={cache}: `lipforge submit` needs {fix}")
+    shards = environment().shards
+    if shards and "://" not in shards and not Path(shards).is_absolute():
+        fix = "an absolute path of a folder that is mounted on the cluster, or a URL"
+        raise ParamsError(f"LIPFORGE_SHARDS={shards}: `lipforge submit` needs {fix}")
     source = params.ingest.source
     if "://" in source or Path(source).is_absolute() or Path(source).is_relative_to(DEMO):
         return

@@ -1,6 +1,6 @@
 """Faults that strike inside of a worker, and the diary in which every attempt at an item stands.
 
-Both lie in a folder outside of all outputs. A fault is a file `STAGE.NUMBER.KIND`; the attempt that
+Both lie in a folder outside of all outputs. A fault is a file `STAGE.NUMBER.ATTEMPT.KIND`; who
 removes it has it, so it strikes once. Neither is part of an item's identity: the key is the same
 with and without the fault.
 """
@@ -47,15 +47,20 @@ class Site:
         words = [line.split() for line in lines]
         return [Attempt(word, stage, int(n), int(pid)) for word, stage, n, pid in words]
 
-    def plant(self, stage: str, number: int, kind: str) -> Path:
-        """Let the next attempt at an item have a fault; its file is gone when it strikes."""
-        path = self.folder / f"{stage}.{number}.{kind}"
-        path.touch()
-        return path
+    def plant(self, stage: str, number: int, kind: str, times: int = 1) -> None:
+        """Let the next attempts at an item have a fault, which ends its process or not."""
+        for attempt in range(times):
+            (self.folder / f"{stage}.{number}.{attempt}.{kind}").touch()
+
+    def heal(self) -> None:
+        """Take away the faults that did not strike."""
+        for kind in FAULTS:
+            for path in self.folder.glob(f"*.{kind}"):
+                path.unlink()
 
     def strike(self, stage: str, number: int) -> None:
         """Have the fault that was planted for this item, if any."""
-        for path in self.folder.glob(f"{stage}.{number}.*"):
+        for path in sorted(self.folder.glob(f"{stage}.{number}.*"))[:1]:
             try:
                 path.unlink()
             except FileNotFoundError:  # another attempt was faster

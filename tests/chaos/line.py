@@ -12,8 +12,10 @@ from pathlib import Path
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
+from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.tar import PackedSample, write_shard
+from pipeline.shards.tar_stage import until_packed
 from tests.chaos.faults import Site
 from tests.chaos.stages import (
     MEMBERS,
@@ -46,9 +48,19 @@ def main() -> None:
 def measure_and_bundle(site: Site, pictures: list[Picture], params: Params, cache: Cache) -> None:
     """Run the second and the third stage, and pack."""
     execute(Measure(site), pictures, TABLES["measure"], Measured, params)
+    until_packed("bundle", lambda: bundle(site, pictures, params, cache))
+
+
+def bundle(site: Site, pictures: list[Picture], params: Params, cache: Cache) -> bool:
+    """Make the samples and pack them; False where one was damaged in the item cache."""
     execute(Bundle(site), pictures, TABLES["bundle"], Bundled, params)
     rows = read_rows(TABLES["bundle"], Bundled)
-    write_shard(DATA / "bundle" / "all.tar", [sample_of(row, cache) for row in rows])
+    try:
+        write_shard(DATA / "bundle" / "all.tar", [sample_of(row, cache) for row in rows])
+    except DamagedCacheError as error:
+        cache.forget(error.key)
+        return False
+    return True
 
 
 def sample_of(row: Bundled, cache: Cache) -> PackedSample:

@@ -137,7 +137,6 @@ class Bundle(Measure):
 
     name = "bundle"
     pause_s = 0.05
-    packs_files = True
 
     def make(self, item: Picture, workdir: Path) -> Sequence[Bundled]:
         content = item.path.read_bytes()

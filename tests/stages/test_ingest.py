@@ -7,16 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
+from pipeline.atomic import write_json
 from pipeline.digest import file_sha256
+from pipeline.engine.again import AGAIN
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.command import run_stage
 from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome
 from pipeline.engine.runner import SerialRunner
+from pipeline.errors import SourceError
+from pipeline.params.curation import load_params
 from pipeline.sources import list_sources
 from pipeline.tables.rows import Video
-from stages.ingest import Ingest, finish
+from stages.ingest import TABLE, Ingest, ask_for_absent_tars, finish, main
+from tests.conftest import ROOT
 from tests.media import Sound, beep_flash, write_video
 
 
@@ -231,3 +237,32 @@ def test_picture_and_sound_on_different_clocks_are_a_named_failure(folder, works
 def _stream_packets(stream: bytes, pid: int) -> list[bytes]:
     packets = [stream[at : at + 188] for at in range(0, len(stream), 188)]
     return [one for one in packets if int.from_bytes(one[1:3], "big") & 0x1FFF == pid]
+
+
+def test_a_table_that_stays_refuses_other_parameters_than_it_was_made_with(workspace, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_SOURCE", "absent")
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    TABLE.parent.mkdir(parents=True)
+    TABLE.touch()
+    source = load_params().ingest.source
+    for licence, right in ((load_params().ingest.licence, True), ("CC0", False)):
+        made_with = {"ingest": {"source": source, "licence": licence}}
+        lock = {"stages": {"ingest": {"params": {"params.yaml": made_with}}}}
+        Path("dvc.lock").write_text(yaml.safe_dump(lock))
+        if right:
+            main()
+        else:
+            with pytest.raises(SourceError, match=r"ingest\.licence is not what"):
+                main()
+
+
+def test_tars_that_are_not_where_they_are_looked_for_are_asked_for(workspace, monkeypatch):
+    (workspace / "data/shards/train").mkdir(parents=True)
+    tar = workspace / "data/shards/train/a.tar"
+    write_json(workspace / "data/shards/index.json", {"shards": [{"name": "train/a.tar"}]})
+    tar.touch()
+    ask_for_absent_tars()
+    assert not (AGAIN / "shards.json").exists()
+    monkeypatch.setenv("LIPFORGE_SHARDS", str(workspace / "elsewhere"))
+    ask_for_absent_tars()
+    assert "1 tars are not at their place" in (AGAIN / "shards.json").read_text()

@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Literal
@@ -171,17 +171,17 @@ class Loader:
 
     def _process_parts(self, first_step: int) -> Generator[_Part, None, None]:
         config = self.config
-        iterator = iter(
-            DataLoader(
-                _Worker(self._spec, first_step),
-                batch_size=None,
-                num_workers=config.workers,
-                prefetch_factor=config.prefetch_steps,
-                multiprocessing_context=config.worker_kind,
-                worker_init_fn=_one_thread,
-                generator=torch.Generator(),  # else torch uses the generator of the training
-            )
+        loader = DataLoader(
+            _Worker(self._spec, first_step),
+            batch_size=None,
+            num_workers=config.workers,
+            prefetch_factor=config.prefetch_steps,
+            multiprocessing_context=config.worker_kind,
+            worker_init_fn=_one_thread,
+            generator=torch.Generator(),  # else torch uses the generator of the training
         )
+        with _no_threads_to_inherit():
+            iterator = iter(loader)
         yield from iterator
 
 
@@ -199,7 +199,20 @@ class _WorkerSpec:
 
 
 def _one_thread(_worker: int) -> None:
+    if cv2.getNumThreads() != 1:
+        cv2.setNumThreads(1)
+
+
+@contextmanager
+def _no_threads_to_inherit() -> Iterator[None]:
+    """End OpenCV's threads while processes are forked: a child that wants to end them waits for
+    ever, since threads are not copied."""
+    before = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class _Worker(IterableDataset[_Part]):

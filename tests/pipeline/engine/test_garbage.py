@@ -14,7 +14,7 @@ from pipeline.engine.command import execute
 from pipeline.engine.garbage import YOUNG_S, find_garbage, remove
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
-from pipeline.engine.side_store import side_store
+from pipeline.engine.side_store import SideStore, side_store
 from pipeline.errors import ManifestError, StorageError, TooManyFailuresError
 from pipeline.params.curation import Params
 from pipeline.tables.run_tables import table_path
@@ -222,3 +222,25 @@ def test_the_items_of_a_failed_stage_are_kept_for_other_projects_collections_too
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert "removed 0 entries" in call("--yes")
     assert len(left()) == 2
+
+
+def test_a_stray_file_beside_the_roots_is_no_root(cache):
+    commit(KEY, OTHER)
+    table_with(KEY)
+    path = Path(side_store().root) / "roots" / ".DS_Store"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+    assert "removed 1 entries" in call("--yes")
+
+
+def test_a_bucket_that_is_not_there_is_not_made(store, monkeypatch):
+    monkeypatch.setattr("pipeline.remote.FIRST_WAIT_S", 0.001)
+    with pytest.raises(StorageError):
+        SideStore("s3://mistyped/x").write("roots/a/b.keys", b"")
+    with pytest.raises(StorageError):
+        SideStore("s3://mistyped/x").write("roots/a/b.keys", b"")
+
+
+def test_an_unknown_scheme_is_one_line():
+    with pytest.raises(StorageError, match=r"LIPFORGE_CACHE=foo://x: .*foo"):
+        SideStore("foo://x")

@@ -105,3 +105,17 @@ def test_a_number_in_other_digits_is_a_number_and_names_are_exact(monkeypatch):
     monkeypatch.setenv("LIPFORGE_WORKERS", "٣")
     monkeypatch.setenv("lipforge_runner", "nonsense")
     assert (environment().workers, environment().runner) == (3, "ray")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LIPFORGE_CACHE", "s3://", "names no bucket; must be s3://BUCKET/PREFIX"),
+        ("LIPFORGE_SHARDS", "s3:///", "names no bucket; must be s3://BUCKET/PREFIX"),
+        ("LIPFORGE_SCRATCH", "s3://bucket/x", "must be a folder of this machine, no URL"),
+    ],
+)
+def test_a_place_that_is_none_is_named_with_what_it_must_be(monkeypatch, name, value, said):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ParamsError, match=f"{name}.*{said}"):
+        environment()

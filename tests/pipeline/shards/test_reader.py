@@ -1,5 +1,6 @@
 """The README's plain reader: every clip once, however many workers read."""
 
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader, IterableDataset
 
+from pipeline.errors import DecodeError
 from pipeline.shards.reader import read_shards
 from pipeline.shards.tar import write_shard
 from pipeline.shards.training_sample import TrainingSample
@@ -42,3 +44,15 @@ def test_every_clip_is_read_once_by_any_number_of_workers(tmp_path, workers):
     found = [one.clip_id for one in DataLoader(Clips(folder), None, num_workers=workers)]
     assert len(found) == 5
     assert len(set(found)) == 5
+
+
+@pytest.mark.parametrize("kept", ["whole samples", "half a header", "half a member", "nothing"])
+def test_a_torn_tar_is_an_error_that_names_it_and_no_short_data_set(tmp_path, kept):
+    path = write_tars(tmp_path, [[20, 21]]) / "0.tar"
+    content = path.read_bytes()
+    with tarfile.open(path) as tar:
+        second = tar.getmembers()[4].offset
+    ends = {"whole samples": second, "half a header": second + 100, "half a member": second + 600}
+    path.write_bytes(content[: ends.get(kept, 0)])
+    with pytest.raises(DecodeError, match=r"0\.tar: "):
+        list(read_shards(str(path)))

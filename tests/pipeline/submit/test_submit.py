@@ -286,7 +286,18 @@ def test_the_exit_code_is_0_when_the_job_succeeded(jobs, project):
 
 def test_a_submission_runs_dvc_repro_with_the_arguments(jobs, project):
     with pytest.raises(ClusterError, match="has no results"):
-        submit(["-s", "a b"], address=jobs.address, job_id="j")
+        submit(["-f", "a b"], address=jobs.address, job_id="j")
     words = jobs.jobs["j"]["entrypoint"].partition(" j ")
     assert words[0] == "python -m pipeline.submit.job"
-    assert words[2].endswith(" -s 'a b'")
+    assert words[2].endswith(" -f 'a b'")
+
+
+def test_a_single_stage_is_refused_since_no_tables_are_sent(project):
+    with pytest.raises(ParamsError, match="`-s` cannot be used"):
+        submit(["-s", "faces"])
+
+
+def test_a_place_of_the_tars_that_only_this_machine_has_is_refused(workspace, project, monkeypatch):
+    monkeypatch.setenv("LIPFORGE_SHARDS", "tars")
+    with pytest.raises(ParamsError, match="LIPFORGE_SHARDS=tars"):
+        submit(["report"])

@@ -2,6 +2,8 @@
 
 import logging
 import multiprocessing
+import subprocess
+import sys
 import threading
 from itertools import islice
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import ROOT
 from tests.trainers.data.made_shards import (
     SAMPLES_PER_STEP,
     frame_numbers,
@@ -293,3 +296,23 @@ def test_the_whole_sound_of_a_clip_can_be_had(index):
 def test_impossible_settings_are_refused_with_the_fix(index, wrong, message):
     with pytest.raises(TrainingDataError, match=message):
         loader(index, **wrong)
+
+
+FORKS_WHILE_OPENCV_HAS_THREADS = """
+import os, cv2, numpy as np
+from trainers.data import loader
+cv2.setNumThreads(4)
+cv2.GaussianBlur(np.zeros((3000, 3000), np.uint8), (31, 31), 5)
+with loader._no_threads_to_inherit():
+    child = os.fork()
+if not child:
+    loader._one_thread(0)
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+assert cv2.getNumThreads() == 4
+"""
+
+
+def test_a_forked_worker_does_not_wait_for_threads_of_opencv_that_only_its_parent_has():
+    command = [sys.executable, "-c", FORKS_WHILE_OPENCV_HAS_THREADS]
+    assert subprocess.run(command, cwd=ROOT, timeout=60, check=False).returncode == 0
