@@ -64,9 +64,8 @@ def test_a_segmentation_fault_in_company_is_tried_again_alone(rehearsal, ends_ri
 @pytest.mark.parametrize("seed", seeds(3, quick=0))
 def test_an_item_that_always_crashes_is_quarantined_alone(rehearsal, undisturbed, ends_right, seed):
     stage, number = chosen(seed)
-    rehearsal.site.plant(
-        stage, number, "segmentation_fault", times=3
-    )  # in company, by itself, alone
+    # among others, in a call of its own, and with nothing else in work
+    rehearsal.site.plant(stage, number, "segmentation_fault", times=3)
     assert rehearsal.run().code == 0
     assert rehearsal.endings(stage)[number] == ("quarantined", "worker_crashed")
     assert harmed(rehearsal, undisturbed, {number}) == []
