@@ -12,6 +12,7 @@ import yaml
 from pipeline.digest import file_sha256
 from pipeline.engine import again
 from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.optional_stages import note_named
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.errors import NotMediaError, SourceError
@@ -100,6 +101,7 @@ def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
 def main() -> None:
     """`python -m stages.ingest`, called by dvc.yaml."""
     again.begin()
+    note_named()
     ask_for_absent_tars()
     if environment().source == "absent":
         require_table()
