@@ -21,7 +21,6 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.garbage import Garbage, by_stage, find_garbage, remove
 from pipeline.engine.manifest import cache_keys, read_table
-from pipeline.engine.planned import planned
 from pipeline.engine.side_store import side_store
 from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
 from pipeline.judge.syncnet.weights import VALIDATORS
@@ -209,7 +208,7 @@ def cache_gc(
 def _named_here() -> set[str]:
     tables = [table_path(DATA, stage) for stage in TABLES if stage != "ingest"] + FEATURES
     tables += [path.with_suffix(".failed.parquet") for path in tables]
-    return planned() | {key for path in tables for key in cache_keys(path)}
+    return {key for path in tables for key in cache_keys(path)}
 
 
 def _agrees() -> bool:

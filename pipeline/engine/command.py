@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import digest
-from pipeline.engine import roots
 from pipeline.engine.again import STAGES, ask_for, note_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import STATUSES, Outcome, Work
-from pipeline.engine.planned import note_planned
 from pipeline.engine.progress import EVENTS, Progress
 from pipeline.engine.ray_connection import connect, disconnect
 from pipeline.engine.remembering import Remembering
+from pipeline.engine.roots import needing
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Stage
 from pipeline.errors import (
@@ -178,24 +177,38 @@ def execute(
         TooManyFailuresError: after the table of what happened went to `<table>.failed.parquet`;
             the table itself is not written, so nothing downstream takes the run for done.
     """
-    failed_table = table.with_suffix(".failed.parquet")
     work = plan(stage, items)
-    keys = [one.key for one in work]
-    note_planned(stage.name, keys)
-    roots.begin(stage.name, keys, (table, failed_table))
-    ended = _run_work(stage, work, open_cache())
-    outcomes = finish(ended)
-    say_unfinished(stage.name, ended)
+    with needing(stage.name, [one.key for one in work], (table, failed_table(table))):
+        ended = _run_work(stage, work, open_cache())
+        outcomes = finish(ended)
+        say_unfinished(stage.name, ended)
+        write_or_fail(
+            table,
+            lambda: check_failures(stage.name, ended, params.run.max_failed_fraction),
+            lambda path: write_table(path, outcomes, row_type),
+        )
+    return outcomes
+
+
+def failed_table(table: Path) -> Path:
+    """Return where the table of a run with too many failures lies."""
+    return table.with_suffix(".failed.parquet")
+
+
+def write_or_fail(table: Path, check: Callable[[], None], write: Callable[[Path], None]) -> None:
+    """Write the table, or that of a run with too many failures in its place.
+
+    Raises:
+        TooManyFailuresError: that of `check`.
+    """
     try:
-        check_failures(stage.name, ended, params.run.max_failed_fraction)
+        check()
     except TooManyFailuresError:
         table.unlink(missing_ok=True)
-        write_table(failed_table, outcomes, row_type)
+        write(failed_table(table))
         raise
-    failed_table.unlink(missing_ok=True)
-    write_table(table, outcomes, row_type)
-    roots.end(stage.name)
-    return outcomes
+    failed_table(table).unlink(missing_ok=True)
+    write(table)
 
 
 def check_failures(stage: str, outcomes: Sequence[Outcome], max_failed_fraction: float) -> None:

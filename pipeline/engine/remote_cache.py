@@ -12,6 +12,7 @@ from pipeline.engine import bulk_lookup
 from pipeline.engine.bulk_lookup import BulkLookup
 from pipeline.engine.entry import META, check, parsed, stage_named, write_meta
 from pipeline.engine.held_copies import HeldCopies
+from pipeline.engine.store_requests import ATTEMPTS, reached
 from pipeline.errors import DISK_ERRORS, DamagedCacheError, StorageError, UnreadableError
 from pipeline.faults import Caught
 from pipeline.local_copies import LocalCopies, open_copies
@@ -20,8 +21,6 @@ from pipeline.scratch import local_scratch, scratch_folder, sweep
 
 Answer = TypeVar("Answer")
 
-ATTEMPTS = 6
-"""Of each request, over about 12 s; see `pipeline.remote.until_answered`."""
 UPLOADS = 8
 """Files of one item in flight."""
 
@@ -179,29 +178,8 @@ class RemoteCache:
         raise UnreadableError(f"{self.url}: cannot be fetched: {answer(error)}") from error
 
     def _reached(self, call: Callable[[], Answer], attempts: int = ATTEMPTS) -> Answer:
-        """Return what a request returns, tried again after a fault of the moment.
-
-        Raises:
-            StorageError: the store has refused, or has not answered at any attempt.
-        """
-        with Caught() as caught:
-            return until_answered(call, attempts)
-        assert caught.error is not None, "the call returned or raised"
-        raise self._unreachable(caught.error) from caught.error
-
-    def _unreachable(self, error: BaseException) -> StorageError:
-        if isinstance(error, StorageError):
-            return error
-        said = f"{self.url}: the item cache cannot be reached: {answer(error)}"
-        return StorageError(f"{said}; {_fix(error)} and run again: finished items are cached")
-
-
-def _fix(error: BaseException) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "make the bucket, or correct LIPFORGE_CACHE,"
-    if isinstance(error, PermissionError):
-        return "allow these credentials to list, read, write and delete there"
-    return f"it was asked {ATTEMPTS} times; wait until it answers"
+        """See `store_requests.reached`."""
+        return reached(self.url, call, attempts)
 
 
 def _meta_first(name: str) -> bool:

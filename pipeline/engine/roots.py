@@ -11,6 +11,7 @@ import json
 import secrets
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,6 +58,21 @@ def workspace_root() -> Root:
         root = Root(secrets.token_hex(6), socket.gethostname(), str(Path.cwd()))
         write_json(ROOT_FILE, asdict(root))
     return root
+
+
+@contextmanager
+def needing(stage: str, keys: Iterable[str], tables: Iterable[Path] = ()) -> Iterator[None]:
+    """Register what a stage's run needs; after an error it stays noted as not ended.
+
+    Args:
+        tables: of its run before, whose items are needed until this one has ended.
+
+    Raises:
+        StorageError: the cache cannot be written.
+    """
+    begin(stage, keys, tables)
+    yield
+    end(stage)
 
 
 def begin(stage: str, keys: Iterable[str], tables: Iterable[Path] = ()) -> None:

@@ -3,8 +3,7 @@
 A folder or an fsspec URL, the same that LIPFORGE_CACHE names. Names are relative paths with `/`.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +11,10 @@ from typing import Any
 
 from pipeline.atomic import write_bytes
 from pipeline.engine.cache import DEFAULT_ROOT
-from pipeline.errors import StorageError, UnreadableError
+from pipeline.engine.store_requests import reached
+from pipeline.errors import StorageError
 from pipeline.params.environment import environment
-from pipeline.remote import FETCH_ATTEMPTS, answer, file_system, make_parents, patiently
+from pipeline.remote import answer, file_system, make_parents
 
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 """How the file systems of fsspec call the time of an object's last change."""
@@ -48,13 +48,11 @@ class SideStore:
         if self.is_local:
             write_bytes(Path(self.root) / name, content)
             return
-        with self._reaching():
-            patiently(lambda: self._pipe(name, content), "cannot be written", FETCH_ATTEMPTS)
+        reached(self.where, lambda: self._pipe(name, content))
 
     def put(self, path: Path, name: str) -> None:
         """Store a copy of a local file."""
-        with self._reaching():
-            patiently(lambda: self._put(path, name), "cannot be written", FETCH_ATTEMPTS)
+        reached(self.where, lambda: self._put(path, name))
 
     def get(self, name: str, path: Path) -> None:
         """Copy a stored file to a local path, whose folder is made.
@@ -63,35 +61,24 @@ class SideStore:
             StorageError: it is not there, or the store cannot be reached.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._reaching():
-            call = lambda: self.fs.get_file(self.path(name), str(path))  # noqa: E731
-            patiently(call, "cannot be read", FETCH_ATTEMPTS)
+        reached(self.where, lambda: self.fs.get_file(self.path(name), str(path)))
 
     def read(self, name: str) -> bytes | None:
         """Return the content of a file; None where there is none."""
-        with self._reaching():
-            content: bytes | None = patiently(
-                lambda: self._cat(name), "cannot be read", FETCH_ATTEMPTS
-            )
-        return content
+        return reached(self.where, lambda: self._cat(name))
 
     def files(self, folder: str = "") -> list[StoredFile]:
         """Return every file below a folder of the store, by name; none where it is absent."""
-        with self._reaching():
-            found: dict[str, Any] = patiently(
-                lambda: self._find(folder), "cannot be listed", FETCH_ATTEMPTS
-            )
+        found = reached(self.where, lambda: self._find(folder))
         return [self._stored(path, info) for path, info in sorted(found.items())]
 
     def remove(self, folder: str) -> None:
         """Remove all files below a folder of the store."""
-        with self._reaching():
-            patiently(lambda: self._rm(folder), "cannot be removed", FETCH_ATTEMPTS)
+        reached(self.where, lambda: self._rm(folder))
 
     def remove_file(self, name: str) -> None:
         """Remove one file, if it is there."""
-        with self._reaching():
-            patiently(lambda: self._rm_file(name), "cannot be removed", FETCH_ATTEMPTS)
+        reached(self.where, lambda: self._rm_file(name))
 
     def path(self, name: str) -> str:
         """Return the path of a file as the file system names it."""
@@ -132,13 +119,6 @@ class SideStore:
     def _stored(self, path: str, info: dict[str, Any]) -> StoredFile:
         name = path.removeprefix(self.root).lstrip("/")
         return StoredFile(name, int(info.get("size") or 0), _changed_s(info))
-
-    @contextmanager
-    def _reaching(self) -> Iterator[None]:
-        try:
-            yield
-        except UnreadableError as error:
-            raise StorageError(f"{self.where}: {error}") from error
 
 
 def side_store() -> SideStore:

@@ -9,11 +9,9 @@ from webdataset.shardlists import expand_urls
 
 from pipeline.errors import DecodeError
 from pipeline.remote import public_url
+from pipeline.shards.tar import ends_whole
 from pipeline.shards.training_sample import TrainingSample, decode_sample
 from pipeline.sources import local_copy
-
-END = bytes(tarfile.BLOCKSIZE)
-"""What follows the last member of a whole tar, twice."""
 
 
 def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
@@ -52,9 +50,8 @@ def _require_whole(path: Path, url: str) -> None:
     try:
         with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             names = tar.getnames()
-            stream.seek(tar.offset)
-            end = stream.read(len(END))
+            whole = ends_whole(tar)
     except tarfile.TarError as error:
         raise DecodeError(f"{public_url(url)}: no whole tar: {error}") from error
-    if not names or end != END:
+    if not names or not whole:
         raise DecodeError(f"{public_url(url)}: its end is missing or damaged; fetch it again")

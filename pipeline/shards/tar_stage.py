@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipeline.digest import digest
-from pipeline.engine import roots
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import plan, run_stage
 from pipeline.engine.outcome import Outcome, Work
-from pipeline.engine.planned import note_planned
 from pipeline.engine.progress import EVENTS
+from pipeline.engine.roots import needing
 from pipeline.engine.runner import Runner, SerialRunner
 from pipeline.engine.stage import Reject, Stage
 from pipeline.errors import StorageError
@@ -121,18 +120,16 @@ def write_tars(
     """
     stage = WriteTars(place, cache)
     work = plan(stage, tars)
-    run, keys = f"{owner.replace('/', '.')}.{stage.name}", [one.key for one in work]
-    note_planned(run, keys)
-    roots.begin(run, keys)
-    with ThreadPoolExecutor(CHECKS) as threads:
-        list(threads.map(lambda one: _forget_unless_there(one, place, cache), work))
-    outcomes = run_stage(stage, tars, _runner(place), cache)
-    if any(one.damaged for one in outcomes):
-        return None
-    _require_all(owner, outcomes)
-    written = [_written(one) for one in outcomes]
-    place.remove_others({one.name for one in written})
-    roots.end(run)
+    run = f"{owner.replace('/', '.')}.{stage.name}"
+    with needing(run, [one.key for one in work]):
+        with ThreadPoolExecutor(CHECKS) as threads:
+            list(threads.map(lambda one: _forget_unless_there(one, place, cache), work))
+        outcomes = run_stage(stage, tars, _runner(place), cache)
+        if any(one.damaged for one in outcomes):
+            return None
+        _require_all(owner, outcomes)
+        written = [_written(one) for one in outcomes]
+        place.remove_others({one.name for one in written})
     return {one.name: one for one in written}
 
 

@@ -1,7 +1,7 @@
 """A job's results: put beside the cache by the job, fetched and checked by who submitted it.
 
 `runs/<id>/files/...` are DVC's objects of the run, the outs that DVC does not cache, `dvc.lock` and
-the notes of `data/again` and `.cache/planned`; `runs/<id>/manifest.json`, written last, has size
+the notes of `data/again`; `runs/<id>/manifest.json`, written last, has size
 and SHA-256 of each. DVC itself puts the outs in place from its objects, so that afterwards the
 workspace is as after a local `dvc repro`.
 """
@@ -28,7 +28,7 @@ JOBS = Path(".cache/jobs")
 """Where results are fetched to, and the events of each job stay: `.cache/jobs/<id>/`."""
 OBJECTS = ".dvc/cache/files/md5/"
 EVENTS = ".cache/events.jsonl"
-NOTES = ("data/again/", ".cache/planned/")
+NOTES = ("data/again/",)
 THREADS = 16
 
 

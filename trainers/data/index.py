@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.shards.tar import ends_whole
 from trainers.data.range_reads import asked, read_indexed
 from trainers.errors import LISTED, ShardNotFoundError, ShardReadError
 
@@ -24,8 +25,6 @@ TRAINING_MEMBERS = ("mp4", "flac")
 """Members of a sample that training reads; the JSON is read for the index only."""
 SCANNERS = 8
 """Threads that read shards for the index."""
-END = bytes(tarfile.BLOCKSIZE)
-"""The block behind the last member of a whole tar."""
 FIX = "`lipforge run shards` makes our own again; fetch others once more"
 REMEMBERED = 4
 """Lists of shards whose clips a process keeps: some 100 bytes per clip."""
@@ -210,11 +209,10 @@ def _scan(stream: Any) -> ShardContents:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
             for clip_id, members in _samples(tar):
                 _add(contents, tar, clip_id, members)
-            stream.seek(tar.offset)
-            end = stream.read(len(END))
+            whole = ends_whole(tar)
     except tarfile.TarError as error:
         return replace(contents, torn=str(error))
-    return contents if end == END else replace(contents, torn="its end is missing or damaged")
+    return contents if whole else replace(contents, torn="its end is missing or damaged")
 
 
 def _samples(tar: tarfile.TarFile) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:

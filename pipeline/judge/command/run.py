@@ -11,10 +11,9 @@ from typing import Any, Literal
 from rich.console import Console
 
 from pipeline.atomic import write_json
-from pipeline.engine import roots
 from pipeline.engine.command import plan, run_stage
 from pipeline.engine.outcome import Outcome
-from pipeline.engine.planned import note_planned
+from pipeline.engine.roots import needing
 from pipeline.errors import ParamsError, SourceError
 from pipeline.judge.choice import choose
 from pipeline.judge.command.output import (
@@ -82,11 +81,8 @@ def judge_videos(arguments: Sequence[str], options: JudgeOptions) -> bool:
         raise ParamsError("--cropped is for SyncNet's crops: use it with --judge syncnet")
     videos, choice = list_videos(arguments), choose(options.sync)
     stage = VideoJudge(choice, options.min_seconds, options.cropped)
-    keys = [one.key for one in plan(stage, videos)]
-    note_planned(stage.name, keys)
-    roots.begin(stage.name, keys)
-    outcomes = run_stage(stage, videos)
-    roots.end(stage.name)
+    with needing(stage.name, [one.key for one in plan(stage, videos)]):
+        outcomes = run_stage(stage, videos)
     _write_results(outcomes, options)
     return not any(one.status in ("failed", "quarantined") for one in outcomes)
 

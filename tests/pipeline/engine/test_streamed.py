@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.command import execute
-from pipeline.engine.planned import planned
+from pipeline.engine.roots import needed, running
+from pipeline.engine.side_store import side_store
 from pipeline.engine.streamed import execute_streamed
 from pipeline.errors import TooManyFailuresError
 from pipeline.params.curation import Params
@@ -28,7 +29,8 @@ def test_both_ways_write_the_same_table_from_new_and_from_cached_items(serial):
         table = serial / f"{name}.parquet"
         WRITE[name](Halve(), [4, 2, 13, 1], table, Half, params)
         written.add(table.read_bytes())
-        assert len(planned()) == 4
+        assert len(needed(side_store())) == 4
+        assert not running(side_store())
     assert len(written) == 1
 
 
