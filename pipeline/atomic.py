@@ -69,11 +69,22 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             part.mkdir(parents=True)
         yield part
         with _writing(path):
-            if path.exists():
-                path.replace(old)
-            part.replace(path)
+            _exchange(path, part, old)
     finally:
         _remove_folders(part, old)
+
+
+def _exchange(path: Path, part: Path, old: Path) -> None:
+    """Put `part` in the place of `path`; `path` is as it was if that fails."""
+    if not path.exists():
+        part.replace(path)
+        return
+    path.replace(old)
+    try:
+        part.replace(path)
+    except OSError:
+        old.replace(path)
+        raise
 
 
 @contextmanager

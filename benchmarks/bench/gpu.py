@@ -19,7 +19,7 @@ import onnxruntime
 import torch
 
 from benchmarks import judge
-from benchmarks.bench.gpu_batches import BATCH, batches
+from benchmarks.bench.gpu_batches import BATCH, CALLS, batches
 from benchmarks.bench.inputs import HD_CLIPS, Picture, clip_files, pictures
 from benchmarks.bench.rows import AT_LEAST, Kind, Options, Row, Target
 from pipeline.errors import WeightsError
@@ -104,7 +104,7 @@ def _batches(row: Row, options: Options) -> Row:
     each = ", ".join(f"{px} px {one.ratio:.1f}" for (_, px), one in zip(sides, found, strict=True))
     check = "a frame's result is the same bits beside other frames"
     held = all(one.independent for one in found)
-    return Row(row.name, row.what, row.unit, row.target, ratio, options.repeats, check, held, each)
+    return Row(row.name, row.what, row.unit, row.target, ratio, CALLS, check, held, each)
 
 
 def look(backend: Any, frames: Sequence[Picture]) -> None:

@@ -124,3 +124,21 @@ def test_a_folder_is_replaced_as_a_whole_or_not_at_all(tmp_path: Path) -> None:
     write_folder(path, "e")
     assert [one.name for one in path.iterdir()] == ["e"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_is_put_back_when_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "samples"
+    write_folder(path, "a")
+    rename = Path.replace
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name == "samples.part":
+            raise PermissionError(13, "not allowed")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_folder(path, "b")
+    assert [one.name for one in path.iterdir()] == ["a"]

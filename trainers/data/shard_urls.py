@@ -70,15 +70,16 @@ def split_urls(split: str, shards: Path = DATA / "shards") -> list[str]:
     Raises:
         TrainingDataError: the split is empty; with a hint.
     """
-    folder = shards / split
-    if tar_place(shards).sealed:
+    place = tar_place(shards)
+    if place.sealed:
         found = [url for url in curated_urls(shards) if url.rsplit("/", 2)[-2] == split]
     else:
+        folder = shards / split
         found = shard_urls(folder) if any(folder.glob("*.tar")) else []
     if not found:
         fix = "run `dvc repro shards`; if it has run, no clip fell into this split"
         share = "" if split == "train" else f": more speakers or a higher select.{split}_share help"
-        raise TrainingDataError(f"{folder}: no .tar; {fix}{share}")
+        raise TrainingDataError(f"{place.url(split)}: no .tar; {fix}{share}")
     return found
 
 
