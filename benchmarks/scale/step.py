@@ -23,8 +23,9 @@ from pipeline.engine import command, streamed
 from pipeline.engine.cache import Cache
 from pipeline.engine.manifest import each_row
 from pipeline.engine.outcome import Outcome, Work, kept
-from pipeline.engine.planned import PLANNED, planned
 from pipeline.engine.progress import EVENTS
+from pipeline.engine.roots import needed
+from pipeline.engine.side_store import side_store
 from pipeline.engine.stage import Stage
 from pipeline.params.curation import Params
 from pipeline.tables.clip_files import ClipFiles
@@ -116,7 +117,7 @@ def rows_alone(items: int, found: bool) -> None:
 
 def roots(items: int) -> None:
     """Collect the cache keys that a garbage collection must keep."""
-    named = planned()
+    named = needed(side_store())
     for row in each_row(EMPTY, ("cache_key",)):
         named.add(str(row["cache_key"]))
     assert len(named) == items, (len(named), items)
@@ -151,7 +152,7 @@ NEEDED = {
 }
 """Step that only makes an input -> the steps that need it; the report needs `select`, too."""
 WRITTEN = {
-    "engine, empty items, computed": (EMPTY, EVENTS, PLANNED / "nothing.keys"),
+    "engine, empty items, computed": (EMPTY, EVENTS),
     "engine, rows of quality, computed": (table_path(Path("out"), "quality"),),
     "select": (table_path(DATA, "select"),),
     "report": (REPORTS / report.PAGE,),
