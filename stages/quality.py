@@ -10,6 +10,10 @@ from pipeline.engine.cache import open_cache
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.stage import Reject, Resources
 from pipeline.engine.streamed import execute_streamed
+from pipeline.identity import clip_identity
+from pipeline.identity.clip_identity import IdentityNetworks
+from pipeline.identity.face_network import FaceNetwork
+from pipeline.identity.voice_network import VoiceNetwork
 from pipeline.params.curation import QualityParams, load_params
 from pipeline.quality import cover, speech
 from pipeline.quality.clip_measures import Detectors, measure_clip
@@ -22,7 +26,7 @@ class QualityStage(ClipStage[Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     resources = Resources(memory_bytes=500_000_000)
 
     def __init__(self, params: QualityParams) -> None:
@@ -33,16 +37,18 @@ class QualityStage(ClipStage[Quality]):
         return self.params.model_dump()
 
     def weights(self) -> Mapping[str, str]:
-        """Return the digests of the two model files."""
+        """Return the digests of the model files."""
         return {
             speech.WEIGHTS: speech.weights_digest(),
             cover.WEIGHTS: cover.weights_digest(),
+            **clip_identity.weights(),
         }
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""
         cv2.setNumThreads(1)
-        self._detectors = Detectors(speech.SpeechDetector(), cover.CoverDetector())
+        identity = IdentityNetworks(FaceNetwork(), VoiceNetwork())
+        self._detectors = Detectors(speech.SpeechDetector(), cover.CoverDetector(), identity)
 
     def process(self, item: ClipFiles, workdir: Path) -> Sequence[Quality | Reject]:
         """Measure one clip."""

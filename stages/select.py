@@ -12,11 +12,14 @@ from pipeline.atomic import write_json, write_text
 from pipeline.engine.command import DATA, run_main
 from pipeline.engine.manifest import write_table
 from pipeline.engine.outcome import Outcome, Part
+from pipeline.identity.persons import SeenClip
 from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.active_speaker import ScoredClip, non_speakers
 from pipeline.selection.decision import Decision, Score
+from pipeline.selection.people import divide
 from pipeline.selection.rules import Candidate, decide_each, split_of
 from pipeline.tables.funnel import funnel
+from pipeline.tables.people_facts import People, write_people
 from pipeline.tables.rows import Selected
 from pipeline.tables.run_tables import ClipJoin, RunTables, table_path
 
@@ -24,8 +27,8 @@ REPORTS = Path("reports")
 UP_TO_HERE = ("ingest", "scenes", "faces", "sync", "stretches", "quality", "select")
 
 
-def decided(tables: RunTables, params: SelectParams) -> list[Decision]:
-    """Decide on every clip; one clip's measurements are in memory at a time."""
+def decided(tables: RunTables, params: SelectParams) -> tuple[list[Decision], People]:
+    """Decide on every clip; one clip's measurements are in memory at a time, and embeddings."""
     join = ClipJoin(tables)
     scored = (
         ScoredClip(clip, score)
@@ -33,11 +36,19 @@ def decided(tables: RunTables, params: SelectParams) -> list[Decision]:
         if (score := join.scores.get(clip.clip_id)) is not None
     )
     not_speaking = non_speakers(scored, params)
-    candidates = (
-        Candidate(one.video, one.clip, one.sync, one.quality, one.stretches)
-        for one in join.in_order()
-    )
-    return decide_each(candidates, not_speaking, params)
+    seen: list[SeenClip] = []
+    judged = decide_each(_candidates(join, seen), not_speaking, params)
+    return judged, divide(judged, seen, params)
+
+
+def _candidates(join: ClipJoin, seen: list[SeenClip]) -> Iterator[Candidate]:
+    """Yield every clip with its measurements; what identifies its person goes into `seen`."""
+    for one in join.in_order():
+        if one.quality is not None:
+            quality = one.quality
+            embeddings = quality.face_embedding, quality.voice_embedding
+            seen.append(SeenClip.of(one.clip.clip_id, *embeddings))
+        yield Candidate(one.video, one.clip, one.sync, one.quality, one.stretches)
 
 
 def outcomes(judged: Iterable[Decision], params: SelectParams) -> Iterator[Outcome]:
@@ -55,6 +66,7 @@ def _part(one: Decision, params: SelectParams) -> Part:
         "video_id": one.video_id,
         "split": "" if one.reason else split_of(one.group, params),
         "group": one.group,
+        "person": one.person,
         "start_frame": one.clip_start + one.start,
         "end_frame": one.clip_start + one.end,
         "offset_frames": one.offset_frames,
@@ -103,8 +115,8 @@ def _of_judge(judge: str, scores: Sequence[tuple[Score, bool]]) -> list[tuple[fl
     return [(score.value, kept) for score, kept in scores if score.judge == judge]
 
 
-def split_warnings(judged: Sequence[Decision], params: SelectParams) -> list[str]:
-    """Return what is wrong with the splits as held-out data: one group only, or an empty split."""
+def split_warnings(judged: Sequence[Decision], people: People, params: SelectParams) -> list[str]:
+    """Return what is wrong with the splits: one group only, an empty one, people on both sides."""
     groups = {one.group for one in judged if not one.reason}
     if len(groups) == 1:
         return [
@@ -114,21 +126,39 @@ def split_warnings(judged: Sequence[Decision], params: SelectParams) -> list[str
     shares = {"val": params.val_share, "test": params.test_share}
     filled = {split_of(group, params) for group in groups}
     missing = [name for name, share in shares.items() if share and groups and name not in filled]
-    return [
+    empty = [
         f"no clip in the split `{name}`: {len(groups)} sources or speakers are too few for a share "
         f"of {shares[name]:g}; add sources, or raise select.{name}_share"
         for name in missing
     ]
+    return empty + _person_warnings(people, params)
+
+
+def _person_warnings(people: People, params: SelectParams) -> list[str]:
+    """Say where people are trained on and tested on."""
+    if not people.shared:
+        return []
+    why = (
+        f"{people.persons} persons are too few to fill every split, so they were drawn by source"
+        if params.split_by == "auto"
+        else "select.split_by is source"
+    )
+    return [
+        f"{people.shared} persons are in training clips and in held-out ones: {why}; metrics on "
+        "these splits say nothing of new people"
+    ]
 
 
 def select(data: Path, reports: Path, params: SelectParams) -> None:
-    """Write data/select/select.parquet, reports/funnel.json and the histograms."""
+    """Write data/select (table, people.json), reports/funnel.json and the histograms."""
     tables = RunTables(data)
-    judged = decided(tables, params)
+    judged, people = decided(tables, params)
     write_table(table_path(data, "select"), outcomes(judged, params), Selected)
+    write_people(data, people)
     write_plots(judged, reports)
-    warnings = split_warnings(judged, params)
-    write_json(reports / "funnel.json", {**funnel(tables, UP_TO_HERE), "warnings": warnings})
+    warnings = split_warnings(judged, people, params)
+    facts = {**funnel(tables, UP_TO_HERE), "people": people.facts(), "warnings": warnings}
+    write_json(reports / "funnel.json", facts)
     for warning in warnings:
         sys.stderr.write(f"warning: select: {warning}\n")
 

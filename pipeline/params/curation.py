@@ -150,6 +150,11 @@ class SelectParams(_Section):
     min_snr_db: float = -5.0
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 4
     max_clips_per_source: Annotated[int, Field(ge=1)] = 1000
+    person_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.35
+    """Distance of face embeddings up to which two clips show one person (docs/people.md)."""
+    split_by: Literal["auto", "person", "source"] = "auto"
+    """person: a person's clips, and a source's, are in one split; source: a source's or a named
+    speaker's; auto: by person, but by source where there are too few persons to fill the splits."""
     val_share: Share = 0.1
     test_share: Share = 0.1
     split_seed: Seed = 21

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.faces.schemas import schema_named
+from pipeline.identity.clip_identity import IdentityNetworks, face_embedding, voice_embedding
 from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.quality import cover, hashes, landmarks, picture, pose, speech
 from pipeline.tables.clip_files import ClipFiles
@@ -21,6 +22,7 @@ class Detectors:
 
     speech: speech.SpeechDetector
     cover: cover.CoverDetector
+    identity: IdentityNetworks
 
 
 def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) -> dict[str, Any]:
@@ -34,12 +36,26 @@ def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) ->
         DecodeError: one of the three files does not decode or does not fit the others.
     """
     arrays = _checked_arrays(item)
+    audio_N, num_frames = read_audio(item.audio), len(arrays["matrices"])
+    heard = _measure_audio(audio_N, num_frames, detectors.speech, vad_threshold)
     return {
         **_measure_landmarks(item, arrays),
         **_measure_picture(item, arrays, detectors.cover),
-        **_measure_audio(
-            read_audio(item.audio), len(arrays["matrices"]), detectors.speech, vad_threshold
-        ),
+        **heard,
+        **_identify(item, audio_N, heard["speech_by_frame"], detectors.identity),
+    }
+
+
+def _identify(
+    item: ClipFiles,
+    audio_N: npt.NDArray[np.float32],
+    speech_T: list[float],
+    networks: IdentityNetworks,
+) -> dict[str, Any]:
+    assert item.video is not None, "quality is given the aligned video"
+    return {
+        "face_embedding": face_embedding(item.video, len(speech_T), networks.face),
+        "voice_embedding": voice_embedding(audio_N, speech_T, networks.voice),
     }
 
 

@@ -13,10 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load
 from scipy.ndimage import median_filter
@@ -24,16 +22,13 @@ from scipy.ndimage import median_filter
 from pipeline import elementary
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
+from pipeline.exact_layers import Floats, convolved, on_grid, rectified
 from pipeline.faces.schemas import LandmarkSchema
 from pipeline.quality.cover_input import SMALL_PX, Planes, around_lips
-from pipeline.quality.landmarks import Floats
 
 WEIGHTS_PATH = Path(__file__).with_name("mouth_cover.safetensors")
 WEIGHTS = WEIGHTS_PATH.name
 INPUT_SCALE = 1 / 64
-GRID = 1 << 16
-"""Steps per unit of weights and inner values. Sums of their products, below 2^20, are exact in
-float64, so that the order in which BLAS adds, another on other processors, does not count."""
 STEP = 4
 """Every fourth frame is looked at (0.16 s), the others only where something changes."""
 MEDIAN = 5
@@ -80,9 +75,10 @@ class CoverDetector:
     def _block(self, parts_NCPP: Planes) -> Floats:
         value = (parts_NCPP.astype(np.float64) - 128) * INPUT_SCALE
         for index, layer in enumerate(LAYERS):
-            value = _rectified(_convolved(value, layer, *self._layer(f"conv{index}")))
+            weight, bias = self._layer(f"conv{index}")
+            value = rectified(convolved(value, weight, bias, layer.kernel, layer.stride))
         weight, bias = self._layer("hidden")
-        hidden = _rectified(value.reshape(len(value), -1) @ weight.T + bias)
+        hidden = rectified(value.reshape(len(value), -1) @ weight.T + bias)
         weight, bias = self._layer("out")
         odds = (hidden @ weight.T + bias)[:, 0]
         return np.asarray(1 / (1 + elementary.exp(-np.clip(odds, -50, 50))))
@@ -171,25 +167,6 @@ def _covered(small_TCSS: Planes, lips_TP2: Floats, detector: CoverDetector) -> F
     return covered_T
 
 
-def _convolved(
-    value_NCYX: Floats,
-    layer: Layer,
-    weight: Floats,
-    bias: Floats,
-) -> Floats:
-    """Return (N, channels out, Y', X'); weight is (channels out, C * kernel * kernel)."""
-    frames, channels, rows, columns = value_NCYX.shape
-    kernel, stride = layer.kernel, layer.stride
-    size = (rows - kernel) // stride + 1, (columns - kernel) // stride + 1
-    seen = np.empty((frames, channels, kernel, kernel, *size))
-    for y in range(kernel):
-        for x in range(kernel):
-            moved = value_NCYX[:, :, y : y + rows - kernel + 1, x : x + columns - kernel + 1]
-            seen[:, :, y, x] = moved[:, :, ::stride, ::stride]
-    product = weight @ seen.reshape(frames, -1, size[0] * size[1]) + bias[:, None]
-    return np.asarray(product.reshape(frames, -1, *size))
-
-
 def _read(path: Path) -> Mapping[str, Floats]:
     try:
         stored = load(path.read_bytes())
@@ -199,15 +176,7 @@ def _read(path: Path) -> Mapping[str, Floats]:
     expected = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
     if set(stored) != expected:
         raise WeightsError(f"{path}: holds {sorted(stored)}, expected {sorted(expected)}")
-    return {name: _on_grid(array) for name, array in stored.items()}
-
-
-def _rectified(value: Floats) -> Floats:
-    return _on_grid(np.maximum(value, 0))
-
-
-def _on_grid(value: npt.NDArray[Any]) -> Floats:
-    return np.asarray(np.rint(value.astype(np.float64) * GRID) / GRID)
+    return {name: on_grid(array) for name, array in stored.items()}
 
 
 def _unreadable(path: Path, error: Exception) -> str:

@@ -27,6 +27,7 @@ from pipeline.report.film_strips import (
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.judge_section import judge_section
 from pipeline.report.reported_clips import ReportedClip, failures, with_curves
+from pipeline.tables.people_facts import read_people
 from pipeline.tables.printable import visible, visible_lines
 from pipeline.tables.run_tables import RunTables
 from pipeline.weights.files import list_weights
@@ -117,6 +118,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "versions": _versions(),
         "params": _params(inputs.params),
         "weights": _weights(),
+        "people": read_people(inputs.tables.data),
         "meaning": wording.REASONS,
         "share": words.share,
     }

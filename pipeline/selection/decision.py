@@ -38,6 +38,8 @@ class Decision:
     video_id: str
     group: str
     """All clips of one group are in one split."""
+    person: str = ""
+    """Of a selected part; see people.py."""
     clip_start: int
     """First frame of the clip, of the film's grid."""
     num_frames: int

@@ -8,6 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
+from pipeline.tables.people_facts import read_people
 from pipeline.tables.run_tables import RunTables
 
 
@@ -30,6 +31,7 @@ def datacard(tables: RunTables, index: Path) -> str:
         notes=fallback_notes(counts["judges"]),
         licences=sorted(Counter(row["licence"] or "not stated" for row in rows).items()),
         languages=sorted(Counter(row["language"] or "not stated" for row in rows).items()),
+        people=read_people(tables.data),
         videos=sorted(rows, key=lambda row: row["uri"]),
     )
 

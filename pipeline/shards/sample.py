@@ -26,6 +26,9 @@ from pipeline.tables.rows import (
     Video,
 )
 
+LEFT_OUT = ("_by_frame", "_embedding")
+"""Endings of columns of `quality` that are no part of a sample's JSON."""
+
 
 @dataclass(frozen=True, slots=True)
 class SelectedClip:
@@ -118,7 +121,7 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
     """Return the sample's JSON without what correcting and re-scoring add."""
     clip, sync, quality = _fields(item.clip), _fields(item.sync), _fields(item.quality)
     del clip["artifact"], sync["artifact"]
-    measured = {name: value for name, value in quality.items() if not name.endswith("_by_frame")}
+    measured = {name: value for name, value in quality.items() if not name.endswith(LEFT_OUT)}
     return {
         "clip_id": item.selected.clip_id,
         "source_clip_id": item.clip.clip_id,
@@ -127,6 +130,7 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
         "licence": item.video.licence,
         "split": item.selected.split,
         "group": item.selected.group,
+        "person": item.selected.person,
         "part_start_frame": item.selected.start_frame,
         "part_end_frame": item.selected.end_frame,
         "offset_applied_frames": item.selected.offset_frames,

@@ -183,6 +183,11 @@ class Quality:
     """How sure it is that the mouth is not visible, 0 to 1: covered, or outside of the picture."""
     speech_by_frame: list[float] = field(default_factory=list)
     """Share of the frame's 40 ms that is speech, 0 to 1."""
+    face_embedding: list[float] = field(default_factory=list)
+    """128 numbers: clips of one person lie close together (docs/people.md). This and the next stay
+    in the table: they are biometric and no part of a sample."""
+    voice_embedding: list[float] = field(default_factory=list)
+    """256 numbers, length 1; empty where there is no speech."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +229,10 @@ class Selected:
     split: str
     """`train`, `val` or `test`; empty for what is rejected."""
     group: str
-    """What the split was drawn by: `speaker:<name>` or `source:<video_id>`."""
+    """What the split was drawn by: `speaker:<name>`, `source:<video_id>`, or `person:<clip_id>` for
+    several sources of one person."""
+    person: str = ""
+    """Who is to be seen: the first clip_id of this person; empty where that is unknown."""
     start_frame: int
     """Of the film's grid, as Clip's."""
     end_frame: int

@@ -96,7 +96,12 @@ def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp
     other = replace(clip, clip=replace(clip.clip, artifact="other"))
     assert stage.identity(clip) == stage.identity(elsewhere) != stage.identity(other)
     assert stage.cache_params() == {"vad_threshold": 0.5}
-    assert list(stage.weights()) == ["silero_vad_16k_sequence.onnx", "mouth_cover.safetensors"]
+    assert list(stage.weights()) == [
+        "silero_vad_16k_sequence.onnx",
+        "mouth_cover.safetensors",
+        "face_identity.safetensors",
+        "voice_identity.safetensors",
+    ]
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 50])

@@ -11,6 +11,7 @@ import pytest
 from pipeline.engine.manifest import read_table, write_table
 from pipeline.engine.outcome import Outcome, Part
 from pipeline.selection.rules import Candidate
+from pipeline.tables.people_facts import People
 from pipeline.tables.rows import Clip, Quality, Scene, SyncScore, SyncStretch, Video
 from pipeline.tables.run_tables import table_path
 from stages.select import select, split_warnings
@@ -102,7 +103,9 @@ def test_the_syncnet_judge_is_plotted_by_lse_c(tmp_path: Path) -> None:
 ], ids=["one", "enough", "an empty split", "none"])  # fmt: skip
 def test_splits_that_prove_nothing_are_said(params, groups, said):
     judged = [replace(SPEAKER, video=replace(SPEAKER.video, speaker=group)) for group in groups]
-    found = split_warnings([*judged, replace(LISTENER, reason="still")], params)
+    people = People(persons=len(groups), clips_without=0, tolerance=0.35, split_by="source",
+                    shared=0, nearest=None)  # fmt: skip
+    found = split_warnings([*judged, replace(LISTENER, reason="still")], people, params)
     assert len(found) == len(said)
     assert all(part in warning for part, warning in zip(said, found, strict=True))
 
