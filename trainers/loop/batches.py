@@ -53,6 +53,11 @@ def micro_batches(batch: Batch, items: int | None) -> list[Batch]:
     return [taken(batch, slice(first, first + step)) for first in range(0, total, step)]
 
 
+def prepared(batch: Batch, device: torch.device, step: int) -> Batch:
+    """Return a micro-batch as a task's losses and metrics see it: on `device`, with the step."""
+    return {**moved(batch, device), "step": step}
+
+
 def moved(batch: Batch, device: torch.device) -> Batch:
     """Return the batch with its tensors on `device`.
 

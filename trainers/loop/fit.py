@@ -120,7 +120,7 @@ def fit(
         TrainingStopped: after SIGTERM or SIGINT, with all saved.
         CheckpointError: the folder's checkpoints are broken or of another task, or another process
             trains in it.
-        ParamsError: `best_metric` is no metric of the task.
+        ParamsError: `best_metric` is no metric of the task, or a name in the params no player.
     """
     world, options = world or World(), options or RunOptions()
     with run_folder_lock(folder, world):
@@ -170,8 +170,7 @@ def _train(run: _Run, state: TrainState, source: BatchSource, options: RunOption
             values = make_step(run, state, batch)
             make_step = _step
             state.step += 1
-            if state.ema:
-                state.ema.update(state.step)
+            state.update_averages()
             speed.count(len(batch["keys"]) * world.size)
             _after_step(run, state, values, speed)
             _stop_if_requested(run, state, stop)
@@ -201,7 +200,7 @@ def _metrics(run: _Run, state: TrainState) -> dict[str, float]:
     assert validation
 
     def measure(params: FitParams) -> dict[str, float]:
-        return run_validation(state.task, validation, params, run.world)
+        return run_validation(state.task, validation, params, run.world, state.step)
 
     def most() -> int:
         return len(validation.source.batch_at(0, run.world.rank, run.world.size)["keys"])

@@ -1,6 +1,6 @@
 """What a run will take of a GPU's memory, as far as it is known before the first step.
 
-Trained weights, their gradients, AdamW's two moments and the moving average are float32; a
+Trained weights, their gradients, the optimizer's two moments and the moving average are float32; a
 validation swaps the average in and keeps the weights meanwhile. Frozen networks count as they are
 (cast to 16 bits where the run is). A micro-batch in flight counts twice: one computes while the
 next is copied. Activations are not in it: they are measured in the first step, as its peak less the
@@ -8,6 +8,7 @@ rest.
 """
 
 import logging
+from collections.abc import Iterable
 
 import torch
 
@@ -27,15 +28,20 @@ def memory_plan(task: Task, params: FitParams, batch: Batch) -> dict[str, int]:
     """Return the bytes of each part; the task is cast and on its device, the batch as read."""
     trained = [p for p in task.parameters() if p.requires_grad]
     weights = sum(p.nbytes for p in trained)
+    averaged = params.ema_players or task.players
     at_once = min(params.micro_batch or len(batch["keys"]), len(batch["keys"]))
     return {
         "trained weights": weights,
         "frozen weights": sum(p.nbytes for p in task.parameters() if not p.requires_grad),
         "gradients": weights,
-        "moments of AdamW": MOMENTS * weights,
-        "moving average": 0 if params.ema_decay is None else 2 * weights,
+        "moments": MOMENTS * weights,
+        "moving average": 0 if params.ema_decay is None else 2 * _bytes_of(task, averaged),
         "micro-batches in flight": round(IN_FLIGHT * at_once * bytes_per_item(batch)),
     }
+
+
+def _bytes_of(task: Task, players: Iterable[str]) -> int:
+    return sum(p.nbytes for name in players for p in task.parameters_of(name))
 
 
 def log_plan(task: Task, params: FitParams, batch: Batch, world: World) -> int:

@@ -3,6 +3,7 @@
 Two profiles with the same identity share a run. Left out of it are
 
 - `sample_...` keys, `log_every`, `save_every`, `save_minutes`: what is shown and kept on the way,
+- keys of `fit` that came later, at the value that stands for what was done before (`LATER`),
 - `validate_every` where validation chooses nothing (`final: last`, no `patience`),
 - `max_steps` where step n is the same in a run of any length (`longer_run_goes_on`).
 """
@@ -17,6 +18,8 @@ from trainers.loop.checkpoints import training_folder
 SHOWN = "sample_"
 """Prefix of keys for samples, in a profile and in its `fit`."""
 KEPT = ("log_every", "save_every", "save_minutes")
+LATER = ("optimizer", "players", "ema_players")
+"""Keys of `fit` that came later: left out at their default, under which runs made before went."""
 
 
 class TrainedProfile(Protocol):
@@ -58,6 +61,8 @@ def identity(profile: Mapping[str, Any], fit: FitParams) -> dict[str, Any]:
     known = {name: value for name, value in profile.items() if not name.startswith(SHOWN)}
     unused = {*KEPT, *(() if validation_chooses(fit) else ("validate_every",))}
     unused |= {"max_steps"} if longer_run_goes_on(fit) else set()
+    defaults = FitParams()
+    unused |= {name for name in LATER if getattr(fit, name) == getattr(defaults, name)}
     loop = {
         name: value
         for name, value in fit.model_dump().items()

@@ -4,7 +4,8 @@ Not in it: the random streams, the data's position and the learning rate. They a
 of the step (trainers/loop/seeding.py, batches.py, schedule.py).
 """
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from trainers.loop import checkpoints
 from trainers.loop.ema import Ema
 from trainers.loop.metric_loggers import RunningMeans
 from trainers.loop.micro_batch import MicroBatch
-from trainers.loop.players import Player, new_players
+from trainers.loop.players import Player, known_players, new_players
 from trainers.loop.precision import cast_frozen_networks
 from trainers.loop.task import Task
 from trainers.processes.world import World
@@ -31,7 +32,8 @@ class TrainState:
 
     task: Task
     players: list[Player]
-    ema: Ema | None
+    averages: dict[str, Ema] = field(default_factory=dict)
+    """By player; empty without `ema_decay`."""
     step: int = 0
     finished: Finished = ""
     best_value: float | None = None
@@ -43,9 +45,19 @@ class TrainState:
     means: RunningMeans = field(default_factory=RunningMeans)
     micro_batch: MicroBatch = field(default_factory=lambda: MicroBatch(None))
 
-    def averaged(self) -> AbstractContextManager[None]:
-        """Swap in the weights that are validated and saved: the EMA if there is one."""
-        return self.ema.applied() if self.ema else nullcontext()
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Swap in the weights that are validated and saved: a player's average if it has one."""
+        with ExitStack() as stack:
+            for average in self.averages.values():
+                stack.enter_context(average.applied())
+            yield
+
+    def update_averages(self) -> None:
+        """Update the averages of the players that the step before `step` has updated."""
+        for player in self.players:
+            if player.name in self.averages and player.takes_turn(self.step - 1):
+                self.averages[player.name].update(self.step // player.every)
 
 
 def new_state(task: Task, params: FitParams, world: World) -> TrainState:
@@ -54,8 +66,8 @@ def new_state(task: Task, params: FitParams, world: World) -> TrainState:
     cast_frozen_networks(task, params)
     task.train()
     players = new_players(task, params, world)
-    ema = Ema(task, params.ema_decay) if params.ema_decay is not None else None
-    return TrainState(task, players, ema, micro_batch=MicroBatch(params.micro_batch))
+    averages = _new_averages(task, players, params)
+    return TrainState(task, players, averages, micro_batch=MicroBatch(params.micro_batch))
 
 
 def checkpoint_content(state: TrainState) -> dict[str, Any]:
@@ -63,7 +75,7 @@ def checkpoint_content(state: TrainState) -> dict[str, Any]:
     return {
         "task": state.task.saved_state(),
         "players": {player.name: _player_content(player) for player in state.players},
-        "ema": state.ema.state() if state.ema else {},
+        "ema": {name: one for ema in state.averages.values() for name, one in ema.state().items()},
         "finished": state.finished,
         "best_value": state.best_value,
         "best_step": state.best_step,
@@ -99,6 +111,15 @@ def final_weights(state: TrainState) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in state.task.saved_state().items()}
 
 
+def _new_averages(task: Task, players: list[Player], params: FitParams) -> dict[str, Ema]:
+    decay, named = params.ema_decay, params.ema_players
+    known_players(task, "fit.ema_players", named or ())
+    if decay is None:
+        return {}
+    chosen = [player for player in players if named is None or player.name in named]
+    return {player.name: Ema(task, player.parameters, decay) for player in chosen}
+
+
 def _player_content(player: Player) -> dict[str, Any]:
     return {
         "optimizer": player.optimizer.state_dict(),
@@ -114,8 +135,8 @@ def _load_content(state: TrainState, content: dict[str, Any]) -> None:
         player.optimizer.load_state_dict(stored["optimizer"])
         player.scaler.load_state_dict(stored["scaler"])
         player.skipped_steps = stored["skipped_steps"]
-    if state.ema:
-        state.ema.load(content["ema"])
+    for average in state.averages.values():
+        average.load(content["ema"])
     state.step, state.finished = content["step"], content["finished"]
     state.best_value, state.best_step = content["best_value"], content["best_step"]
     state.stale_validations = content["stale_validations"]

@@ -13,14 +13,20 @@ Batch = dict[str, Any]
 """Tensors whose first axis counts items, lists with one entry per item, and `keys: list[str]`.
 
 The loop adds `item_seeds`, (B,) int64: draw an item's noise from it (trainers/loop/seeding.py) and
-the result does not depend on micro-batches, ranks or resumes."""
+the result does not depend on micro-batches, ranks or resumes; `step`, int: the updates made before;
+and, in the losses of a task with a `shared_player`, `shared`: what `Task.shared` returned."""
 
 
 class Task(nn.Module, ABC):
-    """Networks plus their losses. A GAN names two players; each has its own optimizer."""
+    """Networks plus their losses. A GAN names two players; each has its own optimizer.
+
+    While one player learns, the networks of the others are in eval mode: they only judge.
+    """
 
     players: ClassVar[tuple[str, ...]] = ("generator",)
     """Updated in turn in every step; by default also the names of their networks."""
+    shared_player: ClassVar[str | None] = None
+    """The player that `shared` trains; all players are then updated from the same weights."""
     frozen: ClassVar[tuple[str, ...]] = ()
     """Submodules with public weights: never trained, never saved, always in eval mode."""
     has_unused_parameters: ClassVar[bool] = False
@@ -39,6 +45,15 @@ class Task(nn.Module, ABC):
     def validate(self, batch: Batch) -> dict[str, Tensor]:
         """Return scalar metrics, means over the batch's items; called without gradients."""
 
+    def shared(self, batch: Batch) -> dict[str, Tensor]:
+        """Return what the losses of several players start from: what the generator made.
+
+        Called once per micro-batch and step, with the networks of `shared_player` in train mode.
+        The losses find it as `batch["shared"]`; all but those of `shared_player` get it detached.
+        """
+        del batch
+        return {}
+
     def weight_of(self, batch: Batch) -> float:
         """Return the weight of the batch in a mean over batches: its number of items.
 
@@ -46,9 +61,14 @@ class Task(nn.Module, ABC):
         """
         return float(len(batch["keys"]))
 
+    def networks_of(self, player: str) -> list[nn.Module]:
+        """Return the networks of one player: the submodule of its name, unless a task says more."""
+        return [self.get_submodule(player)]
+
     def parameters_of(self, player: str) -> list[nn.Parameter]:
-        """Return the trainable parameters of one player: those of the submodule of its name."""
-        return [p for p in self.get_submodule(player).parameters() if p.requires_grad]
+        """Return the trainable parameters of one player: those of its networks."""
+        networks = self.networks_of(player)
+        return [p for network in networks for p in network.parameters() if p.requires_grad]
 
     def samples(self, rank: int, world_size: int) -> dict[str, Tensor]:
         """Return this rank's share of the samples for visual inspection, by name.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.params.fit import FitParams
-from trainers.loop.batches import BatchSource, micro_batches, moved
+from trainers.loop.batches import BatchSource, micro_batches, prepared
 from trainers.loop.precision import autocast
 from trainers.loop.seeding import Purpose, item_seeds, seed_all
 from trainers.loop.task import Batch, Task
@@ -24,11 +24,14 @@ class Validation:
 
 @torch.no_grad()
 def run_validation(
-    task: Task, validation: Validation, params: FitParams, world: World
+    task: Task, validation: Validation, params: FitParams, world: World, step: int = 0
 ) -> dict[str, float]:
     """Return each metric's mean over the items of the whole set; every rank must call it.
 
     The task is in eval mode, the random streams are those of (seed, batch).
+
+    Args:
+        step: updates made so far.
     """
     task.eval()
     sums: dict[str, float] = defaultdict(float)
@@ -41,7 +44,8 @@ def run_validation(
         for part in micro_batches(batch, params.micro_batch):  # what fits the step fits here
             weight = task.weight_of(part)
             total += weight
-            for name, value in _metrics(task, part, params, world).items():
+            seen = prepared(part, world.device, step)
+            for name, value in _metrics(task, seen, params, world).items():
                 sums[name] += weight * value
     task.train()
     return _means(world.gathered((total, dict(sums))))
@@ -60,7 +64,7 @@ def seed_batch(
 
 def _metrics(task: Task, batch: Batch, params: FitParams, world: World) -> dict[str, float]:
     with autocast(params, world.device):
-        metrics = task.validate(moved(batch, world.device))
+        metrics = task.validate(batch)
     names = list(metrics)
     values = torch.stack([metrics[name].double().to(world.device) for name in names]).tolist()
     return dict(zip(names, values, strict=True))

@@ -38,6 +38,12 @@ class World:
             distributed.all_reduce(values)
         return values
 
+    def from_first(self, values: Tensor) -> Tensor:
+        """Return rank 0's values, which stand in for those given; every rank must call it."""
+        if self.size > 1:
+            distributed.broadcast(values, src=0)
+        return values
+
     def gathered(self, value: Any) -> list[Any]:
         """Return every rank's value (plain python), by rank; every rank must call it."""
         if self.size == 1:

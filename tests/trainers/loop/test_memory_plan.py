@@ -36,8 +36,8 @@ def test_the_plan_is_what_weights_gradients_and_moments_take(precision):
         "trained weights": nbytes(trained),
         "frozen weights": nbytes(state.task.teacher.parameters()),
         "gradients": nbytes(p.grad for p in trained),
-        "moments of AdamW": nbytes(moments),
-        "moving average": 2 * nbytes(state.ema.state().values()),
+        "moments": nbytes(moments),
+        "moving average": 2 * nbytes(state.averages["generator"].state().values()),
         "micro-batches in flight": 2 * nbytes([batch_at(0)["x"][:4]]),
     }
 

@@ -38,6 +38,9 @@ OTHER = {
     "patience": 3,
     "final": "best",
     "max_skipped_steps": 7,
+    "optimizer": "adam",
+    "players": {"unet": {"every": 2}},
+    "ema_players": ["unet"],
 }
 """Of every key of `fit` a value that is not the default."""
 FREE = {"log_every", "save_every", "save_minutes", "sample_every"}
@@ -50,11 +53,10 @@ def of(fit_params, kind=LdmProfile):
 
 def free_keys(fit_params):
     """Keys of which another value leaves the run the same."""
-    free = set()
+    free, needed = set(), {"best_metric": "square", "ema_decay": 0.9}
     for name, value in OTHER.items():
-        changed = {**fit_params.model_dump(), "best_metric": "square", name: value}
-        base = FitParams(**{**fit_params.model_dump(), "best_metric": "square"})
-        if of(FitParams(**changed)) == of(base):
+        base = {**fit_params.model_dump(), **needed}
+        if of(FitParams(**{**base, name: value})) == of(FitParams(**base)):
             free.add(name)
     return free
 

@@ -34,7 +34,7 @@ def test_the_average_follows_its_formula_and_leaves_the_weights_alone():
     net = nn.Linear(1, 1, bias=False)
     values = [1.0, 4.0, -2.0, 8.0]
     net.weight.data.fill_(values[0])
-    ema, expected = Ema(net, decay=0.3), values[0]
+    ema, expected = Ema(net, net.parameters(), decay=0.3), values[0]
     for number, value in enumerate(values[1:], 1):
         net.weight.data.fill_(value)
         ema.update(number)
@@ -47,5 +47,6 @@ def test_the_average_follows_its_formula_and_leaves_the_weights_alone():
 
 def test_frozen_weights_have_no_average():
     net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False))
-    assert list(Ema(net, 0.9).state()) == ["0.weight", "0.bias"]
-    assert torch.equal(Ema(net, 0.9).state()["0.weight"], net[0].weight)
+    average = Ema(net, net[0].parameters(), 0.9).state()
+    assert list(average) == ["0.weight", "0.bias"]
+    assert torch.equal(average["0.weight"], net[0].weight)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import spectral_norm
 
 from pipeline.params.fit import FitParams
 from trainers.loop.batches import WholeBatches
@@ -99,6 +100,60 @@ class Gan(Task):
 
     def validate(self, batch):
         return {"made": self.generator(batch["x"]).abs().mean()}
+
+
+class SharedGan(Gan):
+    """The same, with one forward pass of the generator for both."""
+
+    shared_player = "generator"
+
+    def shared(self, batch):
+        return {"made": self.generator(batch["x"])}
+
+    def losses(self, batch, player):
+        made = batch["shared"]["made"]
+        assert made.requires_grad == (player == self.shared_player)
+        if player == "generator":
+            return {"fool": functional.softplus(-self.discriminator(made)).mean()}
+        return {
+            "real": functional.softplus(-self.discriminator(batch["x"])).mean(),
+            "made": functional.softplus(self.discriminator(made)).mean(),
+        }
+
+
+class NormedGan(Task):
+    """Two players that share what the generator makes; batch norm and spectral norm."""
+
+    players = ("discriminator", "generator")
+    shared_player = "generator"
+
+    def __init__(self, norm=nn.BatchNorm1d):
+        super().__init__()
+        self.generator = nn.Sequential(nn.Linear(4, 8), norm(8), nn.ReLU(), nn.Linear(8, 4))
+        self.discriminator = nn.Sequential(
+            spectral_norm(nn.Linear(4, 8)),
+            norm(8),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Linear(8, 1)),
+        )
+
+    def shared(self, batch):
+        return {"made": self.generator(batch["x"])}
+
+    def losses(self, batch, player):
+        made = batch["shared"]["made"]
+        if player == "generator":
+            fool = functional.softplus(-self.discriminator(made)).mean()
+            return {"near": (made - batch["x"]).square().mean(), "fool": fool}
+        assert not made.requires_grad, "the discriminator must not reach the generator"
+        return {
+            "real": functional.softplus(-self.discriminator(batch["x"])).mean(),
+            "made": functional.softplus(self.discriminator(made)).mean(),
+        }
+
+    def validate(self, batch):
+        made = self.generator(batch["x"])
+        return {"near": (made - batch["x"]).square().mean(), "step": torch.tensor(batch["step"])}
 
 
 def batch_at(step, items=12, seed=0):

@@ -9,14 +9,17 @@ import sys
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from pipeline.errors import NonFiniteLossError, ParamsError
 from tests.trainers.loop.toy_tasks import (
     HELD_OUT,
     SOURCE,
     Gan,
+    NormedGan,
     OftenDeaf,
     Regression,
+    SharedGan,
     batch_at,
     made,
     with_,
@@ -26,15 +29,25 @@ from trainers.loop.fit import RunOptions, fit
 from trainers.processes.stop import TrainingStopped
 from trainers.processes.world import World, joined
 
+ONE_LEARNS_SELDOM = {
+    "ema_decay": 0.9,
+    "ema_players": ["generator"],
+    "players": {"discriminator": {"every": 2, "optimizer": "adam", "beta1": 0.5}},
+}
 RUNS = {
     "noise, ema": (Regression, {"noise": 0.3}, {"ema_decay": 0.9}),
     "accumulation": (Regression, {"noise": 0.3}, {"micro_batch": 4}),
     "odd batch": (Regression, {}, {}),
     "two players": (Gan, {}, {}),
+    "shared forward": (SharedGan, {}, ONE_LEARNS_SELDOM),
+    "shared forward, accumulation": (SharedGan, {}, {"micro_batch": 4, **ONE_LEARNS_SELDOM}),
+    "spectral norm": (NormedGan, {"norm": nn.LayerNorm}, {"players": {"generator": {"every": 3}}}),
     "fp16": (Regression, {}, {"precision": "fp16"}),
     "left out": (OftenDeaf, {}, {}),
     "left out, accumulation": (OftenDeaf, {}, {"micro_batch": 2}),
 }
+BATCH_NORM = {"micro_batch": 4, **ONE_LEARNS_SELDOM}
+"""Of the task whose batch norm sees the items of a rank: not the weights of one process."""
 
 
 def source_of(name):
@@ -46,6 +59,21 @@ def run(name, folder, world=None):
     task = made(kind, **options)
     outcome = fit(task, source_of(name), with_(**changes), folder / name, HELD_OUT, world)
     return {"weights": task.state_dict(), "metrics": outcome.metrics}
+
+
+def run_with_batch_norm(folder, world):
+    """Return what a run gives, and the same run that was stopped in between."""
+    whole, stopped, resumed = (made(NormedGan) for _ in range(3))
+    params, options = with_(**BATCH_NORM), RunOptions(read_ahead_batches=0)
+    outcome = fit(whole, SOURCE, params, folder / "whole", HELD_OUT, world)
+    try:
+        fit(stopped, SignalToOne(), params, folder / "parts", HELD_OUT, world, options)
+    except TrainingStopped:
+        again = fit(resumed, SOURCE, params, folder / "parts", HELD_OUT, world)
+    return {
+        "whole": {"weights": whole.state_dict(), "metrics": outcome.metrics},
+        "parts": {"weights": resumed.state_dict(), "metrics": again.metrics},
+    }
 
 
 def with_nan(step):
@@ -73,6 +101,7 @@ def main():
     folder = Path(sys.argv[1])
     with joined() as world:
         results = {name: run(name, folder, world) for name in RUNS}
+        results["batch norm"] = run_with_batch_norm(folder / "batch norm", world)
         try:
             fit(made(), WholeBatches(with_nan), with_(micro_batch=1), folder / "nan", world=world)
         except NonFiniteLossError as error:

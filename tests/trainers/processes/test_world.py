@@ -11,7 +11,7 @@ import torch
 
 from tests.conftest import ROOT
 from tests.trainers.data.made_shards import write_shards
-from tests.trainers.loop.toy_tasks import HELD_OUT, SOURCE, made, with_
+from tests.trainers.loop.toy_tasks import HELD_OUT, SOURCE, made, same, with_
 from tests.trainers.processes import rank_run
 from trainers.loop.fit import fit
 
@@ -43,6 +43,13 @@ def test_two_processes_give_the_weights_and_the_metrics_of_one(two, tmp_path, na
             torch.testing.assert_close(rank[name]["weights"][key], expected, rtol=0, atol=tolerance)
         assert rank[name]["metrics"] == pytest.approx(one["metrics"], rel=10 * tolerance)
     assert two[1][0][name]["metrics"] == two[1][1][name]["metrics"]
+
+
+def test_ranks_have_the_same_statistics_of_batch_norm_and_a_resumed_run_those_of_a_whole_one(two):
+    one, other = (rank["batch norm"] for rank in two[1])
+    for run in (one["parts"], other["whole"], other["parts"]):
+        assert run["metrics"] == one["whole"]["metrics"]
+        assert same(run["weights"], one["whole"]["weights"])
 
 
 def test_a_nan_on_one_rank_stops_both_and_names_the_item(two):
