@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.faces.schemas import MESH468
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 Floats = NDArray[np.float64]
 SIZE_PX, UNIT = 64, 256

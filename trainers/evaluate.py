@@ -1,35 +1,38 @@
-"""The DVC stage `evaluate`: metrics of both models on held-out clips.
+"""The DVC stage `evaluate`: metrics of all trained models on held-out clips.
 
 data/shards + models/train_syncnet + models/train_ldm -> reports/metrics.json,
-reports/evaluation.csv, reports/samples. Dubbed clips are cached in .cache/training/evaluate, so
-that the same command resumes after an interruption. See docs/evaluate.md.
+reports/evaluation.csv, reports/samples; models of the optional stages that are trained are measured
+in the same way, with a folder each in reports/samples. Dubbed clips are cached in
+.cache/training/evaluate, so that the same command resumes after an interruption. See
+docs/evaluate.md.
 """
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.atomic import replacing_folder, write_json, write_text
 from pipeline.engine.command import run_main
 from pipeline.engine.device import torch_device
-from pipeline.errors import WeightsError
 from pipeline.faces.open import open_backend
 from pipeline.judge.choice import choose
 from pipeline.params.curation import Params, load_params
 from pipeline.params.training import EvaluateParams
-from pipeline.weights.files import weights_file_sha256
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import split_urls
-from trainers.dubbing.face_generation import DubOptions, dub_faces
+from trainers.dubbing.face_generation import dub_faces
 from trainers.dubbing.overlapping_windows import shared_by_windows
+from trainers.dubbing.sampling_options import sampling_options
 from trainers.errors import TrainingDataError
-from trainers.evaluation.autoencoded import behind_autoencoder
 from trainers.evaluation.clip_scores import ClipScores, ScoringModels, score_clip
 from trainers.evaluation.clip_versions import ClipVersions, WantedDubs, dubbed_versions
 from trainers.evaluation.dub_cache import Dubber, DubCache
@@ -46,15 +49,21 @@ from trainers.evaluation.sample_videos import write_samples
 from trainers.evaluation.speaking_films import SpeakingFilms, drawn_clips
 from trainers.evaluation.summary import for_json, summary, table
 from trainers.evaluation.sync_scores import AlignedFaceJudge
+from trainers.frozen import registry as frozen
 from trainers.loop.run_options import fix_cpu_threads
-from trainers.systems.latentsync.bundle import load_bundle
 from trainers.systems.stable_syncnet.files import load_safetensors, read_metadata
 from trainers.systems.stable_syncnet.network import StableSyncNet
 from trainers.systems.stable_syncnet.protocol import evaluate_protocol
+from trainers.talking_face.model import TalkingFaceModel
+from trainers.talking_face.model_file import network_names
+from trainers.talking_face.model_folders import OPTIONAL_STAGES, is_trained
+from trainers.trained_models import load_model
 
 SYNCNET = Path("models/train_syncnet/stable_syncnet.safetensors")
 LDM = Path("models/train_ldm")
+MODELS = Path("models")
 REPORTS = Path("reports")
+TABLE = "evaluation.csv"
 SAMPLE_CLIPS = 4
 OPENINGS = "openings.json"
 """Among the samples: the curves of the mouth's opening, for the report."""
@@ -86,34 +95,54 @@ def load_sync_model(path: Path) -> SyncModel:
     Raises:
         WeightsError: no such file, or not of this project.
     """
-    if not path.exists():
-        raise WeightsError(f"{path}: no such file; `dvc repro train_syncnet` makes it")
-    facts = {**read_metadata(path), "sha256": weights_file_sha256(path)}
-    return SyncModel(load_safetensors(path).requires_grad_(False).eval(), facts)
+    part = frozen.trained(path, load_safetensors, "train_syncnet")
+    return SyncModel(part.network, {**read_metadata(path), "sha256": part.sha256[path.name]})
 
 
 def ldm_dubber(folder: Path, params: EvaluateParams, device: torch.device) -> Dubber:
-    """Load the diffusion model as a dubber.
+    """Load the diffusion model as a dubber, sampled as the section says.
 
     Raises:
         WeightsError: no model there, or a component of it is absent or altered.
     """
-    bundle = load_bundle(folder).to(device)
-    options = DubOptions(
-        steps=params.steps,
-        guidance=params.guidance,
-        temperature=params.temperature,
-        seed=params.seed,
-    )
+    asked = {"steps": params.steps, "guidance": params.guidance, "temperature": params.temperature}
+    return _dubber(load_model(folder), {**asked, "reference": "self", "seed": params.seed}, device)
+
+
+def other_dubbers(params: EvaluateParams, device: torch.device) -> dict[str, Dubber]:
+    """Load the models of the optional stages that are trained, each sampled as it says itself.
+
+    Raises:
+        WeightsError: a component of a model is absent or altered.
+    """
+    found: dict[str, Dubber] = {}
+    for stage in OPTIONAL_STAGES:
+        if is_trained(MODELS / stage):
+            found[stage] = _dubber(load_model(MODELS / stage), {"seed": params.seed}, device)
+        else:
+            logger.info("evaluate: %s is left out: not trained (`dvc repro %s`)", stage, stage)
+    return found
+
+
+def _dubber(model: TalkingFaceModel, asked: Mapping[str, Any], device: torch.device) -> Dubber:
+    model = model.to(device)
+    options = sampling_options(model, asked)
     return Dubber(
-        dub=lambda frames, audio, other: dub_faces(bundle, frames, audio, options, other),
-        round_trip=lambda frames: behind_autoencoder(bundle.vae.network, frames, device),
-        seams=lambda frames: shared_by_windows(frames, bundle.frames, options.overlap_frames),
+        dub=lambda frames, audio, other: dub_faces(model, frames, audio, options, other),
+        round_trip=model.round_trip,
+        seams=partial(_seams, model, options.overlap_frames),
         threads=CPU_DUBS if device.type == "cpu" else 1,
-        size_px=bundle.resolution_px,
-        names={role: bundle.facts[role] for role in bundle.facts["sha256"] if role != "unet"},
-        facts={"model": bundle.facts, "options": asdict(options)},
+        size_px=model.size_px,
+        names=network_names(model.facts),
+        facts={"model": model.facts, "options": asdict(options)},
     )
+
+
+def _seams(model: TalkingFaceModel, overlap: int, num_frames: int) -> NDArray[np.bool_]:
+    """Return whether two windows share a frame; never, if frames are made one by one."""
+    if model.needs_previous or model.max_overlap_frames == 0:
+        return np.zeros(num_frames, np.bool_)
+    return shared_by_windows(num_frames, model.frames, overlap)
 
 
 def syncnet_metrics(
@@ -227,10 +256,10 @@ def _curves(versions: ClipVersions, readers: OpeningReaders) -> dict[str, Any]:
     return {"foreign_key": versions.clip.foreign_key, **rounded}
 
 
-def ldm_metrics(
+def model_metrics(
     scored: Sequence[ClipScores], held_out: EvaluationClips, dubber: Dubber, models: ScoringModels
 ) -> dict[str, Any]:
-    """Return the section `ldm` of `metrics.json`."""
+    """Return the section of a talking-face model in `metrics.json`."""
     readers = {"films": models.readers.films, "frames": models.readers.frames}
     return {
         **summary(scored),
@@ -248,8 +277,33 @@ def _network(name: str, metric: str) -> str:
     return f"not measured: evaluate.{metric} is none" if name == NONE else name
 
 
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What all talking-face models are measured with."""
+
+    params: Params
+    index: ShardIndex
+    """Of the held-out clips."""
+    train: ShardIndex
+    sync: SyncModel
+    device: torch.device
+
+    def measured(self, dubber: Dubber, samples: Path) -> tuple[dict[str, Any], str]:
+        """Dub and score the clips with one model; return its metrics, and the table of its clips.
+
+        Args:
+            samples: an empty folder.
+        """
+        section = self.params.evaluate
+        readers = opening_readers(self.train, section, dubber.size_px)
+        models = scoring_models(self.params, self.sync, readers, self.device)
+        held_out = EvaluationClips(self.index, section, dubber.size_px)
+        scored = score_clips(held_out, DubCache(dubber), models, samples)
+        return model_metrics(scored, held_out, dubber, models), table(scored)
+
+
 def evaluate(params: Params, index: ShardIndex, train: ShardIndex, reports: Path) -> dict[str, Any]:
-    """Evaluate both models, write table and samples, and return the content of `metrics.json`.
+    """Evaluate all models, write table and samples, and return the content of `metrics.json`.
 
     What is in `reports` stays as it is until everything is measured.
 
@@ -265,18 +319,30 @@ def evaluate(params: Params, index: ShardIndex, train: ShardIndex, reports: Path
     require_known_networks(params.evaluate.fid, params.evaluate.fvd)
     device, section = torch.device(torch_device()), params.evaluate
     fix_cpu_threads(device, 1)
-    sync, dubber = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
-    readers = opening_readers(train, section, dubber.size_px)
-    models = scoring_models(params, sync, readers, device)
-    held_out = EvaluationClips(index, section, dubber.size_px)
+    sync, ldm = load_sync_model(SYNCNET), ldm_dubber(LDM, section, device)
+    others = other_dubbers(section, device)
+    evaluation = Evaluation(params, index, train, sync, device)
     with replacing_folder(reports / "samples") as samples:
-        scored = score_clips(held_out, DubCache(dubber), models, samples)
+        of_ldm, rows = evaluation.measured(ldm, samples)
+        systems = {
+            name: _measured_apart(evaluation, dubber, samples / name)
+            for name, dubber in others.items()
+        }
         found = {
             "syncnet": syncnet_metrics(sync, index, section, device),
-            "ldm": ldm_metrics(scored, held_out, dubber, models),
+            "ldm": of_ldm,
             "settings": section.model_dump(),
+            **({"systems": systems} if systems else {}),
         }
-    write_text(reports / "evaluation.csv", table(scored))
+    write_text(reports / TABLE, rows)
+    return found
+
+
+def _measured_apart(evaluation: Evaluation, dubber: Dubber, samples: Path) -> dict[str, Any]:
+    """Measure a model with a folder of its own for samples and table."""
+    samples.mkdir()
+    found, rows = evaluation.measured(dubber, samples)
+    write_text(samples / TABLE, rows)
     return found
 
 

@@ -5,7 +5,7 @@ is not there is said to be missing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ from trainers.page.report_tables import (
     profile_settings,
     stand_ins,
 )
+from trainers.page.systems_section import TrainedSystem, systems_section, without_systems
+from trainers.talking_face.model_folders import OPTIONAL_STAGES
 
 PAGE = "training.html"
 PREFLIGHTS = {"train_syncnet": "StableSyncNet", "train_ldm": "the diffusion model"}
@@ -62,6 +64,8 @@ class TrainingReportInputs:
     metrics: Mapping[str, Any] | None
     openings: Mapping[str, Any] | None
     samples: EmbeddedSamples | None
+    systems: Sequence[TrainedSystem] = ()
+    """Of the optional stages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +97,22 @@ def build_training_report(root: Path, params: Params) -> Path:
         metrics=_read(reports / "metrics.json"),
         openings=_read(reports / "samples" / "openings.json"),
         samples=read_samples(reports / "samples"),
+        systems=[_system(name, reports) for name in OPTIONAL_STAGES],
     )
     write_text(reports / PAGE, render(inputs))
     return reports / PAGE
+
+
+def _system(name: str, reports: Path) -> TrainedSystem:
+    """Return what an optional stage and its evaluation have left."""
+    samples = reports / "samples" / name
+    return TrainedSystem(
+        name=name,
+        curve=_rows(reports / f"{name}_curve.csv"),
+        outcome=_outcome(_read(reports / f"{name}.json")),
+        openings=_read(samples / "openings.json"),
+        samples=read_samples(samples, f"samples/{name}"),
+    )
 
 
 def render(inputs: TrainingReportInputs) -> str:
@@ -107,6 +124,7 @@ def render(inputs: TrainingReportInputs) -> str:
 
 def _context(inputs: TrainingReportInputs) -> dict[str, Any]:
     listening = listening_section(inputs.metrics, inputs.openings)
+    systems = systems_section(inputs.metrics, inputs.systems)
     return {
         "lead": _lead(inputs),
         "tiles": [*_tiles(inputs), _listening_tile(listening)],
@@ -114,12 +132,20 @@ def _context(inputs: TrainingReportInputs) -> dict[str, Any]:
         "preflights": [_preflight(stage, inputs.preflights[stage]) for stage in PREFLIGHTS],
         "trained": _trained(inputs),
         "listening": listening,
-        "metrics_tables": metric_tables(without_listening(inputs.metrics or {})),
+        "systems": systems,
+        "not_evaluated": _not_evaluated(inputs.metrics),
+        "metrics_tables": metric_tables(without_systems(without_listening(inputs.metrics or {}))),
         "samples": inputs.samples,
         "parts": _parts(inputs.model),
-        "sections": _sections(inputs.params),
+        "sections": _sections(inputs),
         "drawing": {"width": WIDTH, "height": HEIGHT},
     }
+
+
+def _not_evaluated(metrics: Mapping[str, Any] | None) -> list[str]:
+    """Return the optional stages whose model was not measured; none if nothing was."""
+    measured = (metrics or {}).get("systems") or {}
+    return [name for name in OPTIONAL_STAGES if metrics and name not in measured]
 
 
 def _lead(inputs: TrainingReportInputs) -> str:
@@ -247,13 +273,17 @@ def _parts(model: Mapping[str, Any] | None) -> ReportTable | None:
     return ReportTable("", ("value",), tuple(rows), len(rows))
 
 
-def _sections(params: Params) -> list[dict[str, Any]]:
+def _sections(inputs: TrainingReportInputs) -> list[dict[str, Any]]:
+    params = inputs.params
     chosen = {
         "features": params.features,
         f"train_syncnet, profile {params.train_syncnet.profile}": params.train_syncnet.chosen,
         f"train_ldm, profile {params.train_ldm.profile}": params.train_ldm.chosen,
         "evaluate": params.evaluate,
     }
+    for name in (inputs.metrics or {}).get("systems") or {}:
+        if section := getattr(params, name, None):
+            chosen[f"{name}, profile {section.profile}"] = section.chosen
     return [{"title": title, "settings": profile_settings(one)} for title, one in chosen.items()]
 
 

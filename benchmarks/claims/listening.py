@@ -13,7 +13,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
 from benchmarks.claims.page import STRIP
 from pipeline.atomic import write_bytes
@@ -21,9 +20,8 @@ from pipeline.params.training import EvaluateParams
 from pipeline.tables.rows import FPS
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
-from trainers.dubbing.face_generation import DubOptions, dub_faces
+from trainers.dubbing.face_generation import dub_faces
 from trainers.dubbing.overlapping_windows import shared_by_windows
-from trainers.evaluation.autoencoded import behind_autoencoder
 from trainers.evaluation.clip_versions import ClipVersions
 from trainers.evaluation.evaluation_clips import MIN_FRAMES, EvaluationClip, EvaluationClips
 from trainers.evaluation.film_strips import mouth_strip
@@ -32,6 +30,7 @@ from trainers.evaluation.opening_readers import OpeningReaders, fit_readers
 from trainers.evaluation.speaking_films import SpeakingFilms
 from trainers.evaluation.temporal import temporal_scores
 from trainers.systems.latentsync.bundle import LdmBundle
+from trainers.talking_face.model import DubOptions
 
 STRIPS = 2
 """Clips whose pictures are kept."""
@@ -85,7 +84,7 @@ def dubbed(bundle: LdmBundle, clip: EvaluationClip) -> ClipVersions:
         clip,
         {"real": film.frames, **made},
         sounds,
-        behind_autoencoder(bundle.vae.network, film.frames, torch.device("cpu")),
+        bundle.round_trip(film.frames),
         shared_by_windows(len(film), bundle.frames, options.overlap_frames),
     )
 

@@ -52,6 +52,7 @@ def root(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stage, "SYNCNET", folder / "syncnet.safetensors")
         patched.setattr(stage, "LDM", folder / "ldm")
+        patched.setattr(stage, "MODELS", folder / "models")
         patched.setenv("LIPFORGE_TRAINING", str(folder / "training"))
         patched.setenv("LIPFORGE_GPU", "cpu")
         yield folder
@@ -106,6 +107,29 @@ def test_every_clips_listening_is_measured_and_silence_on_the_wanted_ones(root, 
     assert mean == pytest.approx(listening["foreign_r"], abs=1e-5)
     curves = json.loads((root / "reports" / "samples" / "openings.json").read_text())
     assert {len(curve) for curve in curves["clip000"].values() if isinstance(curve, list)} == {32}
+
+
+@pytest.mark.slow
+def test_other_trained_systems_are_measured_in_the_same_way_and_untrained_ones_left_out(
+    root, found, tmp_path, monkeypatch
+):
+    models = tmp_path / "models"
+    shutil.copytree(root / "ldm", models / "stabilized")
+    (models / "syncdiff").mkdir()
+    (models / "syncdiff" / "untrained.json").write_text("{}")
+    monkeypatch.setattr(stage, "MODELS", models)
+    both = run(root, tmp_path / "reports")
+    assert list(both) == [*found, "systems"]
+    assert list(both["systems"]) == ["stabilized"]
+    of_system, of_ldm = both["systems"]["stabilized"], both["ldm"]
+    assert of_system.keys() == of_ldm.keys() == found["ldm"].keys()
+    assert of_system["listening"]["own_r"] == pytest.approx(of_ldm["listening"]["own_r"], abs=1e-6)
+    own = tmp_path / "reports" / "samples" / "stabilized"
+    names = {path.name for path in (root / "reports" / "samples").iterdir()}
+    assert {path.name for path in own.iterdir()} == {*names, "evaluation.csv"}
+    (models / "syncdiff" / "untrained.json").unlink()
+    with pytest.raises(WeightsError, match=r"syncdiff: neither model\.json nor untrained\.json"):
+        run(root, tmp_path / "reports")
 
 
 def test_a_killed_evaluation_goes_on_and_ends_the_same(root, found, tmp_path, monkeypatch):

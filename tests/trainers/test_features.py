@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -31,12 +32,15 @@ from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
+from trainers.frozen import audio_encoders
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.whisper import WhisperFeatures
 from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar import stage as sidecar_stage
 from trainers.sidecar.clip_members import clip_members
-from trainers.sidecar.reader import SidecarWhisper, features_for_loader
+from trainers.sidecar.front_ends import FRONT_ENDS, FrontEnd
+from trainers.sidecar.reader import SidecarFeatures, features_for_loader, stored_features
+from trainers.sidecar.stage import make_features
 
 SOURCE = "stand-in:whisper-tiny"
 PARAMS = Params(features=FeaturesParams(whisper=SOURCE), run=RunParams(max_failed_fraction=0.5))
@@ -61,7 +65,7 @@ def quick(monkeypatch, workspace):
     """No encoder, no Ray."""
     monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
     whisper = Quick()
-    monkeypatch.setattr(sidecar_stage, "load_audio_encoder", lambda source: whisper)
+    monkeypatch.setattr(audio_encoders, "load_audio_encoder", lambda source: whisper)
     return whisper
 
 
@@ -104,7 +108,7 @@ def test_none_writes_an_empty_index_and_imports_nothing_heavy(workspace):
     subprocess.run([sys.executable, "-c", command], cwd=workspace, env=path(), check=True)
     assert json.loads((workspace / "features" / "index.json").read_text())["whisper"] == "none"
     with pytest.raises(TrainingDataError, match=r"index\.json: made without .*dvc repro features"):
-        SidecarWhisper(workspace / "features")
+        SidecarFeatures(workspace / "features")
 
 
 def path():
@@ -115,7 +119,7 @@ def path():
 def test_features_read_are_the_encoders_to_float16(workspace, shards, monkeypatch):
     monkeypatch.setenv("LIPFORGE_RUNNER", "serial")
     features.run(PARAMS, shards, workspace / "features")
-    read, encode = SidecarWhisper(workspace / "features"), EncodeOnTheFly(SOURCE)
+    read, encode = SidecarFeatures(workspace / "features"), EncodeOnTheFly(SOURCE)
     assert (read.name, read.num_layers, read.width, read.is_stand_in) == (SOURCE, 5, 384, True)
     for clip in clips_of(shards):
         made, expected = read(clip), encode(clip)
@@ -128,7 +132,7 @@ def test_a_loader_takes_them_as_its_prepare(quick, workspace, shards):
     features.run(PARAMS, shards, workspace / "features")
     index = index_shards(shard_urls(shards))
     read = features_for_loader(PARAMS.features, workspace / "features", SOURCE)
-    assert isinstance(read, SidecarWhisper)
+    assert isinstance(read, SidecarFeatures)
     read.require(index.clip_ids.tolist())
     config = LoaderConfig(order=OrderConfig(seed=0, batch=2, windows_per_clip=1), workers=2)
 
@@ -201,7 +205,7 @@ def test_a_damaged_tar_is_written_again(quick, workspace, shards):
 
 def test_features_of_other_sound_are_refused_whatever_the_name(quick, workspace, shards):
     features.run(PARAMS, shards, workspace / "features")
-    read = SidecarWhisper(workspace / "features")
+    read = SidecarFeatures(workspace / "features")
     clip = next(clips_of(shards))
     louder = DecodedClip(clip.clip_id, clip.shard, clip.frames, clip.audio + np.int16(1))
     with pytest.raises(TrainingDataError, match=r"clip000 were made from other .*dvc repro feat"):
@@ -257,7 +261,7 @@ def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspa
     assert arrived.url == ""
     pickle.dumps(sidecar_stage.Features(SOURCE, WhisperIdentity(SOURCE, {})))
     features.run(PARAMS, shards, workspace / "features")
-    read = pickle.loads(pickle.dumps(SidecarWhisper(workspace / "features")))
+    read = pickle.loads(pickle.dumps(SidecarFeatures(workspace / "features")))
     assert read(next(clips_of(shards))).shape == (40, 5, 4)
     assert LocalCache(workspace / ".cache" / "items").root.exists()
 
@@ -268,3 +272,75 @@ def test_an_unknown_network_is_named_with_file_and_key(workspace, shards, key):
     match = rf"params.yaml: features.{key}: .*'bogus'.*known: none, \w+"
     with pytest.raises(ParamsError, match=match):
         features.run(params, shards, workspace / "features")
+
+
+class Loudness:
+    """Mean of the absolute samples of each video frame, as one layer of width two."""
+
+    name, sha256 = "stand-in:loudness", {"loudness.pt": "a" * 64}
+
+    def to(self, device):
+        return self
+
+    def features(self, clips):
+        frames = [np.abs(clip[: len(clip) // 640 * 640].astype(np.float32)) for clip in clips]
+        means = [torch.from_numpy(one.reshape(-1, 640).mean(axis=1)) for one in frames]
+        return [(one / 1000)[:, None, None].expand(-1, 1, 2) for one in means]
+
+
+def loudness(source):
+    return Loudness()
+
+
+def only_loudness(source, key):
+    if source != "quiet":
+        raise ParamsError(f"{key}: {source!r}; known: quiet")
+
+
+LOUDNESS = FrontEnd(
+    name="loudness",
+    folder="loudness",
+    what="loudness",
+    steps_per_second=25,
+    require_known=only_loudness,
+    identity=loudness,
+    load=loudness,
+)
+
+
+def test_any_front_end_is_stored_under_its_name_and_read_by_it(quick, workspace, shards):
+    out = workspace / "features"
+    features.run(PARAMS, shards, out)
+    whisper = digests(out)
+    make_features(PARAMS, shards, out, LOUDNESS, "quiet")
+    assert {name: digests(out)[name] for name in whisper} == whisper, "Whisper's files stay"
+    index = json.loads((out / "loudness" / "index.json").read_text())
+    facts = [index[name] for name in ("loudness", "layers", "width", "steps_per_second")]
+    assert facts == ["stand-in:loudness", 1, 2, 25]
+    assert index["weights_sha256"] == Loudness.sha256
+    read = stored_features(out, LOUDNESS, "quiet")
+    assert (read.is_stand_in, read.width, read.steps_per_second) == (True, 2, 25)
+    for clip in clips_of(shards):
+        (expected,) = Loudness().features([clip.audio])
+        assert read(clip).shape == (clip.num_frames, 1, 2)
+        torch.testing.assert_close(read(clip), expected, rtol=2**-11, atol=1e-6)
+    assert pickle.loads(pickle.dumps(read)).width == 2
+
+
+def test_features_of_another_encoder_or_of_none_are_refused_by_key(quick, workspace, shards):
+    out = workspace / "features"
+    with pytest.raises(ParamsError, match=r"params\.yaml: features\.loudness: 'loud'"):
+        make_features(PARAMS, shards, out, LOUDNESS, "loud")
+    with pytest.raises(TrainingDataError, match=r"features/loudness/index\.json: no such file"):
+        stored_features(out, LOUDNESS, "quiet")
+    make_features(PARAMS, shards, out, LOUDNESS, "quiet")
+    other = replace(LOUDNESS, identity=lambda source: WhisperIdentity("other", {}))
+    with pytest.raises(ParamsError, match=r"features\.loudness: .* asks for other"):
+        stored_features(out, other, "quiet")
+
+
+def test_every_front_end_has_a_key_that_is_none_and_files_of_its_own():
+    default = FeaturesParams().model_dump()
+    assert all(default[one.name] == "none" for one in FRONT_ENDS)
+    folders = [one.folder for one in FRONT_ENDS]
+    assert len({*folders, "latents"}) == len(FRONT_ENDS) + 1

@@ -172,6 +172,41 @@ def test_same_files_give_the_same_bytes_in_another_folder(page, tmp_path):
     assert again.read_bytes() == page.read_bytes()
 
 
+def test_systems_stand_side_by_side_with_their_curves_and_samples(page, tmp_path):
+    root = write_run(tmp_path / "run")
+    samples = root / "reports/samples/stabilized"
+    samples.mkdir()
+    shutil.copy(root / "reports/samples/short.mp4", samples / "of the system.mp4")
+    curves = {"own_true": [0.0, 1.0], "own_made": [0.0, 0.5]}
+    (samples / "openings.json").write_text(json.dumps({"a clip": curves}))
+    ldm = METRICS["ldm"]
+    other = {**ldm, "size_px": 96, "listening": {**ldm["listening"], "own_r": 0.27}}
+    metrics = {**METRICS, "systems": {"stabilized": other}}
+    (root / "reports/metrics.json").write_text(json.dumps(metrics))
+    write_curve(root / "reports/stabilized_curve.csv", ["train/generator/pixel"])
+    text = build_training_report(root, Params()).read_text(encoding="utf-8")
+    shown = Page(text)
+    table = text[text.index('id="systems"') : text.index("<h3>stabilized</h3>")]
+    assert [name in table for name in ("latentsync", "stabilized", "syncdiff")] == [1, 1, 0]
+    row = table[table.index("<code>listening.own_r</code> <span", table.index("<thead>")) :].split(
+        "</tr>"
+    )[0]
+    assert re.findall(r'class="num">([^<]*)<', row) == ["0.61", "0.27"]
+    assert "Pixel" in shown.text
+    assert "a clip, own sound" in shown.text
+    links = [a["href"] for tag, a in shown.tags if tag == "a"]
+    assert "samples/stabilized/of%20the%20system.mp4" in links
+    assert len([one for one in links if "short.mp4" in str(one)]) == 1
+    assert "Not trained, so not measured: syncdiff ." in shown.text
+    assert "metrics.json: systems.stabilized.names.whisper" in text
+
+
+def test_without_other_systems_one_line_says_so(page):
+    shown = Page(page.read_text(encoding="utf-8"))
+    assert "Not trained, so not measured: stabilized , syncdiff ." in shown.text
+    assert 'id="systems"' not in page.read_text(encoding="utf-8")
+
+
 def test_what_is_not_there_is_said_to_be_missing(tmp_path):
     text = text_of(build_training_report(tmp_path, Params()))
     for path in (

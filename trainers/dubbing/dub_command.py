@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     import torch
 
     from pipeline.params.curation import FacesParams, ScenesParams
-    from trainers.dubbing.precision import Precision
     from trainers.dubbing.video_options import DubResult, VideoOptions
-    from trainers.systems.latentsync.bundle import LdmBundle
+    from trainers.talking_face.model import Precision, TalkingFaceModel
 
 PARAMS = Path("params.yaml")
 LINE_EVERY_S = 10.0
@@ -47,8 +46,10 @@ def dub(
         float | None, typer.Option(min=0, max=1, help="Of the noise; else as the model says.")
     ] = None,
     reference: Annotated[
-        Literal["self", "apart"] | None,
-        typer.Option(help="Faces shown: those to be changed, or other ones; else as the model."),
+        Literal["self", "apart", "first"] | None,
+        typer.Option(
+            help="Faces shown: those to be changed, other ones, or the first; else as the model."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the noise.")] = 1247,
     face: Annotated[
@@ -69,7 +70,10 @@ def dub(
         Literal["cut", "keep"],
         typer.Option(help="Sound shorter than video: cut the video, or keep its rest, silent."),
     ] = "cut",
-    overlap: Annotated[int, typer.Option(min=0, help="Frames shared by two windows.")] = 4,
+    overlap: Annotated[
+        int | None,
+        typer.Option(min=0, help="Frames shared by two windows; else 4, or what the model can."),
+    ] = None,
     crf: Annotated[int, typer.Option(min=1, max=51, help="x264 quality; lower is better.")] = 7,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"],
@@ -81,7 +85,6 @@ def dub(
     if not list_faces:
         console.print(f"{out}: loading")
     from pipeline.errors import ParamsError
-    from trainers.dubbing.face_generation import DubOptions
     from trainers.dubbing.face_selection import ALL, MAIN
     from trainers.dubbing.video_options import VideoOptions
 
@@ -89,7 +92,6 @@ def dub(
         raise ParamsError("--face and --all-faces: give one of them")
     face_params, scene_params = _workspace()
     options = VideoOptions(
-        dub=DubOptions(overlap_frames=overlap, seed=seed),
         faces=ALL if all_faces else tuple(face) if face else MAIN,
         longer=longer,
         shorter=shorter,
@@ -100,21 +102,22 @@ def dub(
     if list_faces:
         _list(video, options)
         return
-    bundle = _model(model, device)
+    loaded = _model(model, device)
     given: dict[str, object] = {"steps": steps, "guidance": guidance}
     given |= {"temperature": temperature, "reference": reference}
-    given |= {"precision": _precision(bundle, precision)}
-    _print_result(out, _dub(video, audio, out, bundle, _with_sampling(options, bundle, given)))
+    given |= {"overlap_frames": overlap, "seed": seed, "precision": _precision(loaded, precision)}
+    _print_result(out, _dub(video, audio, out, loaded, _with_sampling(options, loaded, given)))
 
 
 def _with_sampling(
-    options: "VideoOptions", bundle: "LdmBundle", sampling: "Mapping[str, object]"
+    options: "VideoOptions", model: "TalkingFaceModel", given: "Mapping[str, object]"
 ) -> "VideoOptions":
-    """Set the sampling options: as given, else of the model, else the authors'; print them."""
-    given = {name: value for name, value in sampling.items() if value is not None}
-    dub = replace(options.dub, **{**bundle.facts.get("sampling", {}), **given})
-    how = f"guidance {dub.guidance}, temperature {dub.temperature}, {dub.precision}"
-    console.print(f"{dub.steps} steps, {how}")
+    """Set the sampling options: as given, else of the model; print them."""
+    from trainers.dubbing.sampling_options import sampling_options, shown_options
+
+    asked = {name: value for name, value in given.items() if value is not None}
+    dub = sampling_options(model, asked)
+    console.print(shown_options(model, dub))
     return replace(options, dub=dub)
 
 
@@ -128,20 +131,20 @@ def _workspace() -> "tuple[FacesParams, ScenesParams]":
     return params.faces, params.scenes
 
 
-def _model(folder: Path, device: str) -> "LdmBundle":
+def _model(folder: Path, device: str) -> "TalkingFaceModel":
     from pipeline.errors import ParamsError
-    from trainers.dubbing.provenance import stand_ins
-    from trainers.systems.latentsync.bundle import load_bundle
+    from trainers.talking_face.model_file import stand_ins
+    from trainers.trained_models import load_model
 
     place = _device(device)
-    bundle = load_bundle(folder)
+    model = load_model(folder)
     try:
-        bundle.to(place)
+        model.to(place)
     except (RuntimeError, AssertionError) as error:  # no such device; AssertionError: no CUDA built
         raise ParamsError(f"--device {device}: {error}; try --device cpu") from error
-    for name in stand_ins(bundle):
+    for name in stand_ins(model.facts):
         console.print(f"note: {name}: this model is a trial, not for use")
-    return bundle
+    return model
 
 
 def _device(name: str) -> "torch.device":
@@ -155,13 +158,12 @@ def _device(name: str) -> "torch.device":
     return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _precision(bundle: "LdmBundle", asked: str) -> str:
+def _precision(model: "TalkingFaceModel", asked: str) -> str:
     """Return the precision asked for, or that of the device, and cast the weights to it."""
-    from trainers.dubbing.precision import cast_bundle, precision_for
+    from trainers.dubbing.precision import precision_for
 
-    device = next(bundle.unet.parameters()).device
-    precision = precision_for(device) if asked == "auto" else cast("Precision", asked)
-    cast_bundle(bundle, precision)
+    precision = precision_for(model.device) if asked == "auto" else cast("Precision", asked)
+    model.cast(precision)
     return precision
 
 
@@ -174,7 +176,7 @@ def _list(video: Path, options: "VideoOptions") -> None:
 
 
 def _dub(
-    video: Path, audio: Path, out: Path, bundle: "LdmBundle", options: "VideoOptions"
+    video: Path, audio: Path, out: Path, model: "TalkingFaceModel", options: "VideoOptions"
 ) -> "DubResult":
     import torch
     from tqdm import tqdm
@@ -195,7 +197,7 @@ def _dub(
             bar.update(done - bar.n)
 
         try:
-            return dub_video(video, audio, out, bundle, options, progress=progress)
+            return dub_video(video, audio, out, model, options, progress=progress)
         except torch.OutOfMemoryError as error:
             fix = "try --guidance 1 or --precision fp16, or --device cpu"
             raise ParamsError(f"the GPU's memory is full; {fix}") from error

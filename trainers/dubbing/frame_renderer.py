@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import cv2
 import numpy as np
@@ -12,10 +11,14 @@ from torch import Tensor
 
 from pipeline.faces import alignment
 from pipeline.faces.backend import Frame
-from trainers.dubbing.face_generation import FaceDubber, FaceGenerator, as_image
+from trainers.dubbing.face_generation import FaceDubber, IntervalState, as_image
 from trainers.dubbing.frame_source import FrameSource
 from trainers.dubbing.paste import Paster
 from trainers.dubbing.timeline import FaceInterval
+from trainers.talking_face.model import FaceGenerator, ShownFaces
+
+StatesByInterval = Mapping[tuple[int, int], IntervalState]
+"""Face and first output frame of an interval -> its state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,9 @@ class RenderPlan:
     crop_px: int
     """Edge of the aligned faces that are cut and pasted; the generator's may be smaller."""
     overlap_frames: int
-    reference: Literal["self", "apart"]
+    reference: ShownFaces
+    soft_mask: NDArray[np.float32]
+    """Where a generated face is pasted (paste.py), in the size of the crop."""
     source_frames: NDArray[np.int64]
     """Source frame of each output frame."""
 
@@ -56,30 +61,62 @@ class RenderPlan:
         return np.asarray(np.clip(larger, 0, 255), np.float32)
 
 
-def render_frames(plan: RenderPlan, first: int = 0) -> Iterator[Frame]:
-    """Yield the output frames from `first` to the end, (H, W, 3) uint8 RGB.
+class FrameRendering:
+    """Output frames in order, and what a later run needs to go on behind any of them."""
 
-    A frame does not depend on `first`: generation starts at the first window that contains it.
-    """
-    active = [_start(plan, one, first) for one in plan.intervals if one.end > first]
-    begin = min([first, *(one.takes_from for one in active)])
-    frames = range(begin, len(plan.source_frames))
-    images = plan.source.in_order(plan.source_frames[begin:].tolist())
-    paster = Paster(plan.crop_px)
-    waiting: deque[tuple[int, Frame]] = deque()
-    for frame, source_image in zip(frames, images, strict=True):
-        waiting.append((frame, source_image))
-        for one in active:
-            one.take(plan, frame, source_image)
-        while waiting and all(one.is_ready(waiting[0][0]) for one in active):
-            ready, image = waiting.popleft()
+    def __init__(
+        self, plan: RenderPlan, first: int = 0, states: StatesByInterval | None = None
+    ) -> None:
+        """Begin at an output frame.
+
+        Args:
+            first: the first wanted frame.
+            states: what `states()` returned when all frames before `first` were taken.
+        """
+        self._plan, self._first, known = plan, first, states or {}
+        self._active = [
+            _start(plan, one, first, known.get((one.face, one.start)))
+            for one in plan.intervals
+            if one.end > first
+        ]
+        self._next = first
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the output frames from `first` to the end, (H, W, 3) uint8 RGB.
+
+        A frame does not depend on `first`: generation starts at the first window that contains it,
+        or, for a model that needs its previous frame, at the interval's state or its start.
+        """
+        plan, active = self._plan, self._active
+        begin = min([self._first, *(one.takes_from for one in active)])
+        frames = range(begin, len(plan.source_frames))
+        images = plan.source.in_order(plan.source_frames[begin:].tolist())
+        paster = Paster(plan.soft_mask)
+        waiting: deque[tuple[int, Frame]] = deque()
+        for frame, source_image in zip(frames, images, strict=True):
+            waiting.append((frame, source_image))
             for one in active:
-                image = one.pasted(plan, paster, ready, image)
-            if ready >= first:
-                yield image
-        oldest = waiting[0][0] if waiting else frame
-        active = [one for one in active if one.interval.end > oldest]
-    assert not waiting, "every frame was yielded"
+                one.take(plan, frame, source_image)
+            while waiting and all(one.is_ready(waiting[0][0]) for one in active):
+                ready, image = waiting.popleft()
+                for one in active:
+                    image = one.pasted(plan, paster, ready, image)
+                if ready >= self._first:
+                    self._next = ready + 1
+                    yield image
+            oldest = waiting[0][0] if waiting else frame
+            active = self._active = [one for one in active if one.interval.end > oldest]
+        assert not waiting, "every frame was yielded"
+
+    def states(self) -> StatesByInterval:
+        """Return what a run that has all frames yielded so far needs, for a model with a memory."""
+        found = {
+            (one.interval.face, one.interval.start): one.dubber.state_at(
+                self._next - one.interval.start
+            )
+            for one in self._active
+        }
+        return {key: state for key, state in found.items() if state is not None}
 
 
 @dataclass(slots=True)
@@ -109,10 +146,13 @@ class _ActiveInterval:
         face = self.finished.pop(frame, None)
         if face is None:
             return image
+        self.dubber.state_at(frame + 1 - self.interval.start)  # drops older ones
         return paster.paste(image, plan.to_crop_size(face), plan.matrix(self.interval, frame))
 
 
-def _start(plan: RenderPlan, interval: FaceInterval, first: int) -> _ActiveInterval:
+def _start(
+    plan: RenderPlan, interval: FaceInterval, first: int, state: IntervalState | None
+) -> _ActiveInterval:
     wanted = max(0, first - interval.start)
     length = interval.end - interval.start
     dubber = FaceDubber(
@@ -122,6 +162,8 @@ def _start(plan: RenderPlan, interval: FaceInterval, first: int) -> _ActiveInter
         plan.overlap_frames,
         wanted,
         reference=plan.reference,
+        state=state,
+        keep_states=True,
     )
     takes_from, returns_from = (
         interval.start + dubber.takes_from,

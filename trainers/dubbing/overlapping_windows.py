@@ -62,6 +62,19 @@ def overlapping_windows(num_frames: int, length: int, overlap: int) -> Sequence[
     ]
 
 
+def consecutive_windows(num_frames: int, length: int) -> Sequence[BlendedWindow]:
+    """Cover an interval with windows that begin where the one before ends.
+
+    For models that go on from their last frame: the last window is padded, not moved back.
+    """
+    starts = range(0, max(num_frames, 1), length)
+    ends = [min(start + length, num_frames) for start in starts]
+    return [
+        BlendedWindow(start, end, start, 0, end == num_frames)
+        for start, end in zip(starts, ends, strict=True)
+    ]
+
+
 def shared_by_windows(num_frames: int, length: int, overlap: int) -> NDArray[np.bool_]:
     """Return whether each frame of an interval belongs to a cross-fade, (T,).
 

@@ -1,8 +1,8 @@
 """Pasting a dubbed face into its frame, in float at the resolution of the frame.
 
 The blend mask is the region that the model repaints, with a soft edge that begins at the region's
-border: pixels outside of it do not change, and colours that differ meet in no line. Cheeks and nose
-have an edge of 1/20 of the face's side (as LatentSync). The jaw's is half as wide, because what the
+border: pixels outside of it do not change, and colours that differ meet in no line. Above the jaw
+the edge is 1/20 of the face's side (as LatentSync). The jaw's is half as wide, because what the
 frame shows there through the mask is the chin of the film, where the dubbed mouth opens further.
 """
 
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.faces import alignment
 from pipeline.faces.backend import Frame
-from trainers.systems.latentsync.masks import JAW_TOP, UNIT, keep_mask
+from trainers.talking_face.masks import JAW_TOP, UNIT
 
 EDGE, JAW_EDGE = 1 / 20, 1 / 40
 """Widths of the soft edge, as shares of the face's side: above the jaw's top, and below it."""
@@ -26,9 +27,14 @@ BORDER_PX = 4
 Float = NDArray[np.float32]
 
 
-def soft_mask(size_px: int) -> Float:
-    """Return the blend mask (H, W) of an aligned face: 1 = dubbed face, 0 = frame and border."""
-    repainted = keep_mask(size_px)[0, 0].numpy() == 0
+def soft_mask(keep_11HW: Tensor) -> Float:
+    """Return the blend mask (H, W) of an aligned face: 1 = dubbed face, 0 = frame and border.
+
+    Args:
+        keep_11HW: the model's mask, square: 1 = keep, 0 = generate.
+    """
+    repainted = keep_11HW[0, 0].numpy() == 0
+    size_px = len(repainted)
     lower = np.arange(size_px)[:, None] * UNIT >= JAW_TOP * size_px
     upper_depth = _depth(repainted | lower) / (EDGE * size_px)
     jaw_depth = _depth(repainted | ~lower) / (JAW_EDGE * size_px)
@@ -43,10 +49,10 @@ def _depth(inside: NDArray[np.bool_]) -> Float:
 
 
 class Paster:
-    """Pastes faces of one size."""
+    """Pastes faces of one size, that of the blend mask."""
 
-    def __init__(self, size_px: int) -> None:
-        self._size_px, self._mask = size_px, soft_mask(size_px)
+    def __init__(self, mask: Float) -> None:
+        self._size_px, self._mask = len(mask), mask
 
     def paste(self, image: Frame, face: Float, canvas_matrix: NDArray[np.float64]) -> Frame:
         """Return a copy of the frame with the face in it.

@@ -1,13 +1,8 @@
-"""The precision in which a model dubs: chosen by the device, its weights cast once."""
-
-from typing import Literal
+"""The precision in which a model dubs: chosen by the device."""
 
 import torch
 
-from trainers.loop.precision import DTYPES, cast_layers
-from trainers.systems.latentsync.bundle import LdmBundle
-
-Precision = Literal["fp32", "bf16", "fp16"]
+from trainers.talking_face.model import Precision
 
 
 def precision_for(device: torch.device) -> Precision:
@@ -15,10 +10,3 @@ def precision_for(device: torch.device) -> Precision:
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-
-
-def cast_bundle(bundle: LdmBundle, precision: Precision) -> None:
-    """Cast U-Net and autoencoder, in place, for dubbing in this precision; no answer changes."""
-    if precision in DTYPES:
-        for network in (bundle.unet, bundle.vae.network):
-            cast_layers(network, DTYPES[precision])

@@ -1,7 +1,8 @@
 """Finished segments of a dubbing in `OUT.parts/<key>/`, until the output is written.
 
 The key is a digest of everything that determines the bytes, so segments of another video, sound,
-model or setting are never reused. Files are written atomically.
+model or setting are never reused. Files are written atomically. Beside the last segment lies what a
+model that needs its previous frame goes on from, without loss.
 """
 
 import fcntl
@@ -13,11 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pipeline.atomic import replacing, write_json
 from pipeline.digest import digest
 from pipeline.errors import StorageError
 from trainers.dubbing.alignment_tracks import AlignmentTrack
+from trainers.dubbing.face_generation import IntervalState
+from trainers.dubbing.frame_renderer import StatesByInterval
 
 FACES_FILE, FACTS_FILE, LOCK_FILE = "faces.npz", "facts.json", "lock"
 KEY_LENGTH = 16
@@ -50,6 +54,27 @@ class SegmentStore:
         while self.segment(number).exists():
             number += 1
         return number
+
+    def save_states(self, number: int, states: StatesByInterval) -> None:
+        """Store what the segments behind this one go on from; call it before the segment is there.
+
+        The states of the segment before it stay until this one is finished (`drop_states`).
+        """
+        if states:
+            with replacing(self._states(number)) as partial:
+                partial.write_bytes(_packed_states(states))
+
+    def drop_states(self, number: int) -> None:
+        """Remove the states behind a segment, if there are some."""
+        self._states(number).unlink(missing_ok=True)
+
+    def states(self) -> StatesByInterval:
+        """Return the states behind the last finished segment; empty if there are none."""
+        path = self._states(self.num_finished() - 1)
+        return _unpacked_states(path) if path.exists() else {}
+
+    def _states(self, number: int) -> Path:
+        return self.folder / f"part-{number:06d}.npz"
 
     def tracks(self, track: Callable[[], Sequence[AlignmentTrack]]) -> list[AlignmentTrack]:
         """Return the tracks that an interrupted run stored, else compute and store them."""
@@ -115,3 +140,27 @@ def _unpacked(path: Path) -> list[AlignmentTrack]:
             )
             for number, scene, start_frame in stored["facts"].tolist()
         ]
+
+
+def _packed_states(states: StatesByInterval) -> bytes:
+    arrays: dict[str, Any] = {}
+    for (face, start), state in states.items():
+        name = f"{face}_{start}_{state.frame}"
+        arrays[f"previous_{name}"] = state.previous.numpy()
+        arrays[f"first_{name}"] = state.first_face
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()
+
+
+def _unpacked_states(path: Path) -> dict[tuple[int, int], IntervalState]:
+    found: dict[tuple[int, int], IntervalState] = {}
+    with np.load(path, allow_pickle=False) as stored:
+        for key in stored.files:
+            kind, _, name = key.partition("_")
+            if kind == "previous":
+                face, start, frame = map(int, name.split("_"))
+                previous_CHW = torch.from_numpy(stored[key])
+                first_HWC = stored[f"first_{name}"]
+                found[face, start] = IntervalState(frame, previous_CHW, first_HWC)
+    return found

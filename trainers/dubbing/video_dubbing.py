@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -24,23 +23,23 @@ from pipeline.media.probe import Probe, probe
 from pipeline.media.shots import find_shots
 from pipeline.tables.rows import FPS, SAMPLES_PER_FRAME
 from trainers.dubbing.alignment_tracks import AlignmentTrack, track_faces
-from trainers.dubbing.face_generation import DubOptions, FaceGenerator, LdmFaceGenerator
 from trainers.dubbing.face_selection import select_faces
-from trainers.dubbing.frame_renderer import RenderPlan, render_frames
+from trainers.dubbing.frame_renderer import FrameRendering, RenderPlan
 from trainers.dubbing.frame_source import FrameSource
 from trainers.dubbing.muxing import check_suffix, mux
+from trainers.dubbing.paste import soft_mask
 from trainers.dubbing.provenance import output_key, output_metadata
 from trainers.dubbing.segment_store import SegmentStore, output_lock
 from trainers.dubbing.sound_track import COPIED, SoundFacts, SoundTrack, read_sound, same_samples
 from trainers.dubbing.timeline import FaceInterval, Timeline, face_intervals, timeline_of
 from trainers.dubbing.video_options import DubResult, VideoOptions
-from trainers.systems.latentsync.bundle import LdmBundle
+from trainers.talking_face.model import DubOptions, FaceGenerator, Samples, TalkingFaceModel
 
 GOP = 50
 CROPS_PX = (256, 512)
 """Crop sizes of `pipeline.faces.alignment`; a smaller model gets scaled faces of the first."""
 
-GeneratorOf = Callable[[LdmBundle, Any, DubOptions], FaceGenerator]
+GeneratorOf = Callable[[TalkingFaceModel, Samples, DubOptions], FaceGenerator]
 Progress = Callable[[str, int, int], None]
 """Called with the phase (`shots`, `faces`, `dub`), its number of finished frames, and of all."""
 
@@ -49,11 +48,11 @@ def dub_video(
     video: Path,
     audio: Path,
     out: Path,
-    bundle: LdmBundle,
+    model: TalkingFaceModel,
     options: VideoOptions | None = None,
     *,
     progress: Progress = lambda phase, done, total: None,
-    generator_of: GeneratorOf = LdmFaceGenerator,
+    generator_of: GeneratorOf = lambda model, audio_N, options: model.generator(audio_N, options),
 ) -> DubResult:
     """Write `out`: the video at 25 fps, the selected faces lip-synced to the sound, and the sound.
 
@@ -69,17 +68,17 @@ def dub_video(
     """
     check_suffix(out)
     _refuse_overwriting(out, video, audio)
-    _check_model((options or VideoOptions()).dub, bundle)
-    options = _for_model(options or VideoOptions(), bundle)
+    _check_model((options or VideoOptions()).dub, model)
+    options = _for_model(options or VideoOptions(), model)
     with naming(video):
         facts = probe_video(video)
     with naming(audio):
         sound = read_sound(audio)
     cv2.setNumThreads(1)
     with output_lock(out):
-        segments = SegmentStore(out, output_key(video, audio, bundle, options))
+        segments = SegmentStore(out, output_key(video, audio, model, options))
         job = _Job(
-            video, audio, out, bundle, options, facts, sound, segments, progress, generator_of
+            video, audio, out, model, options, facts, sound, segments, progress, generator_of
         )
         try:
             dubbed = job.run()
@@ -106,7 +105,7 @@ class _Job:
     video: Path
     audio: Path
     out: Path
-    bundle: LdmBundle
+    model: TalkingFaceModel
     options: VideoOptions
     facts: Probe
     sound: SoundFacts
@@ -157,13 +156,17 @@ class _Job:
         if resumed == total:
             return resumed
         plan = self._plan(timeline, selected, intervals)
+        rendering = FrameRendering(plan, resumed, self.segments.states())
         with naming(self.video):
-            rendered = counted(render_frames(plan, resumed), "dub", resumed, total, self.progress)
+            rendered = counted(rendering.frames(), "dub", resumed, total, self.progress)
             frames = map(_even, rendered)
             for start in range(resumed, total, self._segment_frames):
                 length = min(self._segment_frames, total - start)
-                with replacing(self.segments.segment(start // self._segment_frames)) as path:
+                number = start // self._segment_frames
+                with replacing(self.segments.segment(number)) as path:
                     write_clip(path, islice(frames, length), self.options.crf, 1, GOP)
+                    self.segments.save_states(number, rendering.states())
+                self.segments.drop_states(number - 1)
         return resumed
 
     def _plan(
@@ -187,7 +190,8 @@ class _Job:
             matrices={
                 one.number: (one.start_frame, one.matrices(sigma, crop_px)) for one in selected
             },
-            generator=self.generator_of(self.bundle, samples, self.options.dub),
+            generator=self.generator_of(self.model, samples, self.options.dub),
+            soft_mask=soft_mask(self.model.keep_mask(crop_px)),
             crop_px=crop_px,
             overlap_frames=self.options.dub.overlap_frames,
             reference=self.options.dub.reference,
@@ -203,7 +207,7 @@ class _Job:
                 if copy and self.sound.codec not in COPIED:
                     continue
                 track = SoundTrack(self.audio, self.sound, samples, copy)
-                facts = output_metadata(self.bundle, self.options, track.clipped)
+                facts = output_metadata(self.model, self.options, track.clipped)
                 try:
                     mux(path, self.out.suffix, segments, track, canonical_json(facts))
                 except MediaError:  # e.g. mp4 does not support MP3 of 8 kHz
@@ -248,21 +252,21 @@ def _refuse_overwriting(out: Path, *inputs: Path) -> None:
             raise ParamsError(f"{out}: the output is the input; give another name")
 
 
-def _check_model(options: DubOptions, bundle: LdmBundle) -> None:
-    if bundle.resolution_px > CROPS_PX[0] and bundle.resolution_px not in CROPS_PX:
+def _check_model(options: DubOptions, model: TalkingFaceModel) -> None:
+    if model.size_px > CROPS_PX[0] and model.size_px not in CROPS_PX:
         raise WeightsError(
-            f"a model for faces of {bundle.resolution_px} px cannot dub videos: it must be "
+            f"a model for faces of {model.size_px} px cannot dub videos: it must be "
             f"{CROPS_PX[1]} px or at most {CROPS_PX[0]}"
         )
-    if not 0 <= options.overlap_frames <= bundle.frames // 2:
+    if not 0 <= options.overlap_frames <= model.max_overlap_frames:
         raise ParamsError(
-            f"--overlap {options.overlap_frames}: windows of this model have {bundle.frames} "
-            f"frames; give 0 to {bundle.frames // 2}"
+            f"--overlap {options.overlap_frames}: windows of this model have {model.frames} "
+            f"frames; give 0 to {model.max_overlap_frames}"
         )
 
 
-def _for_model(options: VideoOptions, bundle: LdmBundle) -> VideoOptions:
-    px = max(bundle.resolution_px, CROPS_PX[0])
+def _for_model(options: VideoOptions, model: TalkingFaceModel) -> VideoOptions:
+    px = max(model.size_px, CROPS_PX[0])
     return replace(options, face_params=options.face_params.model_copy(update={"crop_px": px}))
 
 

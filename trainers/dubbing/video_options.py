@@ -1,14 +1,14 @@
 """Options and result of dubbing a video."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.params.curation import FacesParams, ScenesParams
 from trainers.dubbing.alignment_tracks import AlignmentTrack
-from trainers.dubbing.face_generation import DubOptions
 from trainers.dubbing.face_selection import MAIN, FaceSelection
 from trainers.dubbing.timeline import Longer, Shorter
+from trainers.talking_face.model import SAMPLING, DubOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,13 +26,14 @@ class VideoOptions:
     face_params: FacesParams = field(default_factory=FacesParams)
     scene_params: ScenesParams = field(default_factory=ScenesParams)
 
-    def facts(self) -> dict[str, Any]:
-        """Return what determines the output, as JSON values."""
+    def facts(self, taken: Collection[str] = SAMPLING) -> dict[str, Any]:
+        """Return what determines the output, as JSON values.
+
+        Args:
+            taken: the sampling options that the model takes.
+        """
         return {
-            "steps": self.dub.steps,
-            "guidance": self.dub.guidance,
-            "temperature": self.dub.temperature,
-            "reference": self.dub.reference,
+            **{name: getattr(self.dub, name) for name in SAMPLING if name in taken},
             "overlap_frames": self.dub.overlap_frames,
             "seed": self.dub.seed,
             "precision": self.dub.precision,

@@ -37,8 +37,8 @@ class ClipVersions:
     `foreign_itself`: (T, 3, H, W)."""
     sounds: Mapping[str, Samples]
     """`own`, `foreign`: (T * 640,)."""
-    decoded: Pixels
-    """The real frames behind the model's autoencoder."""
+    decoded: Pixels | None
+    """The real frames behind the model's autoencoder, if it has one."""
     seams: NDArray[np.bool_]
     """(T,) whether two windows of the model share the frame."""
 

@@ -36,8 +36,8 @@ class Dubber:
 
     dub: Callable[[Pixels, Samples, Pixels], Pixels]
     """Faces (T, 3, H, W), sound (T * 640,), reference pictures (T, 3, H, W) -> (T, 3, H, W)."""
-    round_trip: Callable[[Pixels], Pixels]
-    """Faces (T, 3, H, W) -> what is left of them behind its autoencoder."""
+    round_trip: Callable[[Pixels], Pixels | None]
+    """Faces (T, 3, H, W) -> what is left of them behind its autoencoder; None if it has none."""
     seams: Callable[[int], NDArray[np.bool_]]
     """Number of frames T -> whether two windows of the model share a frame, (T,)."""
     size_px: int

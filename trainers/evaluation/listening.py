@@ -55,26 +55,28 @@ def listening_scores(
 
 
 def ceiling_scores(
-    film: SpeakingFilm, decoded_TCHW: Pixels, readers: OpeningReaders
+    film: SpeakingFilm, decoded_TCHW: Pixels | None, readers: OpeningReaders
 ) -> dict[str, float]:
     """Return what could be reached on a film, and what leaks into it; no model dubs here.
 
     Args:
         film: a held-out film.
-        decoded_TCHW: its frames behind the model's autoencoder.
+        decoded_TCHW: its frames behind the model's autoencoder; None if it has none.
         readers: of the train split.
 
     Returns:
-        `reader_r` of the real frames, `vae_r` of the decoded ones; `regression_r`, the opening from
-        the sound alone (kernel ridge) and `ridge_r`; `kept_pixels_r` from the pixels outside of the
-        mask's hole; `geometry_r`, `geometry_r2` from crop matrix and eye positions.
+        `reader_r` of the real frames, `vae_r` of the decoded ones if there are any; `regression_r`,
+        the opening from the sound alone (kernel ridge) and `ridge_r`; `kept_pixels_r` from the
+        pixels outside of the mask's hole; `geometry_r`, `geometry_r2` from crop matrix and eye
+        positions.
     """
     truth_T = film.opening
     ridge_T, kernel_T = readers.sound.openings(film.audio)
     geometry_T = readers.geometry.opening(film.geometry)
+    decoded = {} if decoded_TCHW is None else {"vae_r": readers.mouth.opening(decoded_TCHW)}
     return {
         "reader_r": correlation(readers.mouth.opening(film.frames), truth_T),
-        "vae_r": correlation(readers.mouth.opening(decoded_TCHW), truth_T),
+        **{name: correlation(opening_T, truth_T) for name, opening_T in decoded.items()},
         "regression_r": correlation(kernel_T, truth_T),
         "ridge_r": correlation(ridge_T, truth_T),
         "kept_pixels_r": correlation(readers.kept.opening(film.frames), truth_T),

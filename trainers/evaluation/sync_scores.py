@@ -22,9 +22,9 @@ from pipeline.judge.syncnet.crops import detector_boxes, render_crops
 from trainers.audio.mel import mel_window
 from trainers.data.pixel_range import signed_from_array
 from trainers.evaluation.landmark_distance import Floats, Pixels, as_canvas, with_gaps_filled
-from trainers.systems.latentsync.losses.pixel_sync import sync_view
 from trainers.systems.stable_syncnet.losses import cosine
 from trainers.systems.stable_syncnet.network import StableSyncNet
+from trainers.systems.stable_syncnet.sync_view import sync_view
 
 Samples = NDArray[np.int16]
 

@@ -1,4 +1,5 @@
-"""Pretrained networks that training uses without changing them: by name, with their digests.
+"""Networks that training uses without changing them, with their digests: pretrained ones by name,
+those that our own stages trained by path.
 
 The names are those of params.yaml. Names with the prefix `stand-in:` are small networks with random
 weights (or, `stand-in:blocks`, none), for machines without the files. A model that was trained with
@@ -135,6 +136,21 @@ def local_taesd(encoder: Path, decoder: Path) -> FrozenNetwork[LatentVae]:
     fill(model, taesd_state(read_safetensors(encoder), read_safetensors(decoder)), decoder)
     digests = {path.name: weights_file_sha256(path) for path in (encoder, decoder)}
     return FrozenNetwork("local:taesd", _freeze(TinyVae(model)), digests)
+
+
+def trained(path: Path, load: Callable[[Path], Network], stage: str) -> FrozenNetwork[Network]:
+    """Load a network that a stage of ours trained; its name is that of the file.
+
+    Args:
+        load: reads the file, e.g. `load_safetensors` of the system.
+        stage: that makes the file, for the message.
+
+    Raises:
+        WeightsError: the file is absent, or `load` refuses it.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file; `dvc repro {stage}` makes it")
+    return FrozenNetwork(path.name, _freeze(load(path)), {path.name: weights_file_sha256(path)})
 
 
 def require_known(role: str, name: str, key: str = "", also: Sequence[str] = ()) -> None:

@@ -42,20 +42,26 @@ class EmbeddedSamples:
     total: int
 
 
-def read_samples(folder: Path) -> EmbeddedSamples | None:
-    """Return the samples in the order of their names; None if there is no such folder."""
+def read_samples(folder: Path, address: str = "") -> EmbeddedSamples | None:
+    """Return the samples in the order of their names; None if there is no such folder.
+
+    Args:
+        folder: only files in it, none of folders inside of it.
+        address: of the folder as seen from the page; else its name.
+    """
     if not folder.is_dir():
         return None
-    paths = [path for path in folder.rglob("*") if path.suffix in (*PICTURES, *VIDEOS)]
+    paths = [path for path in folder.iterdir() if path.suffix in (*PICTURES, *VIDEOS)]
     paths.sort(key=lambda path: (path.with_suffix("").as_posix(), path.suffix))
-    return EmbeddedSamples(tuple(_read(paths[:MOST_SAMPLES], folder)), len(paths))
+    shown = tuple(_read(paths[:MOST_SAMPLES], address or folder.name))
+    return EmbeddedSamples(shown, len(paths))
 
 
-def _read(paths: list[Path], folder: Path) -> Iterator[EmbeddedSample]:
+def _read(paths: list[Path], address: str) -> Iterator[EmbeddedSample]:
     left = MOST_BYTES
     for path in paths:
-        name = path.relative_to(folder).as_posix()
-        link = quote(f"{folder.name}/{name}")
+        name = path.name
+        link = quote(f"{address}/{name}")
         if path.suffix in PICTURES:
             yield _picture(path, name, link)
             continue

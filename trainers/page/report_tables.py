@@ -167,10 +167,11 @@ def _beside(title: str, groups: Mapping[str, Mapping[str, Value]]) -> ReportTabl
 
 
 def _row(name: str, values: Sequence[Value]) -> TableRow:
-    return TableRow(name, MEANINGS.get(name, ""), tuple(map(_cell, values)), is_stand_in(name))
+    return TableRow(name, MEANINGS.get(name, ""), tuple(map(table_cell, values)), is_stand_in(name))
 
 
-def _cell(value: Value) -> TableCell:
+def table_cell(value: Value) -> TableCell:
+    """Return a value as the page writes it; a dash for none."""
     if isinstance(value, float):
         return TableCell(number(value), numeric=True)
     if value is None or _is_number(value):

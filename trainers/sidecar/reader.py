@@ -1,6 +1,6 @@
 """Reading of the features that the stage `features` wrote: by clip id, checked by audio digest.
 
-Shape suffixes: N samples, T steps of 20 ms, L layers + 1, D width.
+Shape suffixes: N samples, T steps, L layers, D width.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,11 @@ from pipeline.params.training import FeaturesParams
 from trainers.data.clip import DecodedClip
 from trainers.data.window_items import Prepare
 from trainers.errors import TrainingDataError
-from trainers.frozen.audio_encoders import audio_identity
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
 from trainers.frozen.stand_ins import STAND_IN
 from trainers.sidecar.arrays import FIX, SidecarArrays
-from trainers.sidecar.layout import FEATURES, INDEX, NONE, sound_sha256
+from trainers.sidecar.front_ends import WHISPER, FrontEnd
+from trainers.sidecar.layout import INDEX, NONE, sound_sha256
 
 
 def features_for_loader(features: FeaturesParams, folder: str | Path, whisper: str) -> Prepare:
@@ -38,40 +38,61 @@ def features_for_loader(features: FeaturesParams, folder: str | Path, whisper: s
     """
     if features.whisper == NONE:
         return EncodeOnTheFly(whisper)
-    sidecar = SidecarWhisper(folder)
-    wanted = audio_identity(whisper)
-    if (sidecar.name, sidecar.sha256) != (wanted.name, wanted.sha256):
+    return stored_features(folder, WHISPER, whisper)
+
+
+def stored_features(folder: str | Path, front_end: FrontEnd, source: str) -> "SidecarFeatures":
+    """Return the loader's `prepare` that reads the features of one encoder.
+
+    Args:
+        folder: output of the stage `features`.
+        source: the encoder of the trainer's profile.
+
+    Raises:
+        ParamsError: the sidecar is of another encoder, or there is no such encoder.
+        TrainingDataError: there is no sidecar, or it was written without an encoder.
+        WeightsError: the encoder's file is absent or altered.
+    """
+    sidecar, wanted = SidecarFeatures(folder, front_end), front_end.identity(source)
+    if (sidecar.name, sidecar.sha256) != (wanted.name, dict(wanted.sha256)):
+        key = f"features.{front_end.name}"
         raise ParamsError(
-            f"features.whisper: {folder} was made with {sidecar.name}, the trainer asks for "
-            f"{wanted.name}; make them equal in params.yaml, or set features.whisper to none"
+            f"{key}: {sidecar.folder} was made with {sidecar.name}, the trainer asks for "
+            f"{wanted.name}; make them equal in params.yaml, or set {key} to none"
         )
     return sidecar
 
 
-class SidecarWhisper:
+class SidecarFeatures:
     """A loader's `prepare` that reads features (T, L, D), float32, instead of computing them.
 
     Clips are found by id, independent of the path of their shard; the decoded audio must be that
     which was encoded. Picklable and thread-safe.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, front_end: FrontEnd = WHISPER) -> None:
         """Read the index.
 
         Args:
             folder: data/features, or a copy at any URL that fsspec knows.
+            front_end: whose features are read.
         Raises:
             TrainingDataError: there is no index, or it was written without an encoder.
             ShardReadError: the storage refuses.
         """
-        self.folder = str(folder).rstrip("/")
-        self._files = SidecarArrays(self.folder, FEATURES, "Whisper features", "other sound")
+        self.folder, self._front_end = front_end.inside(str(folder)), front_end
+        self._files = SidecarArrays(self.folder, front_end.below, front_end.what, "other sound")
         facts = self._facts()
-        self.name: str = facts["whisper"]
+        self.name: str = facts[front_end.name]
         self.sha256: dict[str, str] = facts["weights_sha256"]
         self.num_layers: int = facts["layers"]
         self.width: int = facts["width"]
         self._entries = self._files.entries("sound_sha256")
+
+    @property
+    def steps_per_second(self) -> int:
+        """Steps of the features per second of sound."""
+        return self._front_end.steps_per_second
 
     @property
     def is_stand_in(self) -> bool:
@@ -99,14 +120,13 @@ class SidecarWhisper:
         """
         absent = sorted(set(clip_ids) - set(self._entries))
         if absent:
-            raise TrainingDataError(
-                f"{self.folder}: no Whisper features of {len(absent)} clips, {absent[0]} for one; "
-                f"{FIX}"
-            )
+            some = f"{len(absent)} clips, {absent[0]} for one"
+            raise TrainingDataError(f"{self.folder}: no {self._front_end.what} of {some}; {FIX}")
 
     def _facts(self) -> dict[str, Any]:
         facts = self._files.index()
-        if facts["whisper"] == NONE:
-            fix = f"name an encoder in features.whisper of params.yaml, then {FIX}"
+        name = self._front_end.name
+        if facts[name] == NONE:
+            fix = f"name an encoder in features.{name} of params.yaml, then {FIX}"
             raise TrainingDataError(f"{self.folder}/{INDEX}: made without an encoder; {fix}")
         return facts

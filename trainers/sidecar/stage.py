@@ -1,9 +1,9 @@
-"""Whisper features of every clip, by the engine of the curation stages: cached, on Ray.
+"""A front end's features of every clip, by the engine of the curation stages: cached, on Ray.
 
 An item is one clip. Its audio is sent to the worker with it, so that workers need no access to the
 shards; its cache key depends on the bytes of the audio and on the encoder, not on the shard.
 
-Shape suffixes: N samples, T steps of 20 ms, L layers + 1, D width.
+Shape suffixes: N samples, T steps, L layers, D width.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.engine.again import note_unfinished
 from pipeline.engine.cache import open_cache
 from pipeline.engine.command import execute
 from pipeline.engine.device import torch_device
@@ -29,28 +30,25 @@ from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.rows import FPS
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import curated_urls
-from trainers.frozen.audio_encoders import (
-    AudioEncoder,
-    audio_identity,
-    load_audio_encoder,
-    require_known_encoder,
-)
-from trainers.frozen.whisper_files import WhisperIdentity
 from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digests
-from trainers.sidecar.layout import FEATURES, NONE, TABLE, ClipFeatures, sound_sha256
+from trainers.sidecar.front_ends import WHISPER, EncoderIdentity, FrontEnd, SoundEncoder
+from trainers.sidecar.layout import FEATURES, TABLE, ClipFeatures, sound_sha256
 from trainers.sidecar.tars import kept_rows, with_offsets, write_sidecar
 
 
 class Features(Stage[ClipMember, ClipFeatures]):
-    """Encodes one clip; writes `<clip_id>.npy`, float16 (T, L, D)."""
+    """Encodes one clip; writes `<clip_id>.npy`, float16 (T, L, D). One stage per front end."""
 
-    name: ClassVar[str] = "features"
+    name: ClassVar[str] = FEATURES
     version: ClassVar[str] = "1"
     resources = Resources(memory_bytes=2_000_000_000, gpus=0.25)
     """Not measured: the encoder's weights and torch, which alone has half a gigabyte."""
 
-    def __init__(self, source: str, identity: WhisperIdentity) -> None:
-        self.source, self.encoder = source, identity
+    def __init__(
+        self, source: str, identity: EncoderIdentity, front_end: FrontEnd = WHISPER
+    ) -> None:
+        self.source, self.encoder, self.front_end = source, identity, front_end
+        self.name = front_end.stage  # type: ignore[misc]
 
     def item_id(self, item: ClipMember) -> str:
         """Return the clip's id, or a name of a broken sample."""
@@ -64,7 +62,7 @@ class Features(Stage[ClipMember, ClipFeatures]):
 
     def cache_params(self) -> Mapping[str, Any]:
         """Return the encoder's name, without path and device."""
-        return {"whisper": self.encoder.name}
+        return {self.front_end.name: self.encoder.name}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digest of the encoder's weights."""
@@ -83,11 +81,11 @@ class Features(Stage[ClipMember, ClipFeatures]):
         """Load the encoder; one CPU thread, so that bytes do not depend on the number of cores."""
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        self.whisper = load_audio_encoder(self.source).to(torch_device())
+        self.loaded = self.front_end.load(self.source).to(torch_device())
 
     def close(self) -> None:
         """Release the encoder and restore the number of threads."""
-        del self.whisper
+        del self.loaded
         torch.set_num_threads(self.threads)
 
     def process(self, item: ClipMember, workdir: Path) -> Sequence[ClipFeatures | Reject] | Reject:
@@ -100,7 +98,7 @@ class Features(Stage[ClipMember, ClipFeatures]):
         if item.fault:
             raise DecodeError(item.fault)
         audio_N = read_audio_int16(item.content())
-        features_TLD = encoded(self.whisper, audio_N)
+        features_TLD = encoded(self.loaded, audio_N, self.front_end.name)
         path = workdir / f"{item.clip_id}.npy"
         np.save(path, features_TLD, allow_pickle=False)
         return [
@@ -116,56 +114,77 @@ class Features(Stage[ClipMember, ClipFeatures]):
         ]
 
 
-def encoded(whisper: AudioEncoder, audio_N: NDArray[np.int16]) -> NDArray[np.float16]:
+def encoded(
+    encoder: SoundEncoder, audio_N: NDArray[np.int16], key: str = WHISPER.name
+) -> NDArray[np.float16]:
     """Return the features (T, L, D) of one clip, rounded.
 
+    Args:
+        key: of `features` in params.yaml, for the message.
+
     Raises:
-        DecodeError: fewer than 201 samples.
+        DecodeError: too few samples; Whisper needs 201.
         WeightsError: a feature exceeds the range of float16.
     """
     try:
         # cuDNN's convolutions use TF32 by default, which is three digits less exact.
         with torch.backends.cudnn.flags(benchmark=False, deterministic=True, allow_tf32=False):
-            (features_TLD,) = whisper.features([audio_N])
+            (features_TLD,) = encoder.features([audio_N])
     except ValueError as error:
         raise DecodeError(f"too short to be encoded: {error}") from error
     half_TLD = features_TLD.half()
     if not bool(half_TLD.isfinite().all()):
         raise WeightsError(
-            f"{whisper.name}: a hidden state of {_largest(features_TLD):.0f} does not fit float16; "
-            "set features.whisper to none in params.yaml"
+            f"{encoder.name}: a hidden state of {_largest(features_TLD):.0f} does not fit float16; "
+            f"set features.{key} to none in params.yaml"
         )
     return np.asarray(half_TLD.cpu().numpy(), np.float16)
 
 
-def make_features(params: Params, shards: Path, out: Path) -> None:
-    """Run the stage over all clips of `shards`; write table, tars and index into `out`.
+def make_features(
+    params: Params, shards: Path, features: Path, front_end: FrontEnd, source: str
+) -> None:
+    """Run the stage over all clips of `shards`; write table, tars and index.
+
+    Args:
+        features: data/features; all goes into the front end's folder inside of it.
+        source: names the encoder.
 
     Raises:
         ParamsError, WeightsError, ShardReadError, TooManyFailuresError: as `trainers.features`.
     """
-    source = params.features.whisper
-    require_known_encoder(source, "params.yaml: features.whisper", also=(NONE,))
-    stage = Features(source, audio_identity(source))
-    urls, cache = curated_urls(shards), open_cache()
+    front_end.require_known(source, f"params.yaml: features.{front_end.name}")
+    stage = Features(source, front_end.identity(source), front_end)
+    urls, cache, out = curated_urls(shards), open_cache(), Path(front_end.inside(str(features)))
     sounds = clip_members(index_shards(urls, min_frames=0), shards, "flac")
     finish = partial(with_offsets, row_type=ClipFeatures)
     digests = shard_digests(urls, shards)
 
     def made() -> bool:
         outcomes = execute(stage, sounds, out / TABLE, ClipFeatures, params, finish)
-        facts = _facts(outcomes, stage.encoder)
-        return write_sidecar(outcomes, ClipFeatures, out, FEATURES, facts, digests, cache)
+        if front_end.folder:
+            _note_for_dvc(outcomes)
+        facts = _facts(outcomes, stage)
+        return write_sidecar(outcomes, ClipFeatures, out, front_end.below, facts, digests, cache)
 
-    until_packed(FEATURES, made)
+    until_packed(front_end.below, made)
 
 
-def _facts(outcomes: Sequence[Outcome], whisper: WhisperIdentity) -> dict[str, Any]:
+def _note_for_dvc(outcomes: Sequence[Outcome]) -> None:
+    """Name what is unfinished under `features`, the DVC stage that `dvc repro` looks for."""
+    if unfinished := {one.item_id: one.reason for one in outcomes if one.transient}:
+        note_unfinished(FEATURES, unfinished)
+
+
+def _facts(outcomes: Sequence[Outcome], stage: Features) -> dict[str, Any]:
     shapes = {(row.layers, row.width) for row in kept_rows(outcomes, ClipFeatures)}
     layers, width = next(iter(shapes), (0, 0))
+    front_end = stage.front_end
+    rate = {"steps_per_second": front_end.steps_per_second} if front_end.folder else {}
     return {
-        "whisper": whisper.name,
-        "weights_sha256": dict(whisper.sha256),
+        front_end.name: stage.encoder.name,
+        **rate,
+        "weights_sha256": dict(stage.encoder.sha256),
         "dtype": "float16",
         "layers": layers,
         "width": width,

@@ -12,7 +12,7 @@ from pipeline.demo.portrait import Framing, Portrait, Sitter, framed
 from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.faces import alignment, smoothing
 from pipeline.faces.schemas import MESH468, MESH_LOWER_LIDS, MESH_UPPER_LIDS
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 CROP_PX = alignment.BASE_CROP_PX
 KEPT = keep_mask(CROP_PX)[0, 0].numpy() > 0.5

@@ -22,8 +22,8 @@ from trainers.frozen import registry as frozen
 from trainers.frozen.whisper_files import load_whisper
 from trainers.systems.latentsync.bundle import LdmBundle
 from trainers.systems.latentsync.configs import TINY
-from trainers.systems.latentsync.masks import keep_mask
 from trainers.systems.latentsync.network import LatentSyncUNet
+from trainers.talking_face.masks import keep_mask
 
 LEFT: Box = (50, 30, 110, 90)
 RIGHT: Box = (250, 40, 302, 92)
@@ -94,7 +94,7 @@ def tone(frames: float, rate_hz: int = 44_100, codec: str = "aac", channels: int
 class Tint:
     """Darkens mouths; raises KeyboardInterrupt after `stop_after` windows."""
 
-    size_px, frames = 256, 16
+    size_px, frames, needs_previous = 256, 16, False
 
     def __init__(self, *_: Any, stop_after: int = 10**9) -> None:
         self.keep = keep_mask(self.size_px)[0]
@@ -102,7 +102,11 @@ class Tint:
         self.stop_after = stop_after
 
     def generate(
-        self, faces_FCHW: Tensor, start_frame: int, reference_FCHW: Tensor | None = None
+        self,
+        faces_FCHW: Tensor,
+        start_frame: int,
+        reference_FCHW: Tensor | None = None,
+        previous_CHW: Tensor | None = None,
     ) -> Tensor:
         if len(self.starts) == self.stop_after:
             raise KeyboardInterrupt

@@ -5,20 +5,21 @@ import pytest
 import torch
 
 from tests.trainers.dubbing.scene import Tint, bundle
-from trainers.dubbing.face_generation import DubOptions, FaceDubber, dub_faces
+from trainers.dubbing.face_generation import FaceDubber, dub_faces
 from trainers.dubbing.reference_frames import frames_apart
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
+from trainers.talking_face.model import DubOptions
 
 
 class Numbered:
     """Generates values that encode the frame and the window."""
 
-    size_px, frames = 8, 16
+    size_px, frames, needs_previous = 8, 16, False
 
     def __init__(self):
         self.calls = []
 
-    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None, previous_CHW=None):
         self.calls.append((start_frame, len(faces_FCHW)))
         steps = torch.arange(len(faces_FCHW)) + start_frame * 1.5
         return steps[:, None, None, None].expand(-1, 3, 8, 8) / 1000
@@ -56,9 +57,9 @@ def test_windows_that_disagree_fade_without_a_jump():
 class Copying:
     """Returns the reference."""
 
-    size_px, frames = 8, 16
+    size_px, frames, needs_previous = 8, 16, False
 
-    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None, previous_CHW=None):
         return faces_FCHW if reference_FCHW is None else reference_FCHW
 
 
@@ -100,7 +101,7 @@ class Recording(Copying):
     def __init__(self):
         self.references = {}
 
-    def generate(self, faces_FCHW, start_frame, reference_FCHW=None):
+    def generate(self, faces_FCHW, start_frame, reference_FCHW=None, previous_CHW=None):
         levels = (reference_FCHW[:, 0, 0, 0] + 1) * 127.5
         self.references[start_frame] = levels.round().int().tolist()
         return reference_FCHW

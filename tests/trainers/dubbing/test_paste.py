@@ -6,9 +6,10 @@ import pytest
 
 from pipeline.faces import alignment
 from trainers.dubbing.paste import Paster, soft_mask
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 SIZE = 256
+PASTER = Paster(soft_mask(keep_mask(SIZE)))
 
 
 def picture(height=360, width=480):
@@ -34,7 +35,7 @@ def repainted(shape, canvas_matrix, size_px=SIZE):
 
 @pytest.mark.parametrize("size_px", [256, 512])
 def test_the_soft_mask_lies_within_the_repainted_region(size_px):
-    mask, hole = soft_mask(size_px), 1 - keep_mask(size_px)[0, 0].numpy()
+    mask, hole = soft_mask(keep_mask(size_px)), 1 - keep_mask(size_px)[0, 0].numpy()
     assert mask[hole == 0].max() == 0
     assert mask.max() == 1
     steps = max(np.abs(np.diff(mask, axis=axis)).max() for axis in (0, 1))
@@ -47,7 +48,7 @@ def new_shares(brows=60.0, turn=0.2):
     aligned = alignment.warp(image, cut, SIZE).astype(np.float32)
     hole = 1 - keep_mask(SIZE)[0, 0].numpy()
     face = np.where(hole[..., None] > 0, np.float32(200), aligned)
-    result = Paster(SIZE).paste(image, face, cut).astype(float)
+    result = PASTER.paste(image, face, cut).astype(float)
     square = alignment.to_square(cut, SIZE)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(hole, square, (480, 360), flags=flags) > 0
@@ -71,7 +72,7 @@ def test_what_the_model_painted_is_seen_in_most_of_the_region_and_down_to_the_ch
 @pytest.mark.parametrize("brows", [20.0, 60.0, 150.0])
 def test_pixels_outside_of_the_mask_are_bit_identical(brows):
     image, cut = picture(), matrix(brows=brows)
-    result = Paster(SIZE).paste(image, np.full((SIZE, SIZE, 3), 255, np.float32), cut)
+    result = PASTER.paste(image, np.full((SIZE, SIZE, 3), 255, np.float32), cut)
     changed = (result != image).any(axis=-1)
     assert changed.any()
     assert not (changed & ~repainted(image.shape, cut)).any()
@@ -81,19 +82,19 @@ def test_pixels_outside_of_the_mask_are_bit_identical(brows):
 def test_a_face_that_was_not_changed_goes_back_without_a_trace(brows):
     image, cut = cv2.GaussianBlur(picture(), (0, 0), 5), matrix(brows=brows)
     face = alignment.warp(image, cut, SIZE).astype(np.float32)
-    result = Paster(SIZE).paste(image, face, cut)
+    result = PASTER.paste(image, face, cut)
     assert np.abs(result.astype(int) - image).max() <= 4
     assert np.abs(result.astype(float) - image).mean() < 0.3
 
 
 def test_a_face_at_the_border_or_outside_of_the_picture_is_no_error():
     image, face = picture(), np.zeros((SIZE, SIZE, 3), np.float32)
-    assert (Paster(SIZE).paste(image, face, matrix(x=470)) != image).any()
-    assert np.array_equal(Paster(SIZE).paste(image, face, matrix(x=2000)), image)
+    assert (PASTER.paste(image, face, matrix(x=470)) != image).any()
+    assert np.array_equal(PASTER.paste(image, face, matrix(x=2000)), image)
 
 
 def test_the_picture_that_is_given_stays_as_it_is():
     image = picture()
     before = image.copy()
-    Paster(SIZE).paste(image, np.zeros((SIZE, SIZE, 3), np.float32), matrix())
+    PASTER.paste(image, np.zeros((SIZE, SIZE, 3), np.float32), matrix())
     assert np.array_equal(image, before)

@@ -26,11 +26,11 @@ from tests.trainers.dubbing.scene import (
 )
 from trainers.dubbing import provenance
 from trainers.dubbing import video_dubbing as module
-from trainers.dubbing.face_generation import DubOptions
 from trainers.dubbing.segment_store import output_lock
 from trainers.dubbing.sound_track import same_samples
 from trainers.dubbing.video_dubbing import dub_video
 from trainers.dubbing.video_options import VideoOptions
+from trainers.talking_face.model import DubOptions
 
 
 @pytest.fixture(autouse=True)

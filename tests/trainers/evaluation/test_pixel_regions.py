@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainers.evaluation.pixel_regions import kept_region, mouth_region
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 
 @pytest.mark.parametrize("size_px", [32, 64, 96, 256])

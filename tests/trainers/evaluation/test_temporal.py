@@ -5,7 +5,7 @@ import pytest
 
 from trainers.dubbing.overlapping_windows import overlapping_windows, shared_by_windows
 from trainers.evaluation.temporal import roughness, temporal_scores
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 HOLE = keep_mask(32)[0, 0].numpy() == 0
 REAL = np.random.default_rng(0).integers(90, 110, (40, 3, 32, 32)).astype(np.uint8)

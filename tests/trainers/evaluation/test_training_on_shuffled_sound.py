@@ -8,7 +8,7 @@ import pytest
 from pipeline.params.training import EvaluateParams, LdmProfile
 from tests.trainers.evaluation.talking_films import film, write_films
 from trainers.data.shard_urls import shard_urls
-from trainers.dubbing.face_generation import DubOptions, dub_faces
+from trainers.dubbing.face_generation import dub_faces
 from trainers.evaluation.evaluation_clips import EvaluationClip
 from trainers.evaluation.listening import listening_scores
 from trainers.evaluation.opening_readers import fit_readers
@@ -16,6 +16,7 @@ from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.latentsync.bundle import load_bundle, save_bundle
 from trainers.systems.latentsync.training import LdmShards, bundle_facts, train
+from trainers.talking_face.model import DubOptions
 
 pytestmark = pytest.mark.slow
 

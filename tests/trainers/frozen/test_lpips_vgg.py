@@ -12,8 +12,8 @@ from tests.trainers.systems.latentsync.losses.golden_clips import (
     noisy_clip,
     real_clip,
 )
+from trainers.data.frame_views import frames_of
 from trainers.frozen.lpips_vgg import LpipsVgg, load_public
-from trainers.systems.latentsync.losses.frame_views import frames_of
 from trainers.systems.stable_syncnet.pairs import lower_half
 
 SHAPES = dict(json.loads((GOLDEN / "g6_lpips_vgg_keys.json").read_text())["keys"])

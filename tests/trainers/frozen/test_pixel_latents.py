@@ -3,7 +3,7 @@
 import torch
 
 from trainers.frozen import registry
-from trainers.systems.latentsync.masks import keep_mask
+from trainers.talking_face.masks import keep_mask
 
 
 def pictures(seed=0):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from pipeline.errors import ParamsError, WeightsError
@@ -210,3 +210,25 @@ def test_every_file_of_a_frozen_part_has_a_source_a_licence_and_a_digest() -> No
         assert len(entry["sha256"]) == 64
         assert entry["on_demand"]
         assert entry["location"].startswith("https://") or entry["location"] in lock["wheels"]
+
+
+def read_linear(path: Path) -> nn.Module:
+    network = nn.Linear(2, 3)
+    network.load_state_dict(load_file(path))
+    return network.train()
+
+
+def test_a_network_that_our_own_stage_trained_is_frozen_and_has_the_digest_of_its_file(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "judge.safetensors"
+    with pytest.raises(WeightsError, match=r"judge\.safetensors: .*`dvc repro train_judge` makes"):
+        frozen.trained(path, read_linear, "train_judge")
+    save_file({"weight": torch.ones(3, 2), "bias": torch.zeros(3)}, path)
+    part = frozen.trained(path, read_linear, "train_judge")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert (part.name, dict(part.sha256)) == (path.name, {path.name: digest})
+    assert not part.is_stand_in
+    assert not part.network.training
+    assert not any(weight.requires_grad for weight in part.network.parameters())
+    assert bool((part.network(torch.ones(2)) == 2).all())

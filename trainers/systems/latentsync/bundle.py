@@ -7,9 +7,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from pipeline.atomic import write_json
 from pipeline.errors import WeightsError
@@ -18,7 +19,10 @@ from trainers.frozen import registry as frozen
 from trainers.frozen.audio_encoders import AudioEncoder, load_audio_encoder
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
+from trainers.loop.precision import DTYPES, cast_layers
 from trainers.systems.latentsync import model_facts
+from trainers.systems.latentsync.autoencoded import behind_autoencoder
+from trainers.systems.latentsync.face_generator import LdmFaceGenerator
 from trainers.systems.latentsync.files import (
     load_safetensors,
     save_checkpoint,
@@ -26,15 +30,21 @@ from trainers.systems.latentsync.files import (
 )
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.parametrization import Parametrization
+from trainers.talking_face.masks import keep_mask
+from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
+from trainers.talking_face.model_folders import FACTS_FILE
 
+SYSTEM = "latentsync"
 UNET_FILE = "unet.safetensors"
 PUBLISHED_FILE = "latentsync_unet.pt"
-FACTS_FILE = "model.json"
 
 
 @dataclass(frozen=True, slots=True)
 class LdmBundle:
-    """All that dubbing needs, frozen, in eval mode, float32."""
+    """All that dubbing needs, frozen, in eval mode, float32: a `TalkingFaceModel`."""
+
+    system: ClassVar[str] = SYSTEM
+    needs_previous: ClassVar[bool] = False
 
     unet: LatentSyncUNet
     vae: FrozenNetwork[LatentVae]
@@ -51,11 +61,49 @@ class LdmBundle:
         """What the U-Net predicts."""
         return Parametrization(self.facts["prediction"])
 
+    @property
+    def size_px(self) -> int:
+        """Height and width of the aligned faces it was trained on."""
+        return self.resolution_px
+
+    @property
+    def max_overlap_frames(self) -> int:
+        """Half a window."""
+        return self.frames // 2
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """All sampling options, as the model says, else as published."""
+        return {**model_facts.SamplingFacts().model_dump(), **self.facts.get("sampling", {})}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+        return next(self.unet.parameters()).device
+
     def to(self, device: torch.device) -> "LdmBundle":
         """Move all networks, and return the bundle."""
         for network in (self.unet, self.vae.network, self.whisper):
             network.to(device)
         return self
+
+    def cast(self, precision: Precision) -> None:
+        """Cast U-Net and autoencoder, in place, for dubbing in it; no answer changes."""
+        if precision in DTYPES:
+            for network in (self.unet, self.vae.network):
+                cast_layers(network, DTYPES[precision])
+
+    def keep_mask(self, size_px: int) -> Tensor:
+        """Return LatentSync's mask: cheeks, mouth and jaw are generated."""
+        return keep_mask(size_px)
+
+    def round_trip(self, frames_TCHW: Pixels) -> Pixels:
+        """Return the faces behind the autoencoder."""
+        return behind_autoencoder(self.vae.network, frames_TCHW, self.device)
+
+    def generator(self, audio_N: Samples, options: DubOptions) -> LdmFaceGenerator:
+        """Return what generates faces that speak this sound."""
+        return LdmFaceGenerator(self, audio_N, options)
 
 
 def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) -> None:
@@ -69,7 +117,7 @@ def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) ->
         StorageError: the disk is full or not writable.
         ValueError: a needed fact is missing.
     """
-    facts = {**facts, "format": model_facts.FORMAT}
+    facts = {**facts, "format": model_facts.FORMAT, "system": SYSTEM}
     if missing := [name for name in model_facts.NEEDED if name not in facts]:
         raise ValueError(f"facts lack {missing}")
     path = folder / UNET_FILE

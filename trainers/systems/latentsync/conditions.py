@@ -9,9 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainers.frozen.latent_vae import LatentVae
-from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of
-from trainers.systems.latentsync.masks import latent_mask
+from trainers.data.frame_views import clips_of, frames_of
+from trainers.frozen.latent_vae import PIXELS_PER_LATENT, LatentVae
 
 
 def encoded(
@@ -54,7 +53,7 @@ def conditions(
     Args:
         faces_B3FHW: the faces to be painted in, RGB, -1 ... 1.
         reference_B3FHW: the same person at other moments.
-        keep_11HW: `trainers.systems.latentsync.masks.keep_mask`.
+        keep_11HW: `trainers.talking_face.masks.keep_mask`.
         generators: as in `encoded`.
     """
     masked = encoded(vae, faces_B3FHW * keep_11HW[:, :, None], generators)
@@ -66,3 +65,8 @@ def joined(masked_BCFhw: Tensor, reference_BCFhw: Tensor, keep_11HW: Tensor) -> 
     clips, _, frames, *size = masked_BCFhw.shape
     mask = latent_mask(keep_11HW)[:, :, None].expand(clips, 1, frames, *size)
     return torch.cat([mask.to(masked_BCFhw), masked_BCFhw, reference_BCFhw], dim=1)
+
+
+def latent_mask(keep_11HW: Tensor) -> Tensor:
+    """Return the mask at the latents' size, (1, 1, h, w): every eighth pixel, as LatentSync."""
+    return keep_11HW[..., ::PIXELS_PER_LATENT, ::PIXELS_PER_LATENT]

@@ -100,19 +100,18 @@ def load_syncnet(profile: LdmProfile) -> FrozenNetwork[StableSyncNet]:
             trained with other mel windows.
     """
     path = syncnet_path(profile)
-    if path.suffix == ".safetensors":
-        network = load_safetensors(path)
+    ours = path.suffix == ".safetensors"
+    part = frozen.trained(path, load_safetensors if ours else load_checkpoint, "train_syncnet")
+    if ours:
         _check_mel(profile, read_metadata(path), path)
-    else:
-        network = load_checkpoint(path)
-    if network.config.latent:
+    config = part.network.config
+    if config.latent:
         raise ParamsError(f"train_ldm.syncnet: {path} judges latents; give one that sees pixels")
-    if network.config.num_frames != profile.frames:
-        raise _wrong_length("sync_weight", profile.frames, network.config.num_frames)
-    network.requires_grad_(False).eval()
-    for tower in (network.audio_encoder, network.visual_encoder):
+    if config.num_frames != profile.frames:
+        raise _wrong_length("sync_weight", profile.frames, config.num_frames)
+    for tower in (part.network.audio_encoder, part.network.visual_encoder):
         tower.gradient_checkpointing = profile.gradient_checkpointing
-    return FrozenNetwork(path.name, network, {path.name: weights_file_sha256(path)})
+    return part
 
 
 def _check_mel(profile: LdmProfile, metadata: Mapping[str, Any], path: Path) -> None:

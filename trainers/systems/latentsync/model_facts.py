@@ -42,6 +42,7 @@ class ModelFacts(_Facts):
     model_config = ConfigDict(extra="allow")
 
     format: Literal[1]
+    system: Literal["latentsync"] = "latentsync"
     frames: WindowFrames
     resolution_px: Annotated[int, Field(ge=PIXELS_PER_LATENT, multiple_of=PIXELS_PER_LATENT)]
     prediction: Prediction

@@ -11,10 +11,11 @@ from torch import Tensor
 from pipeline.params.training import LdmProfile
 from trainers.systems.latentsync.frozen_networks import FrozenNetworks
 from trainers.systems.latentsync.losses.lpips import lpips_lower_half
-from trainers.systems.latentsync.losses.pixel_sync import pixel_sync_loss, sync_view
+from trainers.systems.latentsync.losses.pixel_sync import pixel_sync_loss
 from trainers.systems.latentsync.losses.timestep_gate import gated_mean
 from trainers.systems.latentsync.losses.trepa import trepa_loss
 from trainers.systems.stable_syncnet.losses import cosine
+from trainers.systems.stable_syncnet.sync_view import sync_view
 
 
 class PixelLosses:

@@ -16,9 +16,9 @@ from torch import Tensor
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
 from trainers.systems.latentsync.conditions import conditions, decoded
-from trainers.systems.latentsync.masks import composited, keep_mask
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.parametrization import Parametrization
+from trainers.talking_face.masks import composited, keep_mask
 
 
 class HasUNetAndVae(Protocol):

@@ -24,12 +24,12 @@ from trainers.systems.latentsync.frozen_networks import FrozenNetworks
 from trainers.systems.latentsync.latent_cache.drawing import drawn_latents
 from trainers.systems.latentsync.losses.noise import noise_mse, shared_noise, weighted_mse
 from trainers.systems.latentsync.losses.timestep_gate import TimestepGate
-from trainers.systems.latentsync.masks import keep_mask
 from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.parametrization import Parametrization
 from trainers.systems.latentsync.pixel_losses import PixelLosses
 from trainers.systems.latentsync.sampling import SamplingNetworks, sample
 from trainers.systems.latentsync.step_draws import StepDraws, draw_step
+from trainers.talking_face.masks import keep_mask
 
 VALIDATION_TIMESTEPS = (125, 375, 625, 875)
 """Timesteps at which validation measures: the middles of four quarters."""

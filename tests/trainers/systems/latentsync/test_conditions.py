@@ -3,8 +3,8 @@
 import torch
 
 from trainers.frozen import registry as frozen
-from trainers.systems.latentsync.conditions import conditions, decoded, encoded
-from trainers.systems.latentsync.masks import keep_mask, latent_mask
+from trainers.systems.latentsync.conditions import conditions, decoded, encoded, latent_mask
+from trainers.talking_face.masks import keep_mask
 
 VAE = frozen.vae("stand-in:sd-vae-ft-mse").network
 
@@ -57,3 +57,8 @@ def test_clips_are_decoded_one_by_one(monkeypatch):
     )
     assert decoded(blocks, torch.zeros(2, 4, 3, 8, 8)).shape == (2, 3, 3, 64, 64)
     assert sizes == [3, 3]
+
+
+def test_the_latents_mask_is_every_eighth_pixel():
+    assert latent_mask(keep_mask(256)).shape == (1, 1, 32, 32)
+    assert torch.equal(latent_mask(keep_mask(256))[0, 0, 3], keep_mask(256)[0, 0, 24, ::8])

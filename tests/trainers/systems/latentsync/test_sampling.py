@@ -6,9 +6,9 @@ import torch
 from tests.trainers.systems.latentsync.golden_network import rule_network
 from trainers.frozen import registry as frozen
 from trainers.systems.latentsync.losses.noise import shared_noise
-from trainers.systems.latentsync.masks import keep_mask
 from trainers.systems.latentsync.parametrization import Parametrization
 from trainers.systems.latentsync.sampling import SamplingNetworks, sample
+from trainers.talking_face.masks import keep_mask
 
 FRAMES, SIZE = 4, 64
 HOLE = keep_mask(SIZE)[0, 0] == 0

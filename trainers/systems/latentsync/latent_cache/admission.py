@@ -12,7 +12,7 @@ from trainers.sidecar.layout import INDEX, NONE
 from trainers.systems.latentsync.frozen_networks import stage_of
 from trainers.systems.latentsync.latent_cache.layout import FOLDER
 from trainers.systems.latentsync.latent_cache.reader import SidecarLatents, WithLatents
-from trainers.systems.latentsync.masks import mask_sha256
+from trainers.talking_face.masks import mask_sha256
 
 OFF = "or features.latents to none"
 AUGMENTED = ("flip", "colour", "jpeg", "h264")

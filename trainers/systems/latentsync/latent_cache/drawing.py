@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from trainers.data.frame_views import clips_of
 from trainers.frozen.latent_vae import LatentVae
 from trainers.systems.latentsync.conditions import joined
 from trainers.systems.latentsync.latent_cache.layout import MASKED, PICTURES, PLAIN
-from trainers.systems.latentsync.losses.frame_views import clips_of
 
 
 def drawn_latents(
@@ -28,7 +28,7 @@ def drawn_latents(
     Args:
         latents_BFPChw: float16; of the window, plain and masked.
         reference_BFPChw: float16; of the reference, plain.
-        keep_11HW: `trainers.systems.latentsync.masks.keep_mask`.
+        keep_11HW: `trainers.talking_face.masks.keep_mask`.
         generators: one per clip.
     """
     plain = _drawn(vae, latents_BFPChw[:, :, PLAIN::PICTURES], generators)

@@ -37,7 +37,7 @@ from trainers.sidecar.clip_members import ClipMember, clip_members, shard_digest
 from trainers.sidecar.layout import NONE, TABLE
 from trainers.sidecar.tars import kept_rows, with_offsets, write_sidecar
 from trainers.systems.latentsync.latent_cache.layout import BELOW, FOLDER, ClipLatents
-from trainers.systems.latentsync.masks import keep_mask, mask_sha256
+from trainers.talking_face.masks import keep_mask, mask_sha256
 
 FRAMES_AT_ONCE = 16
 """Frames in the autoencoder at a time."""

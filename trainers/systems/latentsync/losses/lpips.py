@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainers.systems.latentsync.losses.frame_views import frames_of
+from trainers.data.frame_views import frames_of
 from trainers.systems.stable_syncnet.pairs import lower_half
 
 Distance = Callable[[Tensor, Tensor], Tensor]

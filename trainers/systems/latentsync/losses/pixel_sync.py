@@ -8,22 +8,11 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of, resized
 from trainers.systems.stable_syncnet.losses import cosine, cosine_bce
-from trainers.systems.stable_syncnet.pairs import lower_half
-
-SYNCNET_SIZE = 256
-"""Height and width of the face that StableSyncNet was trained on, before halving."""
+from trainers.systems.stable_syncnet.sync_view import SYNCNET_SIZE, sync_view
 
 SyncNet = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(B, 3 F, 128, 256) pictures and (B, 1, 80, 52) mel -> two embeddings (B, D)."""
-
-
-def sync_view(video_B3FHW: Tensor, size: int = SYNCNET_SIZE, antialias: bool = False) -> Tensor:
-    """Return StableSyncNet's image input: (B, 3 F, size / 2, size), colours inside frames."""
-    small = resized(frames_of(video_B3FHW), size, antialias)
-    clips = clips_of(lower_half(small), len(video_B3FHW))
-    return clips.transpose(1, 2).flatten(1, 2)
 
 
 def pixel_sync_loss(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainers.systems.latentsync.losses.frame_views import clips_of, frames_of, resized
+from trainers.data.frame_views import clips_of, frames_of, resized
 
 VIDEOMAE_SIZE = 224
 

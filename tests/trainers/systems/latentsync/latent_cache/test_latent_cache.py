@@ -35,7 +35,6 @@ from trainers.systems.latentsync.latent_cache import stage as stage_module
 from trainers.systems.latentsync.latent_cache.admission import with_latents
 from trainers.systems.latentsync.latent_cache.reader import SidecarLatents, WithLatents
 from trainers.systems.latentsync.latent_cache.stage import LatentsOfClips, encoded_clip
-from trainers.systems.latentsync.masks import keep_mask
 from trainers.systems.latentsync.training import (
     LdmShards,
     new_task,
@@ -43,6 +42,7 @@ from trainers.systems.latentsync.training import (
     train,
     training_source,
 )
+from trainers.talking_face.masks import keep_mask
 
 KL, TAESD = "stand-in:sd-vae-ft-mse", "stand-in:taesd"
 NO_PIXEL_LOSS = {"sync_weight": 0.0, "lpips_weight": 0.0, "trepa_weight": 0.0}

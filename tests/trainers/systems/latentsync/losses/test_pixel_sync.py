@@ -7,9 +7,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.trainers.systems.latentsync.losses.golden_clips import GOLDEN
-from trainers.systems.latentsync.losses.pixel_sync import pixel_sync_loss, sync_view
+from trainers.systems.latentsync.losses.pixel_sync import pixel_sync_loss
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
+from trainers.systems.stable_syncnet.sync_view import sync_view
 
 
 def test_the_view_is_the_lower_half_frame_by_frame_with_colours_inside() -> None:

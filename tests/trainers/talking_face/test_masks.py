@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainers.systems.latentsync.masks import composited, keep_mask, latent_mask
+from trainers.talking_face.masks import composited, keep_mask
 
 
 def hole(size_px):
@@ -43,11 +43,6 @@ def test_the_same_region_at_every_size_with_sharp_edges(size_px):
     assert set(mask.unique().tolist()) == {0.0, 1.0}
     share = float(1 - mask.mean())
     assert share == pytest.approx(float(1 - keep_mask(256).mean()), abs=0.01)
-
-
-def test_the_latents_mask_is_every_eighth_pixel():
-    assert latent_mask(keep_mask(256)).shape == (1, 1, 32, 32)
-    assert torch.equal(latent_mask(keep_mask(256))[0, 0, 3], keep_mask(256)[0, 0, 24, ::8])
 
 
 def test_compositing_keeps_what_lies_outside_bit_for_bit():

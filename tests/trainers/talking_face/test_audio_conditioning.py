@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from trainers.dubbing.audio_conditioning import CHUNK_FRAMES, MARGIN_FRAMES, AudioConditioning
 from trainers.frozen.whisper import whisper_windows
+from trainers.talking_face.audio_conditioning import CHUNK_FRAMES, MARGIN_FRAMES, AudioConditioning
 
 
 class Echo:

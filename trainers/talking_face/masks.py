@@ -1,9 +1,10 @@
-"""The mask: which part of an aligned face the diffusion model generates (cheeks, mouth, jaw).
+"""The mask: which part of an aligned face LatentSync generates (cheeks, mouth, jaw).
 
 The region is large on purpose: with a small one the model reads the lips off the cheeks. Eyes and
-the bridge of the nose stay. It is drawn from its geometry, so any size has sharp edges.
+the bridge of the nose stay. It is drawn from its geometry, so any size has sharp edges. The
+evaluation reads every system's mouths inside of it, so that their numbers compare.
 
-Shape suffixes: N pictures, B clips, C channels, F frames, H height, W width, h = H / 8, w = W / 8.
+Shape suffixes: N pictures, B clips, C channels, F frames, H height, W width.
 Source: measures of LatentSync's mask (anchor study, section 4.1); the curve of the jaw is our fit
 to them, off by 1.3 of 256 columns on average.
 """
@@ -13,8 +14,6 @@ import hashlib
 import numpy as np
 import torch
 from torch import Tensor
-
-from trainers.frozen.latent_vae import PIXELS_PER_LATENT
 
 UNIT = 256
 """The measures below are those of a face of 256 x 256."""
@@ -46,11 +45,6 @@ def mask_sha256(size_px: int) -> str:
     """Return the digest of `keep_mask(size_px)`: another one makes other latents."""
     keep = keep_mask(size_px).to(torch.uint8).numpy()
     return hashlib.sha256(np.ascontiguousarray(keep).data).hexdigest()
-
-
-def latent_mask(keep_11HW: Tensor) -> Tensor:
-    """Return the mask at the latents' size, (1, 1, h, w): every eighth pixel, as LatentSync."""
-    return keep_11HW[..., ::PIXELS_PER_LATENT, ::PIXELS_PER_LATENT]
 
 
 def composited(made_BCFHW: Tensor, original_BCFHW: Tensor, keep_11HW: Tensor) -> Tensor:
