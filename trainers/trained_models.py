@@ -32,5 +32,11 @@ def _latentsync(folder: Path) -> TalkingFaceModel:
     return load_bundle(folder)
 
 
-LOADERS: Mapping[str, Loader] = {"latentsync": _latentsync}
+def _syncdiff(folder: Path) -> TalkingFaceModel:
+    from trainers.systems.syncdiff.bundle import load_bundle
+
+    return load_bundle(folder)
+
+
+LOADERS: Mapping[str, Loader] = {"latentsync": _latentsync, "syncdiff": _syncdiff}
 """System -> loader; each imports its system when it is called."""

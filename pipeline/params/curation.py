@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
 from pipeline.params.bounds import Seed
+from pipeline.params.syncdiff import SyncDiffParams
 from pipeline.params.training import (
     EvaluateParams,
     FeaturesParams,
@@ -204,6 +205,7 @@ class Params(_Section):
     features: FeaturesParams = FeaturesParams()
     train_syncnet: TrainSyncnetParams = TrainSyncnetParams()
     train_ldm: TrainLdmParams = TrainLdmParams()
+    syncdiff: SyncDiffParams = SyncDiffParams()
     evaluate: EvaluateParams = EvaluateParams()
     run: RunParams = RunParams()
 

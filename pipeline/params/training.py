@@ -69,6 +69,9 @@ class FeaturesParams(TrainSection):
     whisper: Annotated[str, Field(min_length=1)] = "none"
     """none: trainers make them while they read. tiny, small, a stand-in, OpenAI's file or a Hugging
     Face folder: the stage makes them, and the trainer's profile must name the same."""
+    av_hubert: Annotated[str, Field(min_length=1)] = "none"
+    """none: made while reading. av-hubert-N:FILE or stand-in:av-hubert-N: what its first N layers
+    make, for `syncdiff`, whose profile must name the same file and frozen_layers: N."""
     latents: Annotated[str, Field(min_length=1)] = "none"
     """none: the trainer encodes the pictures of every window. sd-vae-ft-mse, taesd or a stand-in:
     the stage encodes all frames, plain and masked, and the trainer's profile must name the same."""

@@ -1,4 +1,4 @@
-"""The encoder of the diffusion model's sound by name: Whisper, a stand-in of it, or `mel`.
+"""The encoder of a diffusion model's sound by name: Whisper, AV-HuBERT, a stand-in, or `mel`.
 
 Shape suffixes: N samples, T steps, L layers, D width, F video frames, K tokens of a frame.
 """
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.errors import ParamsError
+from trainers.frozen.av_hubert import av_hubert_windows
+from trainers.frozen.av_hubert_files import av_hubert_sha256, is_av_hubert, load_front, parsed
 from trainers.frozen.mel_tokens import MEL, MelTokens, mel_token_windows
 from trainers.frozen.stand_ins import STAND_IN
 from trainers.frozen.whisper import whisper_windows
@@ -60,12 +62,18 @@ class AudioEncoder(Protocol):
 
 
 def load_audio_encoder(source: str | Path) -> AudioEncoder:
-    """Load an encoder, frozen, float32 on the CPU: `mel`, or what `load_whisper` takes.
+    """Load an encoder, frozen, float32 on the CPU.
+
+    Args:
+        source: `mel`, the first layers of AV-HuBERT (av_hubert_files.py), or what `load_whisper`
+            takes.
 
     Raises:
         ParamsError: no such stand-in.
-        WeightsError: the file is absent, altered or not a Whisper encoder.
+        WeightsError: the file is absent, altered or not of this encoder.
     """
+    if is_av_hubert(str(source)):
+        return load_front(str(source))
     return MelTokens() if str(source) == MEL else load_whisper(source)
 
 
@@ -79,6 +87,9 @@ def require_known_encoder(source: str, key: str, also: Sequence[str] = ()) -> No
     Raises:
         ParamsError: with key and known names.
     """
+    if is_av_hubert(source):
+        parsed(source)
+        return
     known = [*also, MEL, *FILES, *(STAND_IN + size for size in SIZES)]
     if source not in known and (source.startswith(STAND_IN) or not Path(source).exists()):
         raise ParamsError(
@@ -93,9 +104,13 @@ def audio_identity(source: str | Path) -> WhisperIdentity:
     Raises:
         ParamsError, WeightsError: as there.
     """
+    if is_av_hubert(str(source)):
+        return WhisperIdentity(parsed(str(source)).name, av_hubert_sha256(str(source)))
     return WhisperIdentity(MEL, {}) if str(source) == MEL else whisper_identity(source)
 
 
 def windows_of(source: str | Path) -> Windows:
     """Return how an encoder's features are cut into the tokens of frames, without loading it."""
+    if is_av_hubert(str(source)):
+        return av_hubert_windows
     return mel_token_windows if str(source) == MEL else whisper_windows

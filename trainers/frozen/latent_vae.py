@@ -29,6 +29,7 @@ class LatentVae(nn.Module, ABC):
     """Images <-> scaled latents."""
 
     channels: int = LATENT_CHANNELS
+    pixels_per_latent: int = PIXELS_PER_LATENT
     scale: float = 1.0
     """Latents = scale * a draw from the posterior."""
 
@@ -64,7 +65,7 @@ class LatentVae(nn.Module, ABC):
 
     def share_of(self, region_11HW: Tensor) -> Tensor:
         """Return how much of each latent lies in a region of the picture, (1, channels, h, w)."""
-        share_11hw = functional.avg_pool2d(region_11HW, PIXELS_PER_LATENT)
+        share_11hw = functional.avg_pool2d(region_11HW, self.pixels_per_latent)
         return share_11hw.repeat(1, self.channels, 1, 1)
 
     def checkpoint_gradients(self) -> None:

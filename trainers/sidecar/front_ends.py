@@ -83,13 +83,13 @@ def _whisper_is_known(source: str, key: str) -> None:
     require_known_encoder(source, key, also=(NONE,))
 
 
-def _whisper_identity(source: str) -> EncoderIdentity:
+def _identity(source: str) -> EncoderIdentity:
     from trainers.frozen.audio_encoders import audio_identity
 
     return audio_identity(source)
 
 
-def _load_whisper(source: str) -> SoundEncoder:
+def _load(source: str) -> SoundEncoder:
     from trainers.frozen.audio_encoders import load_audio_encoder
 
     return load_audio_encoder(source)
@@ -101,8 +101,25 @@ WHISPER = FrontEnd(
     what="Whisper features",
     steps_per_second=50,
     require_known=_whisper_is_known,
-    identity=_whisper_identity,
-    load=_load_whisper,
+    identity=_identity,
+    load=_load,
 )
-FRONT_ENDS: tuple[FrontEnd, ...] = (WHISPER,)
+
+
+def _av_hubert_is_known(source: str, key: str) -> None:
+    from trainers.frozen.av_hubert_files import require_known_front
+
+    require_known_front(source, key, also=(NONE,))
+
+
+AV_HUBERT = FrontEnd(
+    name="av_hubert",
+    folder="av_hubert",
+    what="features of AV-HuBERT's frozen layers",
+    steps_per_second=25,
+    require_known=_av_hubert_is_known,
+    identity=_identity,
+    load=_load,
+)
+FRONT_ENDS: tuple[FrontEnd, ...] = (WHISPER, AV_HUBERT)
 """Each has a key of its name in `FeaturesParams`, `none` by default, and a folder of its own."""

@@ -70,7 +70,7 @@ class Features(Stage[ClipMember, ClipFeatures]):
 
     def own_weights(self) -> Mapping[str, Path]:
         """Return the encoder's file if the user named one; a folder must be on every machine."""
-        path = Path(self.source)
+        path = Path(self.source.rpartition(":")[2])  # `av-hubert-9:FILE`
         return {path.name: path} if path.name in self.encoder.sha256 and path.is_file() else {}
 
     def deadline_s(self, item: ClipMember) -> float:

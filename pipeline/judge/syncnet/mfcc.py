@@ -8,6 +8,7 @@ Shape suffixes: N samples, M mfcc frames of 10 ms, F frequency bins, B mel bands
 Source: golden G1; mel scale of O'Shaughnessy (HTK form).
 """
 
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
@@ -39,15 +40,19 @@ def mfcc(audio_N: NDArray[np.int16]) -> Doubles:
     Raises:
         ValueError: no sample at all.
     """
-    if not len(audio_N):
-        raise ValueError("no sound: the cepstra need at least one sample")
-    samples = _emphasised(audio_N)
-    frames = num_frames(len(audio_N))
-    short = (frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES - len(samples)
-    padded = np.pad(samples, (0, max(0, short)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
-    starts = range(0, frames, BLOCK)
-    return np.concatenate([_cepstra(windows[at : min(at + BLOCK, frames)]) for at in starts])
+    return np.concatenate([_cepstra(windows) for windows in _window_blocks(audio_N)])
+
+
+def log_bands(audio_N: NDArray[np.int16]) -> Doubles:
+    """Return (M, 26) logarithms of the mel bands' power, before the cepstra's transform.
+
+    Args:
+        audio_N: 16 kHz mono; the last window is zero-padded.
+    Raises:
+        ValueError: no sample at all.
+    """
+    blocks = [_bands(_power(windows)) for windows in _window_blocks(audio_N)]
+    return np.asarray(np.log(np.concatenate(blocks)))
 
 
 def num_frames(num_samples: int) -> int:
@@ -61,9 +66,30 @@ def _emphasised(audio_N: NDArray[np.int16]) -> Doubles:
     return samples
 
 
+def _window_blocks(audio_N: NDArray[np.int16]) -> Iterator[Doubles]:
+    """Yield the windows of the samples, (at most BLOCK, 400) at a time."""
+    if not len(audio_N):
+        raise ValueError("no sound: the cepstra need at least one sample")
+    samples = _emphasised(audio_N)
+    frames = num_frames(len(audio_N))
+    short = (frames - 1) * HOP_SAMPLES + WINDOW_SAMPLES - len(samples)
+    padded = np.pad(samples, (0, max(0, short)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::HOP_SAMPLES]
+    for first in range(0, frames, BLOCK):
+        yield windows[first : min(first + BLOCK, frames)]
+
+
+def _power(windows: Doubles) -> Doubles:
+    return np.asarray(np.abs(np.fft.rfft(windows, FFT_SIZE)) ** 2 / FFT_SIZE)
+
+
+def _bands(power_MF: Doubles) -> Doubles:
+    return _no_zeros(np.einsum("mf,bf->mb", power_MF, _mel_filters()))
+
+
 def _cepstra(windows: Doubles) -> Doubles:
-    power_MF = np.abs(np.fft.rfft(windows, FFT_SIZE)) ** 2 / FFT_SIZE
-    bands_MB = _no_zeros(np.einsum("mf,bf->mb", power_MF, _mel_filters()))
+    power_MF = _power(windows)
+    bands_MB = _bands(power_MF)
     cepstra_MK = dct(np.log(bands_MB), type=2, axis=1, norm="ortho")[:, :NUM_CEPSTRA] * _lift()
     cepstra_MK[:, 0] = np.log(_no_zeros(power_MF.sum(axis=1)))
     return np.asarray(cepstra_MK)

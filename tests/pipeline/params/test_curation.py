@@ -14,7 +14,7 @@ def load(tmp_path, text: str) -> Params:
 
 
 def only_tiny(document: dict) -> dict:
-    trainers = {name: document[name] for name in ("train_syncnet", "train_ldm")}
+    trainers = {name: document[name] for name in ("train_syncnet", "train_ldm", "syncdiff")}
     tiny = {
         name: {**section, "profiles": {"tiny": section["profiles"]["tiny"]}}
         for name, section in trainers.items()
@@ -44,6 +44,14 @@ def test_the_published_profiles_hold_the_published_numbers():
         weights = (profile.sync_weight, profile.lpips_weight, profile.trepa_weight)
         trepa = 0 if name == "stage2_efficient" else 10
         assert weights == ((0, 0, 0) if "stage1" in name else (0.05, 0.1, trepa))
+
+
+def test_the_profile_paper_of_syncdiff_holds_the_published_numbers():
+    paper = load_params(ROOT / "params.yaml").syncdiff.profiles["paper"]
+    assert (paper.resolution_px, paper.batch, paper.frozen_layers) == (256, 48, 9)
+    assert (paper.pose, paper.prediction, paper.sample_steps) == ("bottleneck", "epsilon", 200)
+    assert (paper.timestep_power, paper.hole_loss) == (1.0, False)
+    assert paper.pose_noise == paper.token_noise == paper.augmentation.flip == 0
 
 
 def test_the_file_still_reads_the_same_after_dvc_has_rewritten_it(tmp_path):
@@ -115,7 +123,7 @@ TOO_LARGE = {
 def test_every_seed_and_every_guidance_has_an_upper_bound(tmp_path):
     document = Params().model_dump()
     paths = list(named_in(document, ()))
-    assert len(paths) == 7
+    assert len(paths) == 8
     for *parents, name in paths:
         value, most = TOO_LARGE[name]
         text = yaml.safe_dump(nested([*parents, name], value))

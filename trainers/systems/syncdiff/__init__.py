@@ -1,0 +1,1 @@
+"""SyncDiff: frame-wise latent diffusion with a bottleneck for the frame before."""
