@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.audit.command import audit_app
 from pipeline.demo.corpus_in_use import DEMO, render, render_in_use, write_comparison
 from pipeline.demo.targets import missed, render_table
 from pipeline.engine import roots
@@ -44,6 +45,7 @@ app = typer.Typer(
 cache_app = typer.Typer(no_args_is_help=True, help="Finished items, kept between runs.")
 weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA-256.")
 app.command("submit")(submit)
+app.add_typer(audit_app, name="audit")
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 console = Console()

@@ -1,4 +1,4 @@
-"""all tables -> reports/report.html: one static page that needs neither network nor script."""
+"""all tables -> reports/report.html: one page with its films inside that needs no network."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.judge.landmark.weights import load_calibration
 from pipeline.params.curation import Params, load_params
-from pipeline.report.film_strips import OpenArtifact
 from pipeline.report.page import ReportInputs, render
 from pipeline.report.reported_clips import COLUMNS, reported_clips
+from pipeline.report.shown_clips import OpenArtifact
 from pipeline.tables.funnel import funnel
 from pipeline.tables.run_tables import RunTables
 

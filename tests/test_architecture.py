@@ -21,6 +21,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     "pipeline": (
         "__main__",
         "cli",
+        "audit",
         "report",
         "demo",
         "submit",
@@ -31,6 +32,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "quality",
         "identity",
         "faces",
+        "player",
         "media",
         "html",
         "tables",

@@ -23,7 +23,7 @@ from pipeline.params.environment import environment
 from pipeline.weights.sharing import bring, offer
 
 PACKAGES = (
-    *("ai-edge-litert", "av", "decord", "diffusers", "fsspec", "insightface", "numpy"),
+    *("ai-edge-litert", "av", "diffusers", "fsspec", "insightface", "numpy"),
     *("onnxruntime", "onnxruntime-gpu", "opencv-python", "opencv-python-headless", "ray"),
     *("safetensors", "scenedetect", "scipy", "silero-vad", "soundfile", "torch", "transformers"),
 )

@@ -3,13 +3,13 @@
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
-def html_environment(package: str) -> Environment:
-    """Return the settings for templates that lie in `package`; they may include `style.css`.
+def html_environment(*packages: str) -> Environment:
+    """Return the settings for templates that lie in `packages`; they may include `style.css`.
 
     Everything is escaped, and a name that is missing is an error.
     """
     return Environment(
-        loader=ChoiceLoader([PackageLoader(package, ""), PackageLoader("pipeline.html", "")]),
+        loader=ChoiceLoader([PackageLoader(name, "") for name in (*packages, "pipeline.html")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -181,6 +181,8 @@ class ReportParams(_Section):
 
     accepted_strips: Annotated[int, Field(ge=0)] = 12
     rejected_strips: Annotated[int, Field(ge=0)] = 12
+    clips_mb: Annotated[float, Field(ge=0, le=200)] = 6.0
+    """Megabytes of the page that its films may take; those beyond are named and not played."""
 
 
 class RunParams(_Section):

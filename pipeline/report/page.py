@@ -14,19 +14,24 @@ from pipeline.html.templates import html_environment
 from pipeline.html.words import number
 from pipeline.judge.landmark.calibration import CurvePoint
 from pipeline.params.curation import Params
+from pipeline.player.on_page import MEGABYTE, PageRoom, script
+from pipeline.player.timeline import HEIGHT as LANE_HEIGHT
 from pipeline.quality import speech
 from pipeline.remote import public_url
 from pipeline.report import wording
-from pipeline.report.film_strips import (
-    CURVE_HEIGHT,
-    CURVE_WIDTH,
-    OpenArtifact,
-    choose_clips,
-    make_strip,
-)
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.judge_section import judge_section
 from pipeline.report.reported_clips import ReportedClip, failures, with_curves
+from pipeline.report.shown_clips import (
+    CURVE_HEIGHT,
+    CURVE_WIDTH,
+    Details,
+    OpenArtifact,
+    ShownClip,
+    choose_clips,
+    show_clip,
+)
+from pipeline.report.uncut import uncut
 from pipeline.tables.people_facts import read_people
 from pipeline.tables.printable import visible, visible_lines
 from pipeline.tables.run_tables import RunTables
@@ -69,7 +74,7 @@ SCORES = (
     ("snr_db", "SNR", " dB"),
     ("frozen_share", "frozen", ""),
 )
-"""Column, label and unit of the numbers under a film strip."""
+"""Column, label and unit of the numbers under a clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +91,8 @@ class ReportInputs:
 
 
 def render(inputs: ReportInputs) -> str:
-    """Return the page: one HTML document without script, link or network."""
-    environment = html_environment("pipeline.report")
+    """Return the page: one HTML document without link or network, its films and script inside."""
+    environment = html_environment("pipeline.report", "pipeline.player")
     environment.filters |= {
         "visible": visible,
         "visible_lines": visible_lines,
@@ -112,6 +117,10 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "curve": {"width": CURVE_WIDTH, "height": CURVE_HEIGHT},
         "scores": SCORES,
         "strips": _strips(inputs),
+        "uncut": _uncut(inputs),
+        "script": script(),
+        "clips_mb": inputs.params.report.clips_mb,
+        "lane_height": LANE_HEIGHT,
         "failures": failed[:MOST_FAILURES],
         "num_failures": len(failed),
         **_sources(inputs),
@@ -173,15 +182,31 @@ def _strips(inputs: ReportInputs) -> list[dict[str, Any]]:
         ("accepted", "Accepted clips", section.accepted_strips, lambda clip: clip.video_id),
         ("rejected", _rest_title(inputs.clips), section.rejected_strips, lambda clip: clip.reason),
     ]
-    found = []
-    for ending, title, limit, by in groups:
+    found, left = [], section.clips_mb
+    for done, (ending, title, limit, by) in enumerate(groups):
         clips = [
             clip for clip in inputs.clips if (clip.ending == "accepted") == (ending == "accepted")
         ]
-        chosen = choose_clips(clips, by, limit)
-        strips = [make_strip(c, inputs.open_artifact) for c in with_curves(chosen, inputs.tables)]
-        found.append({"ending": ending, "title": title, "of": len(clips), "strips": strips})
+        room = PageRoom(left / (len(groups) - done))
+        strips = _ready(inputs, choose_clips(clips, by, limit), room)
+        left -= sum(len(one.film.uri) for one in strips if one.film) / MEGABYTE
+        group = {"ending": ending, "title": title, "of": len(clips), "refused": room.refused}
+        found.append({**group, "strips": strips})
     return found
+
+
+def _ready(inputs: ReportInputs, chosen: Sequence[ReportedClip], room: PageRoom) -> list[ShownClip]:
+    details = Details.of(chosen, inputs.clips, inputs.tables)
+    return [
+        show_clip(clip, details, inputs.open_artifact, room, inputs.params.select)
+        for clip in with_curves(chosen, inputs.tables)
+    ]
+
+
+def _uncut(inputs: ReportInputs) -> dict[str, Any]:
+    found = uncut(inputs.tables)
+    shown = choose_clips(found, lambda one: one.reason, inputs.params.report.rejected_strips)
+    return {"of": len(found), "rows": shown}
 
 
 def _rest_title(clips: Iterable[ReportedClip]) -> str:

@@ -16,10 +16,11 @@ NOT_SELECTED = "not_selected"
 
 _ENDING = ("item_id", "status", "reason", "detail")
 _CLIP = ("clip_id", "video_id", "start_frame", "end_frame", "num_frames", "artifact", "face_px")
+_LOST = ("damaged_frames", "held_frames", "interpolated_frames")
 _SCORE = ("judge", "mode", "fallback", "offset_frames", "probability", "confidence")
 COLUMNS = {
-    "scenes": (*_ENDING, "video_id"),
-    "faces": (*_ENDING, *_CLIP, "landmark_score"),
+    "scenes": (*_ENDING, "video_id", "start_frame", "end_frame"),
+    "faces": (*_ENDING, *_CLIP, "landmark_score", *_LOST),
     "sync": (*_ENDING, *_SCORE, "min_distance", "drift_frames"),
     "stretches": _ENDING,
     "quality": (
@@ -70,6 +71,8 @@ class ReportedClip:
     split: str
     clip: Record
     """The row of `faces`, with the frames of the part."""
+    clip_frames: int
+    """Of the whole clip."""
     part: Record | None
     """The row of `select`; None for a clip that was not cut, or not judged as a part."""
     sync: Record | None
@@ -93,7 +96,7 @@ class ReportedClip:
 
 def reported_clips(tables: RunTables) -> list[ReportedClip]:
     """Return every part of every clip that `faces` made, sorted by source and place in it."""
-    uris = _uris(tables)
+    uris = source_names(tables)
     by_id = {s: {row["item_id"]: row for row in tables.records(s)} for s in ("sync", "quality")}
     packed = {row["item_id"]: row for row in tables.records("shards")}
     parts: dict[str, list[Record | None]] = {}
@@ -115,7 +118,7 @@ def with_curves(clips: Sequence[ReportedClip], tables: RunTables) -> list[Report
 
 def failures(tables: RunTables) -> list[dict[str, str]]:
     """Return every failed or quarantined item: stage, item (its source where known), error."""
-    uris = _uris(tables)
+    uris = source_names(tables)
     uris |= {row["clip_id"]: uris.get(row["video_id"], "") for row in tables.kept("faces")}
     return [
         {
@@ -132,7 +135,7 @@ def failures(tables: RunTables) -> list[dict[str, str]]:
     ]
 
 
-def _uris(tables: RunTables) -> dict[str, str]:
+def source_names(tables: RunTables) -> dict[str, str]:
     """Return video_id -> uri, the first file of each content."""
     found: dict[str, str] = {}
     for row in tables.records("ingest"):
@@ -161,6 +164,7 @@ def _join(
         detail=(last["detail"] if last else "") if ending != "accepted" else "",
         split=str((selected or {}).get("split") or ""),
         clip={**row, "start_frame": start, "end_frame": end, "num_frames": end - start},
+        clip_frames=row["num_frames"],
         part=selected,
         sync=_measured(by_id["sync"].get(clip_id)),
         quality=_measured(by_id["quality"].get(clip_id)),

@@ -27,22 +27,29 @@ class ScoredClip:
 
 def non_speakers(clips: Iterable[ScoredClip], params: SelectParams) -> dict[str, str]:
     """Return clip_id -> detail of every clip whose sound belongs to another face."""
-    found = ((one, _active_speaker(one, rivals, params)) for one, rivals in _rivals(clips, params))
-    return {one.clip.clip_id: _detail(one, speaker, params) for one, speaker in found if speaker}
+    return {
+        one.clip.clip_id: _detail(one, rival, params)
+        for one, rival in strongest_rivals(clips, params)
+        if judge_confidence(rival.score, params).sufficient
+    }
 
 
-def _active_speaker(
-    one: ScoredClip, rivals: Sequence[ScoredClip], params: SelectParams
-) -> ScoredClip | None:
-    """Return the most confident rival that ranks above `one` and reaches its threshold, if any."""
-    above = [
-        rival
-        for rival in rivals
-        if rival.score.judge == one.score.judge
-        and most_confident_first(rival.score) < most_confident_first(one.score)
-        and judge_confidence(rival.score, params).sufficient
-    ]
-    return min(above, key=lambda rival: most_confident_first(rival.score), default=None)
+def strongest_rivals(
+    clips: Iterable[ScoredClip], params: SelectParams
+) -> Iterator[tuple[ScoredClip, ScoredClip]]:
+    """Yield every clip that has rivals ranking above it, with the most confident of them.
+
+    If that one does not reach the judge's threshold, none of them does.
+    """
+    for one, rivals in _rivals(clips, params):
+        above = [
+            rival
+            for rival in rivals
+            if rival.score.judge == one.score.judge
+            and most_confident_first(rival.score) < most_confident_first(one.score)
+        ]
+        if above:
+            yield one, min(above, key=lambda rival: most_confident_first(rival.score))
 
 
 def _rivals(

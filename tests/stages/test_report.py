@@ -1,6 +1,5 @@
 import base64
 import re
-import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,14 +9,18 @@ import numpy as np
 import pytest
 
 from pipeline.html.words import duration, share
-from pipeline.params.curation import IngestParams, Params
-from pipeline.report.film_strips import choose_clips
+from pipeline.media.flac import write_flac
+from pipeline.params.curation import IngestParams, Params, ReportParams
+from pipeline.player.on_page import script
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.reported_clips import reported_clips
+from pipeline.report.shown_clips import choose_clips
 from pipeline.tables.funnel import funnel
 from pipeline.tables.printable import visible
+from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 from pipeline.tables.run_tables import RunTables
 from stages.report import build_report
+from tests.browser import Browser, browser, chromium
 from tests.pipeline.quality.synthetic import moving, write_video
 from tests.stages.fake_run import HOSTILE, write_run
 
@@ -53,7 +56,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    return write_video(tmp_path_factory.mktemp("cache") / "clip.mp4", moving(FRAMES))
+    return write_files(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -64,23 +67,30 @@ def run(tmp_path_factory, videos) -> tuple[Path, Path]:
     return root / "data", build_report(root / "data", root / "reports", Params(), opener(videos))
 
 
-def opener(path: Path):
-    return lambda key, name: path
+def write_files(folder: Path) -> Path:
+    """Write the three files of a clip; a tone lies under frames 50 to 75."""
+    write_video(folder / "clip.mp4", moving(FRAMES))
+    time = np.arange(FRAMES * SAMPLES_PER_FRAME) / SAMPLE_RATE_HZ
+    tone = np.where((time >= 2) & (time < 3), 0.3 * np.sin(2 * np.pi * 440 * time), 0)
+    write_flac(folder / "clip.flac", np.rint(tone * 32767).astype(np.int16), SAMPLE_RATE_HZ)
+    interpolated = np.arange(FRAMES) >= 75
+    np.savez(folder / "clip.npz", scores=np.full(FRAMES, 0.9), interpolated=interpolated)
+    return folder
+
+
+def opener(folder: Path):
+    return lambda key, name: folder / f"clip{Path(name).suffix}"
 
 
 @pytest.fixture(scope="module")
 def dom(run, tmp_path_factory) -> str:
     """Return the page as Chromium sees it after loading, serialised."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("chromium is not installed: `apt-get install -y chromium`")
-    profile = tmp_path_factory.mktemp("profile")
-    return browse(chromium, profile, "--dump-dom", run[1].as_uri())
+    return browse(tmp_path_factory.mktemp("profile"), "--dump-dom", run[1].as_uri())
 
 
-def browse(chromium: str, profile: Path, *arguments: str) -> str:
+def browse(profile: Path, *arguments: str) -> str:
     quiet = ["gpu", "background-networking", "component-update", "sync", "extensions"]
-    command = [chromium, "--headless", "--no-sandbox", "--no-first-run"]
+    command = [chromium(), "--headless", "--no-sandbox", "--no-first-run"]
     command += [f"--disable-{name}" for name in quiet] + [f"--user-data-dir={profile}"]
     done = subprocess.run(
         [*command, *arguments], capture_output=True, text=True, timeout=120, check=True
@@ -107,7 +117,8 @@ def test_the_tiles_of_the_page_add_up_to_the_clips(run, dom):
 def test_hostile_file_names_are_shown_as_text_and_never_run(run, dom):
     page = Page(dom)
     assert re.search(r"<title>lipforge: curation report</title>", dom)
-    assert not [tag for tag, _ in page.tags if tag in ("script", "iframe", "object", "embed", "b")]
+    assert not [tag for tag, _ in page.tags if tag in ("iframe", "object", "embed", "b")]
+    assert re.findall(r"<script>(.*?)</script>", dom, re.DOTALL) == [script().text]
     assert not [name for _, a in page.tags for name in a if name.startswith("on")]
     for uri in HOSTILE:
         assert visible(uri) in page.text
@@ -131,16 +142,13 @@ def test_every_picture_decodes_and_says_what_it_is(run):
     for image in images:
         assert re.fullmatch(r"Aligned face at \d+\.\d\d s", image["alt"] or "")
     jpeg = base64.b64decode(str(images[0]["src"]).removeprefix("data:image/jpeg;base64,"))
-    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (144, 144, 3)
+    assert cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).shape == (112, 112, 3)
 
 
 def test_the_browser_paints_the_pictures(run, tmp_path):
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed: `apt-get install -y chromium`")
     shot = tmp_path / "page.png"
     size = ["--window-size=1000,4500", "--hide-scrollbars", f"--screenshot={shot}"]
-    browse(chromium, tmp_path / "profile", *size, run[1].as_uri())
+    browse(tmp_path / "profile", *size, run[1].as_uri())
     painted = cv2.imread(str(shot), cv2.IMREAD_COLOR)
     pixels = painted[::3, ::3].reshape(-1, 3).astype(int)
     grey = (np.ptp(pixels, axis=1) <= 5) & (pixels[:, 0] > 60) & (pixels[:, 0] < 200)
@@ -187,17 +195,19 @@ def test_a_run_without_clips_still_has_a_page(tmp_path, tables):
 
 def test_clips_whose_pictures_are_gone_are_shown_without(tmp_path):
     write_run(tmp_path / "data", clips_each=1)
-    gone = opener(tmp_path / "emptied.mp4")
+    gone = opener(tmp_path / "emptied")
     path = build_report(tmp_path / "data", tmp_path / "reports", Params(), gone)
     text = path.read_text(encoding="utf-8")
     assert "the item cache was emptied" in text
     assert "<img" not in text
 
 
-def test_ten_thousand_clips_stay_under_five_megabytes(tmp_path, videos):
+def test_ten_thousand_clips_stay_under_five_megabytes_and_their_films(tmp_path, videos):
     write_run(tmp_path / "data", [f"folder {n % 50}/video {n:05d}.mp4" for n in range(2500)], 4)
-    path = build_report(tmp_path / "data", tmp_path / "reports", Params(), opener(videos))
-    assert path.stat().st_size < 5 * MEGABYTE
+    few = Params(report=ReportParams(accepted_strips=2, rejected_strips=2))
+    path = build_report(tmp_path / "data", tmp_path / "reports", few, opener(videos))
+    films = sum(len(a["src"] or "") for tag, a in tags(path) if tag == "video")
+    assert path.stat().st_size - films < 5 * MEGABYTE
     text = path.read_text(encoding="utf-8")
     assert "10\u202f000" in text
     assert "The first 1\u202f000 of 2\u202f503 files" in text
@@ -248,3 +258,68 @@ def test_a_signed_address_among_the_parameters_is_shown_without_its_signature(tm
     text = build_report(tmp_path, tmp_path, params).read_text(encoding="utf-8")
     assert "host/list.jsonl" in text
     assert "secret" not in text
+
+
+PIXELS = """
+window.pixels = (video) => {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 160;
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  return canvas.getContext("2d").getImageData(0, 0, 160, 160).data;
+};
+"""
+
+
+@pytest.fixture(scope="module")
+def page(run, tmp_path_factory):
+    with browser(tmp_path_factory.mktemp("profile")) as found:
+        found.open(run[1].as_uri())
+        yield found
+
+
+def test_a_clip_plays_in_a_browser_with_its_sound(page: Browser):
+    assert page.run("document.querySelectorAll('video').length") == 3 * len(HOSTILE)
+    page.run(PIXELS + "window.first = pixels(document.querySelector('video')); 0")
+    page.run("document.querySelector('.keys button').click()")
+    page.until("document.querySelector('video').currentTime > 0.5")
+    changed = "pixels(document.querySelector('video')).filter((v, i) => v !== first[i]).length"
+    assert page.run(PIXELS + changed) > 160 * 160 / 2
+    assert page.run("document.querySelector('video').webkitAudioDecodedByteCount") > 0
+    assert float(page.run("document.querySelector('.playhead').style.left").rstrip("%")) > 10
+    page.run("document.querySelector('.keys button').click()")
+    assert page.run("document.querySelector('video').paused")
+
+
+def test_a_click_into_the_timeline_goes_there(page: Browser):
+    page.run("""
+      const tracks = document.querySelectorAll(".tracks")[1], box = tracks.getBoundingClientRect();
+      const place = { clientX: box.left + box.width / 2, clientY: box.top + 5, bubbles: true };
+      tracks.dispatchEvent(new MouseEvent("click", place));
+    """)
+    assert page.run("document.querySelectorAll('video')[1].currentTime") == pytest.approx(
+        2, abs=0.02
+    )
+
+
+def test_what_does_not_fit_is_named_and_not_played(run, videos, tmp_path):
+    one_film = len(str(next(a for tag, a in tags(run[1]) if tag == "video")["src"])) / MEGABYTE
+    params = Params(report=ReportParams(clips_mb=4.5 * one_film))
+    path = build_report(run[0], tmp_path, params, opener(videos))
+    text = path.read_text(encoding="utf-8")
+    assert 2 <= text.count("<video") <= 5
+    assert text.count("<video") + text.count("not playable here") == 3 * len(HOSTILE)
+    assert "of them do not play here" in text
+
+
+def tags(path: Path) -> list[tuple[str, dict[str, str | None]]]:
+    return Page(path.read_text(encoding="utf-8")).tags
+
+
+def test_the_lanes_say_what_is_known_of_every_second(run):
+    found = [a["aria-label"] or "" for tag, a in tags(run[1]) if tag == "svg"]
+    lanes = [one for one in found if one.startswith(("Sync:", "Face:", "Damage:"))]
+    assert "Sync: probability of being in sync, second by second: 0.97, 0.97, 0.97, 0.97" in lanes
+    assert "Face: certainty of its landmarks, second by second: 0.90, 0.90, 0.90, 0.00" in lanes
+    assert (
+        "Damage: face lost or picture standing, second by second: 0.00, 0.00, 0.00, 1.00" in lanes
+    )

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = {
-    *("ai_edge_litert", "decord", "diffusers", "dvc", "insightface", "jinja2", "matplotlib"),
+    *("ai_edge_litert", "diffusers", "dvc", "insightface", "jinja2", "matplotlib"),
     *("numba", "onnx", "onnxruntime", "pandas", "ray", "requests", "rich", "scenedetect", "scipy"),
     *("skimage", "sklearn", "torch", "transformers", "webdataset"),
 }
