@@ -23,6 +23,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "cli",
         "audit",
         "report",
+        "leak",
         "demo",
         "submit",
         "judge/command",

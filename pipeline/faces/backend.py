@@ -70,5 +70,8 @@ class FaceBackend(Protocol):
     def anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Return (..., 3, 2): left brow centre, right brow centre, nose, from (..., L, 3)."""
 
+    def guides(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (..., 4, 2): the anchors, and a point that moves with the head alone."""
+
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of the networks."""

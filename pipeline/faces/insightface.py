@@ -115,6 +115,10 @@ class InsightFaceBackend:
         """Return (..., 3, 2): left brow centre, right brow centre, nose."""
         return INSIGHTFACE106.template_anchors(points)
 
+    def guides(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (..., 4, 2): the anchors, and the steady point."""
+        return INSIGHTFACE106.crop_guides(points)
+
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of the two networks."""
         return pack_sha256(*self._pack)

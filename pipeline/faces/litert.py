@@ -234,6 +234,10 @@ class LiteRTBackend:
         """Return (..., 3, 2): left brow centre, right brow centre, nose."""
         return MESH468.template_anchors(points)
 
+    def guides(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (..., 4, 2): the anchors, and the steady point."""
+        return MESH468.crop_guides(points)
+
     def weights(self) -> Mapping[str, str]:
         """Return file name -> SHA-256 of the three networks."""
         return installed_weights()

@@ -6,7 +6,7 @@ Shapes: T = frames, L = landmarks; coordinates are x, y, z in pixels. The z of `
 scale of x, that of `insightface106` is 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +70,8 @@ class LandmarkSchema:
     """This group, `right_brow` and `nose` have the means that the crop's template is fitted to."""
     right_brow: tuple[int, ...]
     nose: tuple[int, ...]
+    steady: tuple[int, ...]
+    """Points whose mean hardly moves when the mouth does, as the network places them."""
     nose_tip: int
     chin: int
     mouth_corners: Pair
@@ -90,9 +92,11 @@ class LandmarkSchema:
 
     def template_anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         """Return (..., 3, 2): left brow centre, right brow centre, nose, from (..., L, 3)."""
-        groups = (self.left_brow, self.right_brow, self.nose)
-        chosen = (np.asarray(points)[..., list(group), :2] for group in groups)
-        return np.stack([xy.astype(np.float64).mean(axis=-2) for xy in chosen], axis=-2)
+        return _means(points, (self.left_brow, self.right_brow, self.nose))
+
+    def crop_guides(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Return (..., 4, 2): the template's anchors and the steady point, from (..., L, 3)."""
+        return _means(points, (self.left_brow, self.right_brow, self.nose, self.steady))
 
     def checked(self, landmarks_TLC: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return the landmarks as float64 (T, L, 3).
@@ -108,6 +112,11 @@ class LandmarkSchema:
         return landmarks_TLC.astype(np.float64)
 
 
+def _means(points: NDArray[Any], groups: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+    chosen = (np.asarray(points)[..., list(group), :2] for group in groups)
+    return np.stack([xy.astype(np.float64).mean(axis=-2) for xy in chosen], axis=-2)
+
+
 MESH468 = LandmarkSchema(
     name="mesh468",
     num_points=468,
@@ -118,6 +127,7 @@ MESH468 = LandmarkSchema(
     left_brow=(63, 66, 107, 53, 52),
     right_brow=(293, 296, 336, 283, 282),
     nose=(5, 102, 331, 64, 294, 198, 420),
+    steady=(168, 6),
     nose_tip=1,
     chin=152,
     mouth_corners=(61, 291),
@@ -185,6 +195,7 @@ INSIGHTFACE106 = LandmarkSchema(
     left_brow=(43, 48, 49, 50, 51),
     right_brow=(101, 102, 103, 104, 105),
     nose=(74, 77, 83, 86),
+    steady=(39, 72, 89),
     nose_tip=86,
     chin=0,
     mouth_corners=(52, 61),

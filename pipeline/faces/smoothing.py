@@ -5,7 +5,13 @@ window is one-sided, where a mean would lag behind a moving face and a line does
 constant velocity is unchanged everywhere (local linear regression, see
 Hastie, Tibshirani & Friedman, The Elements of Statistical Learning, section 6.1.1).
 
-Used for the anchors of the crop only. Landmarks are stored unsmoothed: at 25 fps a sigma of 1.5
+Used for the guides of the crop only: the template's three anchors and a steady point between the
+eyes. A landmark network moves brows and nose a little when the mouth opens, though they stand still
+in the picture, and a crop that follows them tells the opening to who sees nothing of the mouth. The
+steady point hardly moves with the mouth, so the crop follows it at once; where the anchors lie
+around it, which decides scale, roll and the rest of the place, follows slowly.
+
+Landmarks are stored unsmoothed: at 25 fps a sigma of 1.5
 frames would remove most of the lip movement (syllables come at 4 to 8 Hz).
 """
 
@@ -19,6 +25,8 @@ from numpy.typing import NDArray
 from pipeline import elementary
 
 TRUNCATE_SIGMAS = 3.0
+AROUND = 4.0
+"""Sigma of the anchors around the steady point over that of the point. Measured: docs/faces.md."""
 
 
 def radius_frames(sigma_frames: float) -> int:
@@ -37,6 +45,28 @@ def smooth_at(values: NDArray[Any], index: int, sigma_frames: float) -> NDArray[
 def smooth(values: NDArray[Any], sigma_frames: float) -> NDArray[np.float64]:
     """Smooth values (T, ...) along the first axis; sigma 0 changes nothing."""
     return np.stack([smooth_at(values, t, sigma_frames) for t in range(len(values))])
+
+
+def steadied_at(guides: NDArray[Any], index: int, sigma_frames: float) -> NDArray[np.float64]:
+    """Return the anchors (3, 2) at `index`; the same as steadied(...)[index].
+
+    Args:
+        guides: (T, 4, 2) three anchors and the steady point, in pixels of the frame.
+        sigma_frames: of the steady point.
+    """
+    steady, anchors = guides[:, 3:], guides[:, :3]
+    around = smooth_at(anchors - steady, index, AROUND * sigma_frames)
+    return np.asarray(smooth_at(steady, index, sigma_frames) + around)
+
+
+def steadied(guides: NDArray[Any], sigma_frames: float) -> NDArray[np.float64]:
+    """Return the anchors (T, 3, 2) that the crops are cut by; sigma 0 changes nothing."""
+    return np.stack([steadied_at(guides, t, sigma_frames) for t in range(len(guides))])
+
+
+def steadied_radius(sigma_frames: float) -> int:
+    """Return how many frames to either side `steadied_at` looks at."""
+    return radius_frames(AROUND * sigma_frames)
 
 
 @lru_cache(maxsize=256)

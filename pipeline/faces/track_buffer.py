@@ -93,7 +93,7 @@ class LeftOut:
 
 
 class TrackBuffer:
-    """Landmarks, anchors and crops of consecutive frames of one track since its last clip."""
+    """Landmarks, guides and crops of consecutive frames of one track since its last clip."""
 
     def __init__(
         self,
@@ -105,14 +105,14 @@ class TrackBuffer:
         scratch: Path,
     ) -> None:
         self._scene, self._track, self._backend, self._rules = scene, track, backend, rules
-        self._radius = smoothing.radius_frames(rules.sigma_frames)
+        self._radius = smoothing.steadied_radius(rules.sigma_frames)
         self._ring = _CropRing(
             scratch / f"track-{track}.raw", rules.crop_px, rules.max_frames + rules.min_frames
         )
         self._kept_from = first_frame
         """Frame of the first entry of the two lists below."""
         self._observed: list[TrackFrame] = []
-        self._anchors: list[NDArray[np.float64]] = []
+        self._guides: list[NDArray[np.float64]] = []
         self._clip_start = first_frame
         self._matrices: list[NDArray[np.float64]] = []
 
@@ -126,7 +126,7 @@ class TrackBuffer:
     ) -> Iterator[FaceClip]:
         """Add frames, render the crops that are final now, yield the clips that are complete."""
         self._observed.extend(frames)
-        self._anchors.extend(self._backend.anchors(one.seen.points) for one in frames)
+        self._guides.extend(self._backend.guides(one.seen.points) for one in frames)
         final = self._kept_from + len(self._observed) - (0 if ended else self._radius)
         while self.next_frame < final:
             self._render_crop(images[self.next_frame])
@@ -145,7 +145,7 @@ class TrackBuffer:
             frame - self._kept_from + self._radius + 1,
         )
         at = frame - self._kept_from - near.start
-        anchors = smoothing.smooth_at(np.stack(self._anchors[near]), at, self._rules.sigma_frames)
+        anchors = smoothing.steadied_at(np.stack(self._guides[near]), at, self._rules.sigma_frames)
         matrix = alignment.similarity(anchors, self._rules.crop_px)
         self._ring.put(frame, alignment.aligned(image, matrix, self._rules.crop_px))
         self._matrices.append(alignment.to_square(matrix, self._rules.crop_px))
@@ -181,7 +181,7 @@ class TrackBuffer:
         self._clip_start += length
         del self._matrices[:length]
         past = max(0, self._clip_start - self._radius - self._kept_from)
-        del self._observed[:past], self._anchors[:past]
+        del self._observed[:past], self._guides[:past]
         self._kept_from += past
 
 

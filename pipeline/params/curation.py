@@ -68,7 +68,7 @@ class FacesParams(_Section):
     is lost is in no clip; what lies before and behind are clips of their own."""
     min_face_px: Annotated[int, Field(ge=8)] = 32
     """Smaller faces are not tracked at all; `select` has its own, higher limit."""
-    smooth_sigma_frames: Annotated[float, Field(ge=0, le=5)] = 1.5
+    smooth_sigma_frames: Annotated[float, Field(ge=0, le=5)] = 2.0
     crf: Annotated[int, Field(ge=0, le=30)] = 14
 
     @model_validator(mode="after")

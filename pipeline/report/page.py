@@ -21,6 +21,7 @@ from pipeline.remote import public_url
 from pipeline.report import wording
 from pipeline.report.histogram import histogram, measures
 from pipeline.report.judge_section import judge_section
+from pipeline.report.leak_section import leak_section
 from pipeline.report.reported_clips import ReportedClip, failures, with_curves
 from pipeline.report.shown_clips import (
     CURVE_HEIGHT,
@@ -112,6 +113,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "judging": judge_section(
             inputs.tables, inputs.clips, inputs.params.select, inputs.measured
         ),
+        "leaking": leak_section(inputs.clips, inputs.open_artifact),
         "histograms": _histograms(inputs),
         "drawing": {"width": WIDTH, "height": HEIGHT},
         "curve": {"width": CURVE_WIDTH, "height": CURVE_HEIGHT},

@@ -16,11 +16,12 @@ NOT_SELECTED = "not_selected"
 
 _ENDING = ("item_id", "status", "reason", "detail")
 _CLIP = ("clip_id", "video_id", "start_frame", "end_frame", "num_frames", "artifact", "face_px")
+_CROP = ("crop_px", "landmark_schema")
 _LOST = ("damaged_frames", "held_frames", "interpolated_frames")
 _SCORE = ("judge", "mode", "fallback", "offset_frames", "probability", "confidence")
 COLUMNS = {
     "scenes": (*_ENDING, "video_id", "start_frame", "end_frame"),
-    "faces": (*_ENDING, *_CLIP, "landmark_score", *_LOST),
+    "faces": (*_ENDING, *_CLIP, *_CROP, "landmark_score", *_LOST),
     "sync": (*_ENDING, *_SCORE, "min_distance", "drift_frames"),
     "stretches": _ENDING,
     "quality": (

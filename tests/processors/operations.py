@@ -113,12 +113,12 @@ def faces(film: Path, inputs: Arrays) -> Arrays:
 
 
 def geometry(film: Path, inputs: Arrays) -> Arrays:
-    """Smooth anchors and compute the warp matrices."""
-    anchors = MESH468.template_anchors(inputs["turning"])
-    smoothed = smoothing.smooth(anchors, 1.5)
+    """Steady the anchors and compute the warp matrices."""
+    guides = MESH468.crop_guides(inputs["turning"])
+    smoothed = smoothing.steadied(guides, 2.0)
     return {
-        "anchors": anchors,
-        "smoothed anchors": smoothed,
+        "guides": guides,
+        "steadied anchors": smoothed,
         "warp matrices": np.stack([alignment.similarity(one) for one in smoothed]),
     }
 

@@ -1,7 +1,7 @@
 """Tracks of the faces of a video, with what aligns each frame to the model's template.
 
 Shots, tracker, landmarks, smoothing and template are those of the curation, so that faces are
-aligned as in training. Only anchors and boxes are kept: 90 bytes per frame and face.
+aligned as in training. Only guides and boxes are kept: 110 bytes per frame and face.
 
 Shape suffixes: T frames of a track.
 """
@@ -29,8 +29,8 @@ class AlignmentTrack:
     """Of the track in its video, from 0: the `face` of `lipforge judge`."""
     scene: int
     start_frame: int
-    anchors: NDArray[np.float64]
-    """(T, 3, 2) left brow, right brow, nose in pixels of the frame, not smoothed."""
+    guides: NDArray[np.float64]
+    """(T, 4, 2) left brow, right brow, nose, steady point in pixels of the frame, not smoothed."""
     boxes: NDArray[np.float32]
     """(T, 4) x0, y0, x1, y1 of the landmarks."""
     detected: NDArray[np.bool_]
@@ -54,7 +54,7 @@ class AlignmentTrack:
 
     def matrices(self, sigma_frames: float, crop_px: int) -> NDArray[np.float64]:
         """Return (T, 2, 3): frame -> canvas, for `alignment.warp`; smoothed as in curation."""
-        smoothed = smoothing.smooth(self.anchors, sigma_frames)
+        smoothed = smoothing.steadied(self.guides, sigma_frames)
         return np.stack([alignment.similarity(anchors, crop_px) for anchors in smoothed])
 
     def usable(self) -> NDArray[np.bool_]:
@@ -89,12 +89,12 @@ def track_faces(
 class _Track:
     scene: int
     start_frame: int
-    anchors: list[NDArray[np.float64]] = field(default_factory=list)
+    guides: list[NDArray[np.float64]] = field(default_factory=list)
     boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
     detected: list[bool] = field(default_factory=list)
 
     def add(self, one: Observation, backend: FaceBackend) -> None:
-        self.anchors.append(backend.anchors(one.points))
+        self.guides.append(backend.guides(one.points))
         self.boxes.append(one.box)
         self.detected.append(not one.interpolated)
 
@@ -103,7 +103,7 @@ class _Track:
             number,
             self.scene,
             self.start_frame,
-            np.stack(self.anchors),
+            np.stack(self.guides),
             np.array(self.boxes, np.float32),
             np.array(self.detected, np.bool_),
         )

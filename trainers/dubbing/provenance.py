@@ -11,7 +11,7 @@ from trainers.dubbing.video_options import VideoOptions
 from trainers.talking_face.model import TalkingFaceModel
 from trainers.talking_face.model_file import stand_ins
 
-VERSION = 2
+VERSION = 3
 """Of the dubbing code: segments of another version are not reused."""
 
 

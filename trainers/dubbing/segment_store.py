@@ -119,7 +119,7 @@ def _packed(tracks: Sequence[AlignmentTrack]) -> bytes:
         "facts": np.array([(t.number, t.scene, t.start_frame) for t in tracks], np.int64)
     }
     for track in tracks:
-        arrays[f"anchors_{track.number}"] = track.anchors
+        arrays[f"guides_{track.number}"] = track.guides
         arrays[f"boxes_{track.number}"] = track.boxes
         arrays[f"seen_{track.number}"] = track.detected
     buffer = io.BytesIO()
@@ -134,7 +134,7 @@ def _unpacked(path: Path) -> list[AlignmentTrack]:
                 number,
                 scene,
                 start_frame,
-                stored[f"anchors_{number}"],
+                stored[f"guides_{number}"],
                 stored[f"boxes_{number}"],
                 stored[f"seen_{number}"],
             )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import StorageError
+from pipeline.faces import smoothing
 from pipeline.faces.backend import Frame
 from pipeline.faces.clip_extraction import extract_clips
 from pipeline.faces.continuity import LOOK
@@ -177,7 +178,8 @@ def test_only_the_frames_that_are_still_needed_are_kept(tmp_path: Path) -> None:
     found = extract_clips(images(), [(0, 700)], world, RULES, tmp_path)
     lengths = [s.num_frames for s in found if isinstance(s, FaceClip)]
     assert max(lengths) == 250
-    assert most <= RULES.tracking.max_gap_frames + 5 + LOOK + 3
+    ahead = smoothing.steadied_radius(RULES.sigma_frames)
+    assert most <= RULES.tracking.max_gap_frames + ahead + LOOK + 3
     assert alive <= 1
 
 

@@ -46,3 +46,24 @@ def test_short_tracks_have_values_too(length: int) -> None:
 def test_sigma_zero_changes_nothing() -> None:
     values = np.random.default_rng(2).standard_normal((10, 2))
     assert np.array_equal(smoothing.smooth(values, 0.0), values)
+
+
+def test_guides_are_steadied_frame_by_frame_as_all_at_once() -> None:
+    guides = np.random.default_rng(5).normal(size=(90, 4, 2)).cumsum(axis=0)
+    radius = smoothing.steadied_radius(2.0)
+    whole = smoothing.steadied(guides, 2.0)
+    for t in range(len(guides)):
+        low = max(0, t - radius)
+        near = guides[low : t + radius + 1]
+        assert np.array_equal(smoothing.steadied_at(near, t - low, 2.0), whole[t])
+
+
+def test_steadied_anchors_follow_a_walk_and_leave_out_what_only_the_anchors_do() -> None:
+    time = np.arange(120)[:, None, None]
+    walk = np.array([3.0, -1.0]) * time
+    guides = np.array([[-50.0, -30], [50, -30], [0, 30], [0, 0]]) + walk
+    shaken = guides.copy()
+    shaken[:, :3, 1] += np.sin(2 * np.pi * 4 / 25 * time[..., 0])
+    assert np.allclose(smoothing.steadied(guides, 2.0), guides[:, :3], atol=1e-9)
+    assert np.abs(smoothing.steadied(shaken, 2.0) - guides[:, :3])[30:-30].max() < 0.01
+    assert np.array_equal(smoothing.steadied(guides, 0.0), guides[:, :3])

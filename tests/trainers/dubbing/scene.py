@@ -58,6 +58,9 @@ class Squares:
     def anchors(self, points: NDArray[Any]) -> NDArray[np.float64]:
         return np.asarray(points, np.float64)[..., [0, 2, 4], :2]
 
+    def guides(self, points: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(points, np.float64)[..., [0, 2, 4, 1], :2]
+
     def weights(self) -> Mapping[str, str]:
         return {}
 

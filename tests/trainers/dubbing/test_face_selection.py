@@ -12,7 +12,7 @@ def face(number, scene, start, end, px):
     count = end - start
     boxes = np.tile(np.array([0, 0, px, px], np.float32), (count, 1))
     detected = np.ones(count, bool)
-    return AlignmentTrack(number, scene, start, np.zeros((count, 3, 2)), boxes, detected)
+    return AlignmentTrack(number, scene, start, np.zeros((count, 4, 2)), boxes, detected)
 
 
 FACES = [

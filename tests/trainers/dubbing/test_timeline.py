@@ -13,7 +13,7 @@ def track(start, detected, number=0):
     count = len(detected)
     boxes = np.tile(np.array([0, 0, 50, 50], np.float32), (count, 1))
     return AlignmentTrack(
-        number, 0, start, np.zeros((count, 3, 2)), boxes, np.array(detected, bool)
+        number, 0, start, np.zeros((count, 4, 2)), boxes, np.array(detected, bool)
     )
 
 

@@ -1,0 +1,1 @@
+"""How much the place of a crop tells about the mouth."""
