@@ -24,6 +24,7 @@ from pipeline.engine.garbage import Garbage, by_stage, find_garbage, remove
 from pipeline.engine.manifest import cache_keys, read_table
 from pipeline.engine.side_store import side_store
 from pipeline.errors import LipforgeError, ManifestError, TruthError, WeightsError
+from pipeline.export.command import export
 from pipeline.judge.syncnet.weights import VALIDATORS
 from pipeline.params.curation import load_params
 from pipeline.params.environment import environment, variable
@@ -46,6 +47,7 @@ cache_app = typer.Typer(no_args_is_help=True, help="Finished items, kept between
 weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA-256.")
 app.command("submit")(submit)
 app.add_typer(audit_app, name="audit")
+app.command("export")(export)
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 console = Console()

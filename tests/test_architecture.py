@@ -26,6 +26,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "leak",
         "demo",
         "submit",
+        "export",
         "judge/command",
         "judge",
         "shards",

@@ -8,8 +8,8 @@ from pipeline.faces.schemas import schema_named
 from pipeline.leak.geometry import PlacedClip
 from pipeline.leak.left_out import LIMIT, GeometryLeak, geometry_leak
 from pipeline.media.clip_reader import read_arrays
-from pipeline.report.film_strips import OpenArtifact, choose_clips
 from pipeline.report.reported_clips import ReportedClip
+from pipeline.report.shown_clips import OpenArtifact, choose_clips
 
 MOST_CLIPS = 200
 """Read for the figure, spread over the sources; each costs 20 ms."""

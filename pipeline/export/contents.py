@@ -1,0 +1,214 @@
+"""The clips of finished shards: listed from the JSON members, read one at a time.
+
+`index.json` says which tars belong to the data set. Every tar is compared with its SHA-256 there.
+"""
+
+import json
+import tarfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.digest import file_sha256
+from pipeline.errors import UnreadableError
+from pipeline.export.errors import ExportError
+from pipeline.remote import public_url
+from pipeline.shards.place import tar_place
+from pipeline.shards.tar import MEMBERS
+from pipeline.sources import local_copy
+
+SAFE = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+"""Characters that a clip's name may have: it becomes a file name, a word of a list, a JSON key."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFile:
+    """One tar of the data set."""
+
+    name: str
+    """As in index.json: `train/train-0002-000.tar`."""
+    split: str
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClipEntry:
+    """What is known of a clip before anything is written."""
+
+    clip_id: str
+    split: str
+    shard: str
+    num_frames: int
+    """At 25 fps."""
+    crop_px: int
+    """Height and width of its pictures."""
+    landmark_schema: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExportSample:
+    """One clip with the bytes of its four members."""
+
+    entry: ClipEntry
+    facts: Mapping[str, Any]
+    """Its JSON."""
+    members: Mapping[str, bytes]
+    """Suffix (`mp4`, `flac`, `json`, `npz`) -> content."""
+
+
+def list_shards(shards: str, splits: Collection[str] = ()) -> list[ShardFile]:
+    """Return the tars that index.json names, sorted by name.
+
+    Args:
+        shards: the folder of index.json, or its URL. Where it is the folder of `lipforge run
+            shards` and LIPFORGE_SHARDS is set, the tars lie there.
+        splits: only these; empty: all.
+
+    Raises:
+        ExportError: no index.json there, it is no index, or a split is not in it.
+    """
+    entries = _index(shards)
+    found = {str(one["split"]) for one in entries}
+    if unknown := sorted(set(splits) - found):
+        raise ExportError(f"--split {unknown[0]}: not in {shards}; it has {', '.join(found)}")
+    files = [
+        ShardFile(one["name"], one["split"], _url(shards, one["name"]), one["sha256"])
+        for one in entries
+        if not splits or one["split"] in splits
+    ]
+    return sorted(files, key=lambda one: one.name)
+
+
+def list_clips(files: Sequence[ShardFile]) -> list[ClipEntry]:
+    """Return every clip, by shard and then as it stands in the tar; reads the JSON members only.
+
+    Raises:
+        ExportError: a tar is not there or not the one of index.json, its server refuses, a sample
+            lacks a member, or two clips have one name.
+    """
+    clips = [entry for file in files for entry in _clips_of(file)]
+    seen: set[str] = set()
+    for clip in clips:
+        if clip.clip_id.lower() in seen:  # file systems may not tell A from a
+            raise ExportError(f"{clip.shard}/{clip.clip_id}: this name is given twice")
+        seen.add(clip.clip_id.lower())
+    return clips
+
+
+def read_samples(files: Sequence[ShardFile], wanted: Collection[str]) -> Iterator[ExportSample]:
+    """Yield the clips whose ids are wanted, in the order of `list_clips`, one in memory at a time.
+
+    Raises:
+        ExportError: as `list_clips`.
+    """
+    for file in files:
+        with _opened(file) as tar:
+            for clip_id, infos in _groups(file, tar):
+                if clip_id in wanted:
+                    members = {name: _content(tar, info) for name, info in infos.items()}
+                    facts = _facts(file, clip_id, members["json"])
+                    yield ExportSample(_entry(file, clip_id, facts), facts, members)
+
+
+def _index(shards: str) -> list[dict[str, Any]]:
+    where = f"{shards.rstrip('/')}/index.json"
+    try:
+        with local_copy(where) as path:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        entries: list[dict[str, Any]] = content["shards"]
+    except UnreadableError as error:
+        fix = "name the folder that `lipforge run shards` wrote with --shards"
+        raise ExportError(f"{public_url(where)}: {error}; {fix}") from error
+    except (FileNotFoundError, LookupError, TypeError, ValueError) as error:
+        raise ExportError(f"{public_url(where)}: no index of shards: {error!r}") from error
+    if not entries:
+        raise ExportError(f"{public_url(where)}: names no shard; no clip was selected")
+    return entries
+
+
+def _url(shards: str, name: str) -> str:
+    if "://" in shards:
+        return f"{shards.rstrip('/')}/{name}"
+    beside = Path(shards) / name
+    return str(beside) if beside.exists() else tar_place(Path(shards)).url(name)
+
+
+@contextmanager
+def _opened(file: ShardFile) -> Iterator[tarfile.TarFile]:
+    with _fetched(file) as path:
+        if file_sha256(path) != file.sha256:
+            fix = "run `lipforge run shards`, or fetch the shards once more"
+            raise ExportError(f"{file.name}: not the tar that index.json names; {fix}")
+        with tarfile.open(path, "r:") as tar:
+            yield tar
+
+
+@contextmanager
+def _fetched(file: ShardFile) -> Iterator[Path]:
+    with ExitStack() as held:
+        try:
+            path = held.enter_context(local_copy(file.url))
+        except UnreadableError as error:
+            raise ExportError(f"{public_url(file.url)}: {error}") from error
+        yield path
+
+
+def _clips_of(file: ShardFile) -> list[ClipEntry]:
+    with _opened(file) as tar:
+        return [
+            _entry(file, clip_id, _facts(file, clip_id, _content(tar, infos["json"])))
+            for clip_id, infos in _groups(file, tar)
+        ]
+
+
+def _groups(
+    file: ShardFile, tar: tarfile.TarFile
+) -> Iterator[tuple[str, dict[str, tarfile.TarInfo]]]:
+    """Yield (clip_id, members) of every sample; TarFile keeps the headers, not the contents."""
+    groups: dict[str, dict[str, tarfile.TarInfo]] = {}
+    for info in tar.getmembers():
+        clip_id, _, suffix = info.name.partition(".")
+        groups.setdefault(clip_id, {})[suffix] = info
+    for clip_id, infos in groups.items():
+        if not clip_id or not set(clip_id) <= SAFE:
+            raise ExportError(f"{file.name}: {clip_id!r} cannot be a file name; use A-Z a-z 0-9 _-")
+        if missing := [name for name in MEMBERS if name not in infos]:
+            raise ExportError(f"{file.name}/{clip_id}: no member {', '.join(missing)}")
+        yield clip_id, infos
+
+
+def _content(tar: tarfile.TarFile, info: tarfile.TarInfo) -> bytes:
+    stream = tar.extractfile(info)
+    if stream is None:
+        raise ExportError(f"{info.name}: no file")
+    return stream.read()
+
+
+def _facts(file: ShardFile, clip_id: str, content: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(content)
+        if isinstance(facts, dict):
+            return facts
+    except ValueError as error:
+        raise ExportError(f"{file.name}/{clip_id}.json: {error}") from error
+    raise ExportError(f"{file.name}/{clip_id}.json: no object")
+
+
+def _entry(file: ShardFile, clip_id: str, facts: Mapping[str, Any]) -> ClipEntry:
+    try:
+        clip = facts["clip"]
+        return ClipEntry(
+            clip_id=clip_id,
+            split=file.split,
+            shard=file.name,
+            num_frames=int(facts["num_frames"]),
+            crop_px=int(clip["crop_px"]),
+            landmark_schema=str(clip["landmark_schema"]),
+        )
+    except (LookupError, TypeError, ValueError) as error:
+        raise ExportError(
+            f"{file.name}/{clip_id}.json: {error!r} is missing or no number"
+        ) from error

@@ -1,0 +1,1 @@
+"""One module per family of layouts; `pipeline.export.registry` lists them."""
