@@ -31,6 +31,8 @@ NOT_AUDITED = {
     "not_speaking_overlap": "says which faces are compared, not which one speaks",
     "near_duplicate_bits": "compares two clips",
     "max_clips_per_source": "a cap; says nothing of a clip",
+    "person_tolerance": "compares two clips",
+    "split_by": "draws the splits",
     "val_share": "draws the splits",
     "test_share": "draws the splits",
     "split_seed": "draws the splits",

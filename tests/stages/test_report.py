@@ -147,7 +147,7 @@ def test_every_picture_decodes_and_says_what_it_is(run):
 
 def test_the_browser_paints_the_pictures(run, tmp_path):
     shot = tmp_path / "page.png"
-    size = ["--window-size=1000,4500", "--hide-scrollbars", f"--screenshot={shot}"]
+    size = ["--window-size=1000,5200", "--hide-scrollbars", f"--screenshot={shot}"]
     browse(tmp_path / "profile", *size, run[1].as_uri())
     painted = cv2.imread(str(shot), cv2.IMREAD_COLOR)
     pixels = painted[::3, ::3].reshape(-1, 3).astype(int)

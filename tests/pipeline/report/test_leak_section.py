@@ -34,7 +34,7 @@ def reported(number: int, uri: str) -> ReportedClip:
         "landmark_schema": "mesh468",
     }
     ids = str(number), PART.start, uri, uri
-    return ReportedClip(*ids, "accepted", "", "", "train", row, None, None, None)
+    return ReportedClip(*ids, "accepted", "", "", "train", row, FRAMES, None, None, None)
 
 
 @pytest.mark.parametrize("leaks", [True, False])
