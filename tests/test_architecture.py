@@ -59,6 +59,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "training_report",
         "evaluate",
         "train_ldm",
+        "train_stabilized",
+        "train_silent_lip",
+        "train_avsyncnet",
         "train_syncdiff",
         "train_syncnet",
         "features",
@@ -67,6 +70,8 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "page",
         "trained_models",
         "systems/latentsync",
+        "systems/stabilized",
+        "systems/avsyncnet",
         "systems/syncdiff",
         "systems/landmark_judge",
         "systems/mouth_cover",
@@ -87,6 +92,9 @@ DOORS = {
     "training_report",
     "evaluate",
     "train_ldm",
+    "train_stabilized",
+    "train_silent_lip",
+    "train_avsyncnet",
     "train_syncdiff",
     "train_syncnet",
     "features",
@@ -97,7 +105,17 @@ MAY_IMPORT = {
     "stages": {"pipeline"},
     "trainers": {"pipeline", "trainers"},
 }
-TRAINING = ("features", "train_syncnet", "train_ldm", "syncdiff", "evaluate", "training_report")
+TRAINING = (
+    "features",
+    "train_syncnet",
+    "train_ldm",
+    "avsyncnet",
+    "silent_lip",
+    "stabilized",
+    "syncdiff",
+    "evaluate",
+    "training_report",
+)
 OPTIONAL = tuple(NEEDS)
 """Stages whose module is named `train_` and the stage: each trains one model."""
 PACKAGE_FILES = [path for path in modules().values() if path.name == "__init__.py"]
@@ -318,6 +336,17 @@ def test_trainer_params_section_and_output_share_one_name(name):
     assert name in Params.model_fields
     if name.startswith("train_"):
         assert stages()[name]["outs"] == [f"models/{name}"]
+
+
+@pytest.mark.parametrize("name", [name for name in OPTIONAL if name in stages()])
+def test_an_optional_stage_keeps_its_outputs_and_waits_to_be_named(name):
+    assert name in Params.model_fields
+    stage = stages()[name]
+    assert f"{AGAIN}/{name}.json" in stage["deps"]
+    assert stage["outs"] == [{f"models/{name}": {"persist": True}}]
+    assert stage["metrics"] == [{f"reports/{name}.json": {"cache": False, "persist": True}}]
+    (plot,) = stage["plots"]
+    assert plot[f"reports/{name}_curve.csv"]["persist"]
 
 
 @pytest.mark.parametrize("name", stages())

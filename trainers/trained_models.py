@@ -32,11 +32,21 @@ def _latentsync(folder: Path) -> TalkingFaceModel:
     return load_bundle(folder)
 
 
+def _stabilized(folder: Path) -> TalkingFaceModel:
+    from trainers.systems.stabilized.bundle import load_bundle
+
+    return load_bundle(folder)
+
+
 def _syncdiff(folder: Path) -> TalkingFaceModel:
     from trainers.systems.syncdiff.bundle import load_bundle
 
     return load_bundle(folder)
 
 
-LOADERS: Mapping[str, Loader] = {"latentsync": _latentsync, "syncdiff": _syncdiff}
+LOADERS: Mapping[str, Loader] = {
+    "latentsync": _latentsync,
+    "stabilized": _stabilized,
+    "syncdiff": _syncdiff,
+}
 """System -> loader; each imports its system when it is called."""

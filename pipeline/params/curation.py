@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from pipeline.errors import ParamsError
 from pipeline.params.bounds import Seed
+from pipeline.params.neighbours import AvSyncNetParams, SilentLipParams, StabilizedParams
 from pipeline.params.syncdiff import SyncDiffParams
 from pipeline.params.training import (
     EvaluateParams,
@@ -207,6 +208,9 @@ class Params(_Section):
     features: FeaturesParams = FeaturesParams()
     train_syncnet: TrainSyncnetParams = TrainSyncnetParams()
     train_ldm: TrainLdmParams = TrainLdmParams()
+    avsyncnet: AvSyncNetParams = AvSyncNetParams()
+    silent_lip: SilentLipParams = SilentLipParams()
+    stabilized: StabilizedParams = StabilizedParams()
     syncdiff: SyncDiffParams = SyncDiffParams()
     evaluate: EvaluateParams = EvaluateParams()
     run: RunParams = RunParams()

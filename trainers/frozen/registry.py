@@ -34,6 +34,8 @@ from trainers.frozen.lpips_vgg import LpipsVgg, load_public
 from trainers.frozen.pixel_latents import PixelLatents
 from trainers.frozen.public_files import fill, read_checkpoint
 from trainers.frozen.stand_ins import STAND_IN, seeded_by_name
+from trainers.frozen.vgg19 import Vgg19, small_vgg19
+from trainers.frozen.vgg19 import load_public as load_vgg19
 from trainers.frozen.videomae import VideoMaeEncoder, VideoMaeSize, state_of_public
 
 SD_VAE_FILE = "sd_vae_ft_mse.safetensors"
@@ -41,6 +43,7 @@ TAESD_FILE = "taesd.safetensors"
 VIDEOMAE_FILE = "vit_g_hybrid_pt_1200e_ssv2_ft.pth"
 VGG_FILE = "vgg16-397923af.pth"
 LINS_FILE = "lpips_vgg_lin.pth"
+VGG19_FILE = "vgg19-dcbb9e9d.pth"
 PIXELS = "pixels-8"
 INCEPTION_FILE = "pt_inception-2015-12-05-6726825d.pth"
 
@@ -116,6 +119,16 @@ def videomae(name: str, gradient_checkpointing: bool = True) -> FrozenNetwork[Vi
     return part
 
 
+def vgg19(name: str) -> FrozenNetwork[Vgg19]:
+    """Load `vgg19` or `stand-in:vgg19`, for perceptual losses.
+
+    Raises:
+        ParamsError: no such network.
+        WeightsError: its file is absent, altered or not of this network.
+    """
+    return _load(name, _VGG19S)
+
+
 def inception(name: str) -> FrozenNetwork[InceptionFid]:
     """Load `inception-2015-12-05` or `stand-in:inception-2015-12-05`, for the FID.
 
@@ -157,8 +170,8 @@ def require_known(role: str, name: str, key: str = "", also: Sequence[str] = ())
     """Fail if there is no such network; loads nothing.
 
     Args:
-        role: `vae`, `latents` (an autoencoder whose latents can be stored), `lpips`, `videomae` or
-            `inception`.
+        role: `vae`, `latents` (an autoencoder whose latents can be stored), `lpips`, `videomae`,
+            `inception` or `vgg19`.
         key: file and key that name it, for the message.
         also: other values that are possible there, for the message.
 
@@ -257,6 +270,15 @@ def _lpips(vgg: Path, lins: Path) -> LpipsVgg:
     return network
 
 
+def _vgg19(path: Path) -> Vgg19:
+    network = Vgg19()
+    try:
+        load_vgg19(network, read_checkpoint(path))
+    except (KeyError, RuntimeError) as error:
+        raise WeightsError(f"{path}: not the weights of VGG-19: {error}") from error
+    return network
+
+
 def _small_kl() -> LatentVae:
     blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4}
     blocks["up_block_types"] = ("UpDecoderBlock2D",) * 4
@@ -287,6 +309,7 @@ _VAES: dict[str, _NetworkSpec[LatentVae]] = {
     "blocks": _NetworkSpec((), BlockVae, BlockVae),
 }
 _LPIPS = {"lpips-vgg": _NetworkSpec((VGG_FILE, LINS_FILE), _lpips, _small_lpips)}
+_VGG19S = {"vgg19": _NetworkSpec((VGG19_FILE,), _vgg19, small_vgg19)}
 _INCEPTIONS = {
     "inception-2015-12-05": _NetworkSpec((INCEPTION_FILE,), _inception, _small_inception)
 }
@@ -297,4 +320,5 @@ _ROLES: dict[str, Mapping[str, _NetworkSpec[Any]]] = {
     "lpips": _LPIPS,
     "videomae": _VIDEOMAES,
     "inception": _INCEPTIONS,
+    "vgg19": _VGG19S,
 }

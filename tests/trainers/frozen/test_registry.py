@@ -26,6 +26,7 @@ STAND_INS: list[tuple[Callable[[str], frozen.FrozenNetwork[nn.Module]], str]] = 
     (frozen.vae, "stand-in:taesd"),
     (frozen.vae, "stand-in:blocks"),
     (frozen.lpips, "stand-in:lpips-vgg"),
+    (frozen.vgg19, "stand-in:vgg19"),
     (frozen.videomae, "stand-in:videomae-v2-giant"),
 ]
 FILES = {
@@ -34,6 +35,7 @@ FILES = {
     frozen.VIDEOMAE_FILE,
     frozen.VGG_FILE,
     frozen.LINS_FILE,
+    frozen.VGG19_FILE,
 }
 
 

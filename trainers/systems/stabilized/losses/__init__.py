@@ -1,0 +1,1 @@
+"""The losses of Yaman et al., pure functions on tensors."""
