@@ -25,7 +25,7 @@ from trainers.systems.stabilized.files import load_safetensors, save_safetensors
 from trainers.systems.stabilized.model_facts import SYSTEM
 from trainers.systems.stabilized.network import TalkerGenerator
 from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
-from trainers.talking_face.model_file import FACTS_FILE
+from trainers.talking_face.model_folders import FACTS_FILE
 
 GENERATOR_FILE = "generator.safetensors"
 SILENT_LIP_FILE = "silent_lip.safetensors"

@@ -65,7 +65,7 @@ class TalkerItem:
 
 
 @dataclass(frozen=True, slots=True)
-class SampleClip:
+class PaintedSample:
     """The first frames of a held-out clip, to be dubbed for a look."""
 
     clip_id: str
@@ -98,7 +98,7 @@ def batches(
     return ShardBatches(partial(_loader, profile, resolution, index, TalkerItem(look), workers))
 
 
-def sample_clips(profile: TalkerProfile, resolution: int, index: ShardIndex) -> list[SampleClip]:
+def sample_clips(profile: TalkerProfile, resolution: int, index: ShardIndex) -> list[PaintedSample]:
     """Return the beginnings of the first clips of an index.
 
     Raises:
@@ -108,12 +108,12 @@ def sample_clips(profile: TalkerProfile, resolution: int, index: ShardIndex) -> 
     return [_sample(profile.sample_frames, resolution, index, number) for number in numbers]
 
 
-def _sample(most: int, resolution: int, index: ShardIndex, number: int) -> SampleClip:
+def _sample(most: int, resolution: int, index: ShardIndex, number: int) -> PaintedSample:
     clip = decode_indexed(index, number, resolution)
     frames = min(most, clip.num_frames)
     shown = torch.from_numpy(clip.frames)
     other = [(frame + clip.num_frames // 2) % clip.num_frames for frame in range(frames)]
-    return SampleClip(
+    return PaintedSample(
         clip.clip_id, shown[:frames], shown[other], mel_of_frames(clip.audio, 0, frames)
     )
 

@@ -8,6 +8,7 @@ Source: Yaman et al. (ECCV 2024); Miyato et al., "Spectral Normalization" (2018)
 is silent: docs/stabilized.md.
 """
 
+import math
 from itertools import pairwise
 
 import torch
@@ -103,7 +104,7 @@ def heard(unit_vectors_ND: Tensor) -> Tensor:
 
     So the decoder sees sound and features of one scale, whatever the embedding's length.
     """
-    return unit_vectors_ND * float(unit_vectors_ND.shape[1]) ** 0.5
+    return unit_vectors_ND * math.sqrt(unit_vectors_ND.shape[1])
 
 
 def pose_of(faces: Tensor) -> Tensor:

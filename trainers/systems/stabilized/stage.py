@@ -25,7 +25,7 @@ from trainers.systems.stabilized.training import (
     run_folder,
     train,
 )
-from trainers.talking_face.model_file import FACTS_FILE
+from trainers.talking_face.model_folders import FACTS_FILE
 
 MODELS, REPORTS = Path("models"), Path("reports")
 CPU_THREADS = 1

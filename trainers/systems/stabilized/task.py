@@ -22,7 +22,7 @@ from trainers.loop.precision import autocast
 from trainers.loop.task import Batch, Task
 from trainers.systems.avsyncnet.network import AvSyncNet
 from trainers.systems.avsyncnet.sync_view import sync_view
-from trainers.systems.stabilized.items import BEFORE, SampleClip
+from trainers.systems.stabilized.items import BEFORE, PaintedSample
 from trainers.systems.stabilized.losses.adversarial import deceiving_loss, judge_loss
 from trainers.systems.stabilized.losses.perceptual import (
     Features,
@@ -60,7 +60,7 @@ class TalkerTask(Task):
         generator: TalkerGenerator,
         discriminator: Discriminator,
         parts: FrozenParts,
-        sample_clips: Sequence[SampleClip] = (),
+        sample_clips: Sequence[PaintedSample] = (),
     ) -> None:
         """Take networks that are ready."""
         super().__init__()
@@ -192,7 +192,7 @@ class TalkerTask(Task):
                 found.append(cosine(network.embed_visual(view), sound_BD))
         return found
 
-    def _sample_video(self, clip: SampleClip) -> Tensor:
+    def _sample_video(self, clip: PaintedSample) -> Tensor:
         device = next(self.generator.parameters()).device
         real, reference = (to_signed(one.to(device)) for one in (clip.frames, clip.reference))
         with autocast(self.profile.fit, device):

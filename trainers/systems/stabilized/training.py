@@ -28,7 +28,7 @@ from trainers.processes.world import World
 from trainers.systems.avsyncnet.files import load_safetensors as load_avsyncnet
 from trainers.systems.stabilized.configs import CONFIGS, TalkerConfig
 from trainers.systems.stabilized.files import load_safetensors, read_metadata
-from trainers.systems.stabilized.items import MIN_FRAMES, SampleClip, batches, sample_clips
+from trainers.systems.stabilized.items import MIN_FRAMES, PaintedSample, batches, sample_clips
 from trainers.systems.stabilized.network import Discriminator, TalkerGenerator
 from trainers.systems.stabilized.task import FrozenParts, TalkerTask
 
@@ -120,7 +120,7 @@ def frozen_parts(profile: TalkerProfile, stage: str = "stabilized") -> FrozenPar
 
 
 def new_task(
-    stage: str, profile: TalkerProfile, parts: FrozenParts, clips: Sequence[SampleClip] = ()
+    stage: str, profile: TalkerProfile, parts: FrozenParts, clips: Sequence[PaintedSample] = ()
 ) -> TalkerTask:
     """Return the task with the run's first weights, drawn from its seed."""
     if parts.vgg.is_stand_in:
