@@ -123,6 +123,14 @@ class TalkerProfile(TrainSection):
         return self.triplet != "none" and self.triplet_weight > 0
 
 
+def _tiny_stabilized() -> TalkerProfile:
+    """Return G_L's `tiny`: with the published weight of L_ss its small judge is deceived."""
+    plain = TalkerProfile()
+    shorter = {"max_steps": 200, "learning_rate": 5e-4, "validate_every": 50, "sample_every": 200}
+    fit = plain.fit.model_copy(update=shorter)
+    return plain.model_copy(update={"start": "silent_lip", "sync_weight": 0.2, "fit": fit})
+
+
 class AvSyncNetParams(Profiles[AvSyncNetProfile]):
     """The sync network of Yaman et al."""
 
@@ -143,7 +151,13 @@ class SilentLipParams(Profiles[TalkerProfile]):
     run: When = "when_named"
     profiles: dict[str, TalkerProfile] = Field(
         default_factory=lambda: {
-            "tiny": TalkerProfile(silent_lips=False, sync_loss="none", triplet="none")
+            "tiny": TalkerProfile(
+                silent_lips=False,
+                sync_loss="none",
+                triplet="none",
+                in_flight_clips=32,
+                windows_per_clip=32,
+            )
         }
     )
 
@@ -162,6 +176,4 @@ class StabilizedParams(Profiles[TalkerProfile]):
     """G_L, the talking face with stabilized synchronization loss."""
 
     run: When = "when_named"
-    profiles: dict[str, TalkerProfile] = Field(
-        default_factory=lambda: {"tiny": TalkerProfile(start="silent_lip")}
-    )
+    profiles: dict[str, TalkerProfile] = Field(default_factory=lambda: {"tiny": _tiny_stabilized()})
