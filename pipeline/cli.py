@@ -28,10 +28,13 @@ from pipeline.export.command import export
 from pipeline.judge.syncnet.weights import VALIDATORS
 from pipeline.params.curation import load_params
 from pipeline.params.environment import environment, variable
+from pipeline.recipe.command import recipe, rehydrate
 from pipeline.submit.command import submit
 from pipeline.tables.funnel import funnel
 from pipeline.tables.judges_used import fallback_notes
 from pipeline.tables.run_tables import TABLES, RunTables, table_path
+from pipeline.takedown.command import takedown
+from pipeline.validation.command import migrate, validate
 from pipeline.weights import files as weight_files
 
 FEATURES = [DATA / "features" / name for name in ("clips.parquet", "latents/clips.parquet")]
@@ -48,6 +51,11 @@ weights_app = typer.Typer(no_args_is_help=True, help="Model files, pinned by SHA
 app.command("submit")(submit)
 app.add_typer(audit_app, name="audit")
 app.command("export")(export)
+app.command("recipe")(recipe)
+app.command("rehydrate")(rehydrate)
+app.command("validate")(validate)
+app.command("migrate")(migrate)
+app.command("takedown")(takedown)
 app.add_typer(cache_app, name="cache")
 app.add_typer(weights_app, name="weights")
 console = Console()

@@ -23,6 +23,7 @@ from pipeline.shards.place import tar_place
 from pipeline.sources import Source, fingerprint, has_video_suffix, list_sources, local_copy
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import table_path
+from pipeline.taken_down import LIST, taken_down
 
 TABLE = table_path(DATA, "ingest")
 LOCK = Path("dvc.lock")
@@ -96,6 +97,25 @@ def mark_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
             outcome = replace(outcome, status="rejected", parts=(part,))
         marked.append(outcome)
     return marked
+
+
+def without_taken_down(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Reject films of takedowns.json; their rows hold nothing of them but the name.
+
+    Raises:
+        ParamsError: the list is damaged.
+    """
+    refused = taken_down()
+    part = Part("rejected", "taken_down", f"listed in {LIST}")
+    return [
+        replace(one, status="rejected", parts=(part,)) if _film_of(one) in refused else one
+        for one in outcomes
+    ]
+
+
+def _film_of(outcome: Outcome) -> str:
+    row = outcome.parts[0].row
+    return str(row["video_id"]) if row else ""
 
 
 def main() -> None:
@@ -172,8 +192,9 @@ def listed(source: str) -> list[Source]:
 
 
 def finish(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """Blank the cache keys, which hold this machine's file times, and mark duplicates."""
-    return mark_duplicates([replace(outcome, key="") for outcome in outcomes])
+    """Blank the cache keys, which hold this machine's file times; mark duplicates and refused."""
+    allowed = without_taken_down([replace(outcome, key="") for outcome in outcomes])
+    return mark_duplicates(allowed)
 
 
 if __name__ == "__main__":

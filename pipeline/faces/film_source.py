@@ -50,7 +50,7 @@ class FilmSource:
         """
         if self.span is None or self.cache is None:
             return self._decoded(path, scratch / SOUND)
-        key = digest(self._sound_identity())
+        key = self.sound_key()
         if self.cache.lookup(key) is None:
             with self.cache.workdir() as folder:
                 self._decoded(path, folder / SOUND)
@@ -60,6 +60,10 @@ class FilmSource:
     def _decoded(self, path: Path, out: Path) -> NDArray[np.int16]:
         length = self.video.num_frames * SAMPLES_PER_FRAME
         return decode_audio(path, self.video.video_start_s, length, out)
+
+    def sound_key(self) -> str:
+        """Return the cache key of the sound of a long film."""
+        return digest(self._sound_identity())
 
     def _sound_identity(self) -> Mapping[str, Any]:
         return {

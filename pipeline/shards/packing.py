@@ -12,6 +12,7 @@ from pipeline.engine.entry import META
 from pipeline.engine.outcome import Outcome
 from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import ShardsParams
+from pipeline.shard_index.index_file import FORMAT_VERSION, INDEX
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS, bucket_of, plan_shards
 from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
@@ -73,9 +74,19 @@ def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cach
         return False
     _remove_unless(out, place.sealed)
     entries = [_index_entry(written[name], members) for name, members in shards.items()]
-    index = {"fps": FPS, "sample_rate_hz": SAMPLE_RATE_HZ, "shards": entries}
-    write_json(out / "index.json", {**index, "splits": _totals(entries)})
+    write_json(out / INDEX, index_of(entries))
     return True
+
+
+def index_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the content of index.json for the entries of its shards."""
+    return {
+        "format_version": FORMAT_VERSION,
+        "fps": FPS,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "shards": list(entries),
+        "splits": _totals(entries),
+    }
 
 
 def _remove_unless(out: Path, elsewhere: bool) -> None:

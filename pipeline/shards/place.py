@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_text
+from pipeline.atomic import write_bytes
 from pipeline.digest import canonical_json, digest, file_sha256
 from pipeline.errors import UnreadableError
 from pipeline.params.environment import environment
@@ -94,8 +94,13 @@ class TarPlace:
                     old.unlink()
             return
         for name in self._sealed_names() - set(names):
-            for path in (f"{SEALS}/{name}.json", name):
-                self._remove(path)
+            self.remove(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a tar, and its seal."""
+        if self.sealed:
+            self._remove(f"{SEALS}/{name}.json")
+        self._remove(name)
 
     def _upload(self, local: Path, name: str, sha256: str) -> None:
         def once() -> None:
@@ -146,13 +151,22 @@ class TarPlace:
 
     def _write_seal(self, name: str, sha256: str, num_bytes: int) -> None:
         seal = {"sha256": sha256, "bytes": num_bytes, "state": self._state(name)}
-        where, text = self.url(f"{SEALS}/{name}.json"), canonical_json(seal)
+        self.write_small(f"{SEALS}/{name}.json", canonical_json(seal).encode())
+
+    def write_small(self, name: str, content: bytes) -> None:
+        """Put a small file there, at once.
+
+        Raises:
+            UnreadableError: the store refuses.
+            StorageError: the disk is full or not writable.
+        """
+        where = self.url(name)
         if not self.remote:
-            write_text(Path(where), text)
+            write_bytes(Path(where), content)
             return
         fs, path = file_system(where)
         make_parents(where, fs, path)
-        patiently(lambda: fs.pipe_file(path, text.encode()), "cannot be sealed", FETCH_ATTEMPTS)
+        patiently(lambda: fs.pipe_file(path, content), "cannot be written", FETCH_ATTEMPTS)
 
     def _sealed_names(self) -> set[str]:
         root = self.url(SEALS)

@@ -8,9 +8,11 @@ import webdataset
 from webdataset.shardlists import expand_urls
 
 from pipeline.errors import DecodeError
+from pipeline.media.clip_reader import read_facts
 from pipeline.remote import public_url
-from pipeline.shards.tar import ends_whole
-from pipeline.shards.training_sample import TrainingSample, decode_sample
+from pipeline.shard_index.exclusion import exclusion_beside
+from pipeline.shard_index.tar_end import ends_whole
+from pipeline.shards.training_sample import TrainingSample, clip_id_of, decode_sample
 from pipeline.sources import local_copy
 
 
@@ -20,13 +22,15 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
     In a worker of torch's DataLoader: those of its own shards, so that all workers together yield
     every sample once. Fewer shards than workers leave some of these without work.
     A remote shard is fetched to this machine's bounded folder of copies, one at a time.
+    What an `exclude.json` beside the tars or in the folder above names is left out.
 
     Raises:
         UnreadableError: a shard is not there, or its server refuses.
         DecodeError: it is cut or damaged; names it.
     """
     named = [urls] if isinstance(urls, str) else urls
-    shards = (one for name in named for one in expand_urls(name))
+    shards = [one for name in named for one in expand_urls(name)]
+    excluded = exclusion_beside(shards)
     for url in webdataset.split_by_worker(shards):
         with local_copy(url) as path:
             _require_whole(path, url)
@@ -38,7 +42,8 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
                 workersplitter=None,
             )
             for sample in dataset:
-                yield decode_sample(sample)
+                if not excluded.has(clip_id_of(sample), read_facts(sample["json"])):
+                    yield decode_sample(sample)
 
 
 def _require_whole(path: Path, url: str) -> None:

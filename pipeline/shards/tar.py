@@ -13,8 +13,6 @@ from typing import Protocol, TypeVar
 
 from pipeline.atomic import replacing
 
-END = bytes(tarfile.BLOCKSIZE)
-"""What follows the last member of a whole tar, twice."""
 MEMBERS = ("flac", "json", "mp4", "npz")
 """The members of a sample, in the order they stand in the tar."""
 
@@ -102,17 +100,6 @@ def write_tar(path: Path, members: Iterable[tuple[str, Path]]) -> None:
     ):
         for name, file in members:
             _add(tar, name, file)
-
-
-def ends_whole(tar: tarfile.TarFile) -> bool:
-    """Return whether a tar whose members were all listed goes on to its end.
-
-    Python's `tarfile` takes one that was cut between two members for whole.
-    """
-    stream = tar.fileobj
-    assert stream is not None, "an open tar"
-    stream.seek(tar.offset)
-    return stream.read(len(END)) == END
 
 
 def _parts(group: Sequence[OneSample], max_bytes: int) -> Iterator[list[OneSample]]:

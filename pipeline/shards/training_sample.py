@@ -28,6 +28,11 @@ class TrainingSample:
     """(T, 2, 3) source pixels -> crop pixels."""
 
 
+def clip_id_of(sample: Mapping[str, Any]) -> str:
+    """Return the name of a sample as the package webdataset gives it."""
+    return str(sample["__key__"]).rsplit("/", 1)[-1]
+
+
 def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
     """Decode the members of one sample, given as bytes under `mp4`, `flac`, `json`, `npz`.
 
@@ -37,7 +42,7 @@ def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
     arrays = read_arrays(sample["npz"], ("landmarks", "matrices"))
     facts = read_facts(sample["json"])
     return TrainingSample(
-        clip_id=str(sample["__key__"]).rsplit("/", 1)[-1],
+        clip_id=clip_id_of(sample),
         frames=read_video(sample["mp4"], facts.get("num_frames")),
         audio=read_audio(sample["flac"]),
         facts=facts,

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.shards.tar import ends_whole
+from pipeline.shard_index.exclusion import Exclusion, exclusion_beside, source_of
+from pipeline.shard_index.tar_end import ends_whole
 from trainers.data.range_reads import asked, read_indexed
 from trainers.errors import LISTED, ShardNotFoundError, ShardReadError
 
@@ -40,6 +41,8 @@ class ShardContents:
     """Offset and size in bytes of `mp4`, then of `flac`."""
     crop_px: list[int] = field(default_factory=list)
     """Height and width of the pictures, as the JSON says; 0 where it does not."""
+    sources: list[str] = field(default_factory=list)
+    """SHA-256 of the film of each."""
     bad: dict[str, str] = field(default_factory=dict)
     """clip_id -> error."""
     torn: str = ""
@@ -101,6 +104,8 @@ class ShardIndex:
 def index_shards(urls: Sequence[str], min_frames: int = 16) -> ShardIndex:
     """Index shards, several in parallel. Shards that this process has scanned are not read again.
 
+    What an `exclude.json` beside the tars or in the folder above names is left out.
+
     Args:
         min_frames: shorter clips are omitted, and listed.
 
@@ -109,15 +114,15 @@ def index_shards(urls: Sequence[str], min_frames: int = 16) -> ShardIndex:
     """
     with ThreadPoolExecutor(SCANNERS) as threads:
         states = tuple(threads.map(_state, urls))
-    return _long_enough(_all_clips(tuple(urls), states), min_frames)
+    return _long_enough(_all_clips(tuple(urls), states, exclusion_beside(urls)), min_frames)
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _all_clips(urls: tuple[str, ...], _states: tuple[str, ...]) -> ShardIndex:
+def _all_clips(urls: tuple[str, ...], _states: tuple[str, ...], excluded: Exclusion) -> ShardIndex:
     with ThreadPoolExecutor(SCANNERS) as threads:
         contents = list(threads.map(_contents, urls))
     _require_whole(urls, contents)
-    return _joined(urls, contents)
+    return _joined(urls, contents, excluded)
 
 
 def _require_whole(urls: Sequence[str], contents: Sequence[ShardContents]) -> None:
@@ -131,11 +136,18 @@ def _require_whole(urls: Sequence[str], contents: Sequence[ShardContents]) -> No
         )
 
 
-def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardIndex:
+def _joined(
+    urls: Sequence[str], contents: Sequence[ShardContents], excluded: Exclusion
+) -> ShardIndex:
     rows = [
         (shard, *clip)
         for shard, one in enumerate(contents)
-        for clip in zip(one.clip_ids, one.num_frames, one.spans, one.crop_px, strict=True)
+        for clip, source in zip(
+            zip(one.clip_ids, one.num_frames, one.spans, one.crop_px, strict=True),
+            one.sources,
+            strict=True,
+        )
+        if clip[0] not in excluded.samples and source not in excluded.sources
     ]
     return ShardIndex(
         urls=tuple(urls),
@@ -149,6 +161,7 @@ def _joined(urls: Sequence[str], contents: Sequence[ShardContents]) -> ShardInde
             f"{_name(url)}/{clip_id}": why
             for url, one in zip(urls, contents, strict=True)
             for clip_id, why in one.bad.items()
+            if clip_id not in excluded.samples
         },
     )
 
@@ -249,6 +262,7 @@ def _add(
     contents.clip_ids.append(clip_id)
     contents.num_frames.append(num_frames)
     contents.crop_px.append(_crop_px(facts))
+    contents.sources.append(source_of(facts))
     contents.spans.append(
         [n for m in TRAINING_MEMBERS for n in (members[m].offset_data, members[m].size)]
     )

@@ -1,6 +1,5 @@
 """Listing of shards: by folder, tar, glob or brace list, and those of a curated split."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from webdataset.shardlists import expand_urls
 
 from pipeline.engine.command import DATA
+from pipeline.shard_index.index_file import INDEX, parsed_index
 from pipeline.shards.place import tar_place
 from trainers.data.range_reads import asked
 from trainers.errors import TrainingDataError
@@ -56,9 +56,10 @@ def indexed_digests(shards: Path) -> dict[str, str]:
 
     Raises:
         TrainingDataError: there is no such file.
+        ManifestError: it is of a later version of lipforge, or no index.
     """
     try:
-        content = json.loads((shards / "index.json").read_text(encoding="utf-8"))
+        content = parsed_index((shards / INDEX).read_bytes(), f"{shards}/{INDEX}")
     except FileNotFoundError as error:
         raise TrainingDataError(f"{shards}/index.json: absent; run `dvc repro shards`") from error
     return {entry["name"]: entry["sha256"] for entry in content["shards"]}

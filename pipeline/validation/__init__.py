@@ -1,0 +1,1 @@
+"""A finished data set checked from outside, by what it says of itself."""
