@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import file_sha256
-from pipeline.errors import UnreadableError
+from pipeline.errors import ManifestError, UnreadableError
 from pipeline.export.errors import ExportError
 from pipeline.remote import public_url
+from pipeline.shard_index.exclusion import Exclusion, exclusion_beside
+from pipeline.shard_index.index_file import read_index
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS
 from pipeline.sources import local_copy
@@ -46,6 +48,8 @@ class ClipEntry:
     crop_px: int
     """Height and width of its pictures."""
     landmark_schema: str
+    excluded: bool
+    """`exclude.json` beside the shards leaves it out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,8 @@ def list_clips(files: Sequence[ShardFile]) -> list[ClipEntry]:
         ExportError: a tar is not there or not the one of index.json, its server refuses, a sample
             lacks a member, or two clips have one name.
     """
-    clips = [entry for file in files for entry in _clips_of(file)]
+    exclusion = _exclusion(files)
+    clips = [entry for file in files for entry in _clips_of(file, exclusion)]
     seen: set[str] = set()
     for clip in clips:
         if clip.clip_id.lower() in seen:  # file systems may not tell A from a
@@ -110,22 +115,18 @@ def read_samples(files: Sequence[ShardFile], wanted: Collection[str]) -> Iterato
                 if clip_id in wanted:
                     members = {name: _content(tar, info) for name, info in infos.items()}
                     facts = _facts(file, clip_id, members["json"])
-                    yield ExportSample(_entry(file, clip_id, facts), facts, members)
+                    entry = _entry(file, clip_id, facts, excluded=False)
+                    yield ExportSample(entry, facts, members)
 
 
 def _index(shards: str) -> list[dict[str, Any]]:
-    where = f"{shards.rstrip('/')}/index.json"
     try:
-        with local_copy(where) as path:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        entries: list[dict[str, Any]] = content["shards"]
-    except UnreadableError as error:
+        entries: list[dict[str, Any]] = read_index(shards)["shards"]
+    except (ManifestError, UnreadableError) as error:
         fix = "name the folder that `lipforge run shards` wrote with --shards"
-        raise ExportError(f"{public_url(where)}: {error}; {fix}") from error
-    except (FileNotFoundError, LookupError, TypeError, ValueError) as error:
-        raise ExportError(f"{public_url(where)}: no index of shards: {error!r}") from error
+        raise ExportError(f"{error}; {fix}") from error
     if not entries:
-        raise ExportError(f"{public_url(where)}: names no shard; no clip was selected")
+        raise ExportError(f"{public_url(shards)}: names no shard; no clip was selected")
     return entries
 
 
@@ -156,12 +157,20 @@ def _fetched(file: ShardFile) -> Iterator[Path]:
         yield path
 
 
-def _clips_of(file: ShardFile) -> list[ClipEntry]:
+def _exclusion(files: Sequence[ShardFile]) -> Exclusion:
+    try:
+        return exclusion_beside(file.url for file in files)
+    except (ManifestError, UnreadableError) as error:
+        raise ExportError(str(error)) from error
+
+
+def _clips_of(file: ShardFile, exclusion: Exclusion) -> list[ClipEntry]:
     with _opened(file) as tar:
-        return [
-            _entry(file, clip_id, _facts(file, clip_id, _content(tar, infos["json"])))
+        named = [
+            (clip_id, _facts(file, clip_id, _content(tar, infos["json"])))
             for clip_id, infos in _groups(file, tar)
         ]
+    return [_entry(file, clip_id, facts, exclusion.has(clip_id, facts)) for clip_id, facts in named]
 
 
 def _groups(
@@ -197,7 +206,7 @@ def _facts(file: ShardFile, clip_id: str, content: bytes) -> dict[str, Any]:
     raise ExportError(f"{file.name}/{clip_id}.json: no object")
 
 
-def _entry(file: ShardFile, clip_id: str, facts: Mapping[str, Any]) -> ClipEntry:
+def _entry(file: ShardFile, clip_id: str, facts: Mapping[str, Any], excluded: bool) -> ClipEntry:
     try:
         clip = facts["clip"]
         return ClipEntry(
@@ -207,6 +216,7 @@ def _entry(file: ShardFile, clip_id: str, facts: Mapping[str, Any]) -> ClipEntry
             num_frames=int(facts["num_frames"]),
             crop_px=int(clip["crop_px"]),
             landmark_schema=str(clip["landmark_schema"]),
+            excluded=excluded,
         )
     except (LookupError, TypeError, ValueError) as error:
         raise ExportError(

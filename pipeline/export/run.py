@@ -72,11 +72,13 @@ def export_shards(
     clips = list_clips(files)
     with replacing_folder(out) as folder:
         layout = LAYOUTS[name](ExportTarget(folder, out, files))
-        short = _too_short(clips, layout)
-        fitting = [clip for clip in clips if clip.clip_id not in {one.clip_id for one in short}]
-        _say_before(clips, fitting, layout, say)
+        excluded = [_excluded(clip) for clip in clips if clip.excluded]
+        allowed = [clip for clip in clips if not clip.excluded]
+        short = _too_short(allowed, layout)
+        fitting = [clip for clip in allowed if clip.clip_id not in {one.clip_id for one in short}]
+        _say_before(allowed, fitting, layout, say)
         refused = _write(layout, files, fitting)
-        report = _report(layout, clips, [*short, *refused])
+        report = _report(layout, clips, [*excluded, *short, *refused])
         write_json(folder / REPORT, report.to_json())
     return report
 
@@ -84,6 +86,11 @@ def export_shards(
 def _require_free(out: Path) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"{out}: is there and not empty; name another folder, or remove it")
+
+
+def _excluded(clip: ClipEntry) -> OmittedClip:
+    why = "excluded: exclude.json beside the shards"
+    return OmittedClip(clip.clip_id, clip.split, clip.num_frames, why)
 
 
 def _too_short(clips: Sequence[ClipEntry], layout: ExportLayout) -> list[OmittedClip]:

@@ -51,14 +51,16 @@ class Energon:
     def __init__(self, target: ExportTarget) -> None:
         self.folder, self.files = target.folder, target.files
         self.counts = {file.name: 0 for file in target.files}
+        self.taken: set[str] = set()
+        self.excluded: list[str] = []
 
     def begin(self, clips: Sequence[ClipEntry]) -> str:
         """Nothing to remark."""
         return ""
 
     def add(self, sample: ExportSample) -> str:
-        """Count it: its tar is taken as a whole."""
-        self.counts[sample.entry.shard] += 1
+        """Note it: its tar is taken as a whole, and the samples not noted are excluded."""
+        self.taken.add(sample.entry.clip_id)
         return ""
 
     def finish(self) -> None:
@@ -74,9 +76,10 @@ class Energon:
         parts: dict[str, list[str]] = {}
         for file in self.files:
             parts.setdefault(file.split, []).append(file.name)
+        split = {"exclude": self.excluded, "split_parts": parts}
         kind = {"__module__": "megatron.energon", "__class__": "CrudeWebdataset"}
         write_text(meta / "dataset.yaml", yaml.safe_dump(kind, sort_keys=False))
-        write_text(meta / "split.yaml", yaml.safe_dump({"exclude": [], "split_parts": parts}))
+        write_text(meta / "split.yaml", yaml.safe_dump(split))
         info = {"energon_version": ENERGON_VERSION, "shard_counts": self.counts}
         write_json(meta / ".info.json", info)
         known = digest([[file.name, file.sha256] for file in self.files])
@@ -89,6 +92,9 @@ class Energon:
         offsets = []
         for index, (key, begin, end, parts) in enumerate(_spans(path)):
             offsets.append(begin)
+            self.counts[file.name] += 1
+            if key not in self.taken:
+                self.excluded.append(f"{file.name}/{index}")
             row = (number, key, index, begin, end - begin)
             database.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", row)
             rows = [(number, index, *part) for part in parts]

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 import soundfile
+import yaml
 
 from pipeline.export.contents import list_clips, list_shards, read_samples
 from pipeline.export.errors import ExportError
@@ -151,6 +152,19 @@ def test_energon_finds_every_member_at_the_offsets_of_its_index(tmp_path, shards
     offsets = np.frombuffer((tar.parent / f"{tar.name}.idx").read_bytes(), "<u8")
     assert len(offsets) == 3
     assert tar.read_bytes()[int(offsets[1]) :].startswith(b"bbbb.flac")
+
+
+def test_what_the_shards_exclude_is_left_out_and_named(tmp_path):
+    shards = make_shards(tmp_path / "made")
+    (shards / "exclude.json").write_text('{"version": 1, "samples": ["bbbb"], "sources": []}')
+    report = exported("folders", tmp_path / "folders", shards)
+    assert [(one.clip_id, one.reason.partition(":")[0]) for one in report.left_out] == [
+        ("bbbb", "excluded")
+    ]
+    assert not [name for name in contents(tmp_path / "folders") if "bbbb" in name]
+    exported("energon", tmp_path / "energon", shards)
+    split = yaml.safe_load((tmp_path / "energon/.nv-meta/split.yaml").read_text())
+    assert split["exclude"] == ["train/train-0000-000.tar/1"]
 
 
 def test_an_mds_shard_is_read_by_its_offsets(tmp_path, shards):
