@@ -7,6 +7,7 @@ Shape suffixes: T frames of a sample at 25 fps, F frames of the clip it is a par
 
 import base64
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from pipeline.errors import ManifestError
 
 FORMAT, FORMAT_VERSION = "lipforge-recipe", 1
 Array = NDArray[Any]
+NAME = re.compile(r"\w[\w-]*")
+TAR = re.compile(r"\w+/\w[\w-]*\.tar")
+"""What a recipe of somebody else may name files: nothing outside of the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +107,8 @@ class SampleRecord:
             ValueError, KeyError, TypeError: it is no such line.
         """
         read = json.loads(line)
+        if not NAME.fullmatch(read["clip_id"]):
+            raise ValueError(f"clip_id {read['clip_id']!r}")
         return cls(
             **{k: read[k] for k in ("clip_id", "shard", "start_frame", "end_frame", "facts")},
             matrices=np.array(read["matrices"], np.float64).reshape(-1, 2, 3),
@@ -155,7 +161,11 @@ class Recipe:
         names = ("index", "faces", "versions", "weights", "samples")
         if missing := [one for one in names if one not in read]:
             raise ManifestError(f"{path}: its header has no {missing[0]!r}; fetch it again")
-        return cls(path, RecipeHeader(**{one: read[one] for one in names}))
+        header = RecipeHeader(**{one: read[one] for one in names})
+        for one in header.index["shards"]:
+            if not TAR.fullmatch(one["name"]):
+                raise ManifestError(f"{path}: a tar of the name {one['name']!r}; it is no recipe")
+        return cls(path, header)
 
     def lines(self) -> Iterator[str]:
         """Yield the line of every sample.

@@ -6,9 +6,11 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pipeline.errors import ManifestError
+from pipeline.remote import HTTP
 from pipeline.shard_index.index_file import bytes_at
 
 EXCLUDE = "exclude.json"
@@ -77,9 +79,16 @@ def exclusion_beside(urls: Iterable[str]) -> Exclusion:
 
     Raises: as `read_exclusion`.
     """
-    folders = {url.rsplit("/", depth)[0] for url in urls for depth in (1, 2) if "/" in url}
     found = Exclusion()
-    for folder in sorted(folders):
-        if not folder.endswith((":", "/")):
-            found |= read_exclusion(folder)
+    for folder in sorted({one for url in urls for one in _folders_of(url)}):
+        found |= read_exclusion(folder)
     return found
+
+
+def _folders_of(url: str) -> list[str]:
+    if "://" not in url:
+        folder = Path(url).parent
+        return [str(folder), str(folder.absolute().parent)]
+    address = url.partition("?")[0] if url.startswith(HTTP) else url
+    folders = [address.rsplit("/", depth)[0] for depth in (1, 2)]
+    return [one for one in folders if not one.endswith((":", "/"))]

@@ -56,7 +56,7 @@ def find_target(name: str, data: Path) -> Target:
         SourceError: nothing has this name; says what was looked at.
     """
     tables = tables_below(data)
-    films = _films_named(name, tables) | _films_of_person(name, tables)
+    films = (_films_named(name, tables) | _films_of_person(name, tables)) if name else set()
     if not films and len(name) == DIGEST_DIGITS and HEX.fullmatch(name):
         films = {name}
     if not films:

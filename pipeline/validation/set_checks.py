@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.digest import file_sha256
-from pipeline.errors import DecodeError, MediaError
+from pipeline.errors import DecodeError, ManifestError, MediaError
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.recipe.record import Recipe
-from pipeline.shard_index.index_file import bytes_at, read_index
+from pipeline.shard_index.index_file import INDEX, bytes_at, read_index
 from pipeline.shards.packing import index_of
 from pipeline.shards.tar import MEMBERS
 from pipeline.sources import local_copy
@@ -35,6 +35,8 @@ from pipeline.validation.sample_checks import (
 )
 
 TABLE = "samples.parquet"
+ENTRY = {"name", "split", "sha256", "bytes", "samples", "seconds"}
+"""What the index says of a shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,13 @@ class SetValidation:
         """Check everything.
 
         Raises:
-            ManifestError: there is no index, or one of a version that is not known.
+            ManifestError: there is no whole index, or one of a version that is not known.
             UnreadableError: the server refuses.
         """
         index = read_index(self.shards)
+        for one in index["shards"]:
+            if missing := sorted(ENTRY - set(one)):
+                raise ManifestError(f"{self.shards}/{INDEX}: a shard without {missing[0]!r}")
         self._check_index(index)
         self._wanted = self._recipe_digests()
         if self.options.rescored and not self.options.quick:
@@ -149,7 +154,7 @@ class SetValidation:
             findings.check("schema", False, *where, str(error))
             return 0
         self._check_facts(where, key, split, facts)
-        if not self.options.quick:
+        if not self.options.quick and _usable(facts):
             findings.media("arrays", *where, lambda: arrays_fault(members["npz"], facts))
             findings.media("sound", *where, lambda: sound_fault(members["flac"], facts))
             findings.media("picture", *where, lambda: picture_fault(members["mp4"], facts))
@@ -216,8 +221,12 @@ class SetValidation:
         if content is None:
             return
         columns = ["clip_id", "status", "shard", "num_frames"]
-        rows = pq.ParquetFile(io.BytesIO(content)).read(columns=columns).to_pylist()
-        kept = {one["clip_id"]: one for one in rows if one["status"] == "kept"}
+        try:
+            rows = pq.ParquetFile(io.BytesIO(content)).read(columns=columns).to_pylist()
+            kept = {one["clip_id"]: one for one in rows if one["status"] == "kept"}
+        except (OSError, ValueError, KeyError) as error:
+            self.findings.check("table", False, TABLE, "", f"cannot be read: {error!r}")
+            return
         for key in sorted(kept.keys() | self._shard_of.keys()):
             row, shard = kept.get(key), self._shard_of.get(key)
             fault = f"in {shard or 'no tar'}, the table says {row['shard'] if row else 'nothing'}"
@@ -254,6 +263,11 @@ def samples_of(path: Path) -> Iterator[tuple[str, list[str], dict[str, bytes]]]:
         stream.seek(tar.offset)
         if stream.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
             raise tarfile.ReadError("its end is missing or damaged")
+
+
+def _usable(facts: Mapping[str, Any]) -> bool:
+    """Return whether the JSON says enough to look at the other members; else it is named itself."""
+    return isinstance(facts.get("clip"), Mapping) and isinstance(facts.get("num_frames"), int)
 
 
 def _count(facts: Mapping[str, Any]) -> int:

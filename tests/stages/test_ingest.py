@@ -21,6 +21,7 @@ from pipeline.errors import SourceError
 from pipeline.params.curation import load_params
 from pipeline.sources import list_sources
 from pipeline.tables.rows import Video
+from pipeline.taken_down import note_taken_down
 from stages.ingest import TABLE, Ingest, ask_for_absent_tars, finish, main
 from tests.conftest import ROOT
 from tests.media import Sound, beep_flash, write_video
@@ -266,3 +267,19 @@ def test_tars_that_are_not_where_they_are_looked_for_are_asked_for(workspace, mo
     monkeypatch.setenv("LIPFORGE_SHARDS", str(workspace / "elsewhere"))
     ask_for_absent_tars()
     assert "1 tars are not at their place" in (AGAIN / "shards.json").read_text()
+
+
+def test_a_film_that_was_taken_down_is_refused_under_any_name_and_its_row_holds_nothing(
+    folder, workspace
+):
+    film = beep_flash(folder / "a.mp4", seconds=2.0)
+    shutil.copy(film, folder / "b.mp4")
+    beep_flash(folder / "other.mp4", seconds=2.0, offset_frames=3)
+    note_taken_down([file_sha256(film)], {})
+    found = ingest(folder, workspace / "cache")
+    assert endings(found) == {
+        "a.mp4": ("rejected", "taken_down"),
+        "b.mp4": ("rejected", "taken_down"),
+        "other.mp4": ("kept", ""),
+    }
+    assert found["a.mp4"].parts[0].row is None

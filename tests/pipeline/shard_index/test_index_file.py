@@ -44,6 +44,14 @@ def test_the_lists_beside_the_tars_and_above_them_are_joined(tmp_path):
     assert not found.has("b", {"video": {"video_id": "g"}})
 
 
+def test_the_list_is_found_from_inside_of_the_folder_too(tmp_path, monkeypatch):
+    (tmp_path / "train").mkdir()
+    (tmp_path / "exclude.json").write_text(json.dumps(Exclusion(frozenset("a")).to_json()))
+    for folder, name in ((tmp_path, "train/one.tar"), (tmp_path / "train", "one.tar")):
+        monkeypatch.chdir(folder)
+        assert exclusion_beside([name]).samples == {"a"}
+
+
 def test_a_damaged_list_stops_the_reader(tmp_path):
     (tmp_path / "exclude.json").write_text('{"version": 1}')
     with pytest.raises(ManifestError, match=r"exclude\.json: no list of exclusions"):
