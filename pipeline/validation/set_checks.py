@@ -16,6 +16,7 @@ from pipeline.digest import file_sha256
 from pipeline.errors import DecodeError, ManifestError, MediaError
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.recipe.record import Recipe
+from pipeline.remote import FETCH_ATTEMPTS, HTTP, file_system, patiently
 from pipeline.shard_index.index_file import INDEX, bytes_at, read_index
 from pipeline.shards.packing import index_of
 from pipeline.shards.tar import MEMBERS
@@ -79,6 +80,7 @@ class SetValidation:
             if missing := sorted(ENTRY - set(one)):
                 raise ManifestError(f"{self.shards}/{INDEX}: a shard without {missing[0]!r}")
         self._check_index(index)
+        self._check_others(index)
         self._wanted = self._recipe_digests()
         if self.options.rescored and not self.options.quick:
             self._judge = LandmarkJudge.load()
@@ -101,6 +103,17 @@ class SetValidation:
             right = one.get("name", "").partition("/")[0] == one.get("split")
             fault = f"{one.get('name')} is of split {one.get('split')}"
             self.findings.check("index", right, "index.json", "", fault)
+
+    def _check_others(self, index: Mapping[str, Any]) -> None:
+        """Look for tars that the index does not name; plain HTTP lists nothing."""
+        if self.shards.startswith(HTTP):
+            return
+        fs, path = file_system(self.shards)
+        found = patiently(lambda: fs.glob(f"{path}/*/*.tar"), "cannot be listed", FETCH_ATTEMPTS)
+        names = {one["name"] for one in index["shards"]}
+        for name in sorted("/".join(one.rsplit("/", 2)[1:]) for one in found):
+            fault = "a tar that index.json does not name"
+            self.findings.check("index", name in names, name, "", fault)
 
     def _recipe_digests(self) -> dict[str, dict[str, str]]:
         if self.options.recipe is None:

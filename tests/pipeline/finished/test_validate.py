@@ -202,7 +202,9 @@ def test_a_sample_twice_a_split_shared_and_a_tar_gone_are_found(shards):
     index = json.loads((shards / "index.json").read_text())
     entry = {**index["shards"][0], "name": f"{other}/{copy.name}", "split": other}
     write_json(shards / "index.json", index_of([*index["shards"], entry]))
+    shutil.copy(tar, tar.with_name("old.tar"))
     found = faults(shards)
+    assert ("index", "", "a tar that index.json does not name") in found
     assert ("key", key, f"also in {tar.parent.name}/{tar.name}") in found
     assert {"split", "facts"} <= {one[0] for one in found}
     copy.unlink()
