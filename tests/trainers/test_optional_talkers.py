@@ -57,6 +57,7 @@ def test_a_stage_that_nobody_named_leaves_word_and_no_model(small):
         assert Path(f"reports/{name}_curve.csv").read_text() == "step\n"
 
 
+@pytest.mark.slow
 def test_naming_the_last_one_trains_all_three_and_its_model_can_be_loaded(small):
     note_named([])
     for door in DOORS.values():

@@ -30,6 +30,22 @@ def test_the_shipped_params_are_the_defaults_and_name_every_key():
     assert only_tiny(shipped) == Params().model_dump()
 
 
+def test_the_profiles_of_yaman_et_al_hold_the_published_numbers():
+    shipped = load_params(ROOT / "params.yaml")
+    talkers = [one.profiles["paper"] for one in (shipped.silent_lip, shipped.stabilized)]
+    for profile in (shipped.avsyncnet.profiles["paper"], *talkers):
+        fit = profile.fit
+        found = (fit.optimizer, fit.learning_rate, fit.beta1, fit.beta2, fit.weight_decay)
+        assert found == ("adam", 1e-4, 0.5, 0.999, 0)
+    for profile in talkers:
+        weights = (profile.gan_weight, profile.pixel_weight, profile.perceptual_weight)
+        assert weights == (1, 10, 1)
+        assert profile.vgg == "vgg19"
+    g_l = talkers[1]
+    assert (g_l.sync_weight, g_l.triplet_weight, g_l.silent_lips) == (2, 0.5, True)
+    assert (g_l.sync_loss, g_l.triplet, g_l.start) == ("stabilized", "adaptive", "random")
+
+
 def test_the_published_profiles_hold_the_published_numbers():
     shipped = load_params(ROOT / "params.yaml")
     paper = shipped.train_syncnet.profiles["paper"]
