@@ -74,21 +74,28 @@ def check_clips(f: SplitFindings) -> Check:
 
 
 def check_speakers(f: SplitFindings) -> Check:
-    """Stop if a speaker, source or clip is on both sides; warn of unnamed speakers."""
+    """Stop if a speaker, source or clip is on both sides; warn of persons, and of unknown ones."""
     shared = f.overlap
     if shared.any:
         named = (*shared.speakers, *shared.sources, *shared.clips)[:3]
         finding = f"training and validation share speakers, sources or clips: {', '.join(named)}"
         fix = "split by speaker: name the speakers in the sources list and rerun `select`"
         return Check("speakers", "stop", finding, fix)
+    if shared.persons:
+        finding = (
+            f"{len(shared.persons)} persons, by their faces, are in training and in validation: "
+            "the curve says nothing of new people"
+        )
+        fix = "add sources with other people; select.split_by: person (docs/people.md)"
+        return Check("speakers", "warning", finding, fix)
     if f.train.unnamed or f.validation.unnamed:
         finding = (
-            f"no source is on both sides, but {f.train.unnamed + f.validation.unnamed} clips do "
-            "not name their speaker: one person in two videos would not be noticed"
+            f"no source is on both sides, but of {f.train.unnamed + f.validation.unnamed} clips "
+            "neither speaker nor person is known: one in two videos would not be noticed"
         )
         fix = "name the speakers in the sources list (docs/ingest.md)"
         return Check("speakers", "warning", finding, fix)
-    return Check("speakers", "ok", f"{f.train.speakers} speakers, none of them in validation")
+    return Check("speakers", "ok", "no speaker, source or person is in training and in validation")
 
 
 def check_validation(f: SplitFindings) -> Check:

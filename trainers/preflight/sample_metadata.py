@@ -31,8 +31,10 @@ class SampleMetadata:
     source: str = ""
     """SHA-256 of the video it was cut from."""
     speaker: str = ""
+    person: str = ""
+    """Who is to be seen, by embeddings (docs/people.md)."""
     group: str = ""
-    """What the split was drawn by: `speaker:<name>` or `source:<video_id>`."""
+    """What the split was drawn by: `speaker:<name>`, `source:<video_id>` or `person:<clip_id>`."""
     language: str = ""
     judge: str = ""
     probability: float | None = None
@@ -74,6 +76,7 @@ def parse_metadata(clip_id: str, num_frames: int, content: Mapping[str, Any]) ->
         num_frames=num_frames,
         source=_text(video, "video_id"),
         speaker=_text(video, "speaker"),
+        person=_text(content, "person"),
         group=_text(content, "group"),
         language=_text(video, "language"),
         judge=_text(sync, "judge"),

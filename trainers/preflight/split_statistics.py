@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 
 from pipeline.tables.rows import FPS
@@ -30,7 +30,7 @@ class SplitStatistics:
     speakers: int
     """Names found; see `unnamed`."""
     unnamed: int
-    """Clips whose speaker is not named."""
+    """Clips of which neither the speaker is named nor the person known."""
     languages: dict[str, int]
     judges: dict[str, int]
     offsets_before: dict[str, int]
@@ -57,20 +57,23 @@ class SplitStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What training and validation share. All must be empty."""
+    """What training and validation share."""
 
     clips: list[str]
     sources: list[str]
     speakers: list[str]
+    persons: list[str] = field(default_factory=list)
+    """By embeddings of the face, which `select` divides by only where there are enough."""
 
     @property
     def any(self) -> bool:
-        """Whether something leaks."""
+        """Whether something leaks that must not."""
         return bool(self.clips or self.sources or self.speakers)
 
     def shortened(self) -> "Overlap":
         """Return the first names of each, for a file."""
-        return Overlap(self.clips[:LISTED], self.sources[:LISTED], self.speakers[:LISTED])
+        every = (self.clips, self.sources, self.speakers, self.persons)
+        return Overlap(*(names[:LISTED] for names in every))
 
 
 def summarize_split(index: ShardIndex, clips: Sequence[SampleMetadata]) -> SplitStatistics:
@@ -85,7 +88,7 @@ def summarize_split(index: ShardIndex, clips: Sequence[SampleMetadata]) -> Split
         hours=round(sum(clip.num_frames for clip in clips) / FPS / 3600, 4),
         sources=len({clip.source for clip in clips if clip.source}),
         speakers=len({clip.speaker for clip in clips if clip.speaker}),
-        unnamed=sum(not clip.speaker for clip in clips),
+        unnamed=sum(not (clip.speaker or clip.person) for clip in clips),
         languages=_counted(clip.language for clip in clips),
         judges=_counted(clip.judge for clip in clips),
         offsets_before=_offsets(clip.offset_frames for clip in clips),
@@ -114,11 +117,12 @@ def read_split(index: ShardIndex) -> tuple[SplitStatistics, list[SampleMetadata]
 
 
 def find_overlap(train: Sequence[SampleMetadata], validation: Sequence[SampleMetadata]) -> Overlap:
-    """Return the clips, sources and speakers that stand on both sides, sorted."""
+    """Return the clips, sources, speakers and persons that stand on both sides, sorted."""
     return Overlap(
         _both({clip.clip_id for clip in train}, {clip.clip_id for clip in validation}),
         _both({clip.source for clip in train}, {clip.source for clip in validation}),
         _both({clip.speaker for clip in train}, {clip.speaker for clip in validation}),
+        _both({clip.person for clip in train}, {clip.person for clip in validation}),
     )
 
 

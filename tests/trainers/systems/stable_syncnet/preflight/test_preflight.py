@@ -285,6 +285,11 @@ CASES = {
     "9-videos": ("amount", "warning", split(sources=9)),
     "leak": ("speakers", "stop", lambda f: replace(f, overlap=Overlap([], ["v"], []))),
     "unnamed": ("speakers", "warning", split(unnamed=3)),
+    "persons": (
+        "speakers",
+        "warning",
+        lambda f: replace(f, overlap=Overlap([], [], [], ["first clip of a person"])),
+    ),
     "few-held-out": (
         "validation",
         "warning",
