@@ -190,7 +190,8 @@ class Bench:
             batch = moved(seed_batch(new_batch(profile, 1), params, 0, self.world), self.device)
             with FlopCounterMode(display=False) as counter:
                 with autocast(params, self.device):
-                    loss = torch.stack(list(state.players[0].losses(batch).values())).sum()
+                    terms, _ = state.players[0].losses(batch)
+                    loss = torch.stack(list(terms.values())).sum()
                 loss.backward()
             self.flops[key] = float(counter.get_total_flops())
             state.players[0].optimizer.zero_grad(set_to_none=True)

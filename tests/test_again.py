@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine import again
+from pipeline.engine import again, optional_stages
 from pipeline.engine.manifest import read_table
 from tests.dvc_dependencies import stages
 from tests.media import beep_flash
@@ -55,7 +55,8 @@ def test_every_stage_of_items_depends_on_its_own_agenda():
         for dep in stage["deps"]
         if str(dep).startswith(f"{again.AGAIN}/")
     }
-    assert wanted == {name: f"{again.AGAIN}/{name}.json" for name in again.STAGES}
+    named = (*again.STAGES, *optional_stages.NEEDS)
+    assert wanted == {name: f"{again.AGAIN}/{name}.json" for name in named}
 
 
 def test_ingest_takes_back_what_was_unfinished_and_leaves_what_was_asked_for(workspace):

@@ -40,7 +40,15 @@ FOUND_AT_ONCE = 16_384
 """Items that are looked up, and in memory with their rows, before the table gets them."""
 ENDED_BADLY = ("failed", "quarantined")
 HELP = ("-h", "--help")
-PAGES = {"truth": "demo", "train_syncnet": "stable_syncnet", "train_ldm": "latent_diffusion"}
+PAGES = {
+    "truth": "demo",
+    "train_syncnet": "stable_syncnet",
+    "train_ldm": "latent_diffusion",
+    "train_avsyncnet": "avsyncnet",
+    "train_silent_lip": "stabilized",
+    "train_stabilized": "stabilized",
+    "train_syncdiff": "syncdiff",
+}
 """Pages of docs/ that are not named like their stage."""
 
 
@@ -365,7 +373,8 @@ def _explain_stage(arguments: Sequence[str]) -> int:
     module = started.__spec__.name if started.__spec__ else Path(sys.argv[0]).stem
     name = module.rpartition(".")[2]
     what = (started.__doc__ or f"The stage {name}.").splitlines()[0]
-    section = f"section `{name}`" if name in Params.model_fields else "no section of its own"
+    sections = [one for one in (name, name.removeprefix("train_")) if one in Params.model_fields]
+    section = f"section `{sections[0]}`" if sections else "no section of its own"
     text = (
         f"{what}\n\n`python -m {module}` takes no arguments. It is configured by params.yaml "
         f"({section}); see docs/{PAGES.get(name, name)}.md, and docs/running.md for variables.\n"
