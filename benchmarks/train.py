@@ -256,8 +256,7 @@ def one_step(state: TrainState, batch: Batch, params: FitParams, world: World) -
     seeded = seed_batch(batch, params, state.step, world)
     train_step(state.task, state.players, seeded, state.step, params, world)
     state.step += 1
-    if state.ema:
-        state.ema.update(state.step)
+    state.update_averages()
 
 
 def synchronize(device: torch.device) -> None:
