@@ -20,6 +20,7 @@ from pipeline.quality.clip_measures import Detectors, measure_clip
 from pipeline.tables.clip_files import ClipFiles, ClipStage
 from pipeline.tables.rows import Clip, Quality
 from pipeline.tables.run_tables import RunTables, table_path
+from pipeline.weights.bundled_arrays import bundled_sha256
 
 
 class QualityStage(ClipStage[Quality]):
@@ -40,7 +41,7 @@ class QualityStage(ClipStage[Quality]):
         """Return the digests of the model files."""
         return {
             speech.WEIGHTS: speech.weights_digest(),
-            cover.WEIGHTS: cover.weights_digest(),
+            cover.WEIGHTS: bundled_sha256(cover.WEIGHTS_PATH),
             **clip_identity.weights(),
         }
 

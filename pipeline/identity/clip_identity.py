@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.identity import face_network, voice_network
-from pipeline.identity.bundled import weights_digest
 from pipeline.identity.face_chip import face_chips
 from pipeline.identity.face_network import FaceNetwork
 from pipeline.identity.voice_network import WINDOW_SAMPLES, VoiceNetwork, mel_windows
 from pipeline.media.clip_reader import chosen_frames, spread_frames
 from pipeline.tables.rows import SAMPLES_PER_FRAME
+from pipeline.weights.bundled_arrays import bundled_sha256
+from pipeline.weights.files import sha256_of
 
 FRAMES = 2
 """Looked at, spread over the clip; their embeddings are averaged."""
@@ -40,7 +41,11 @@ class IdentityNetworks:
 
 def weights() -> dict[str, str]:
     """Return the digests of both weights files, by name."""
-    return {path.name: weights_digest(path) for path in (face_network.PATH, voice_network.PATH)}
+    voice = voice_network.PATH
+    return {
+        face_network.WEIGHTS: sha256_of(face_network.WEIGHTS),
+        voice.name: bundled_sha256(voice),
+    }
 
 
 def face_embedding(video: Path, num_frames: int, network: FaceNetwork) -> list[float]:

@@ -1,21 +1,25 @@
 """A face as 128 numbers: pictures of one person lie within about 0.3 of each other.
 
 The residual network that D. King trained and published in 2017 for dlib, placed in the public
-domain (CC0): dlib_face_recognition_resnet_model_v1. Here in numpy, exact on every processor, with
-weights rounded to float16; against dlib the numbers differ by less than 0.002.
+domain (CC0), fetched at set-up. Here in numpy, exact on every processor, with weights rounded to
+float16; against dlib the numbers differ by less than 0.002.
 
 Shapes: N faces, P = 150 pixels, C channels, D = 128.
 """
 
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import WeightsError
 from pipeline.exact_layers import Floats, convolved, on_grid, rectified
-from pipeline.identity.bundled import Shapes, read_weights
+from pipeline.identity.dlib_file import read_arrays
+from pipeline.weights.files import path_of
 
-PATH = Path(__file__).with_name("face_identity.safetensors")
+WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 FACE_PX = 150
 SIZE = 128
 _BLOCKS = (
@@ -25,24 +29,24 @@ _BLOCKS = (
 """Channels and stride of every residual block of two convolutions."""
 _MEAN = np.array([122.782, 117.001, 104.298])
 """Of R, G and B in the network's training pictures."""
-_CALLED = 256.0
+_LEVELS = 256.0
 """Levels of a picture per unit of the network's input."""
 
 
 class FaceNetwork:
     """The network, in numpy."""
 
-    def __init__(self, path: Path = PATH) -> None:
-        """Read the weights.
+    def __init__(self, path: Path | None = None) -> None:
+        """Read the weights; None: those that were fetched.
 
         Raises:
             WeightsError: the file is absent or not this network's.
         """
-        self._weights = read_weights(path, shapes())
+        self._weights = _read(path or path_of(WEIGHTS))
 
     def embed(self, faces_NPPC: NDArray[np.uint8]) -> Floats:
         """Return the embeddings (N, D) of aligned faces (`face_chip.py`), RGB."""
-        value = (faces_NPPC.astype(np.float64) - _MEAN) / _CALLED
+        value = (faces_NPPC.astype(np.float64) - _MEAN) / _LEVELS
         value = on_grid(value.transpose(0, 3, 1, 2))
         value = _reduced(self._layer(value, "first", 7, 2), 3, np.max)
         for number, (channels, stride) in enumerate(_BLOCKS):
@@ -67,26 +71,35 @@ class FaceNetwork:
         return (made + bias[:, None, None]) * scale[:, None, None] + shift[:, None, None]
 
 
-def shapes() -> Shapes:
-    """Return the shape of every array of the weights file."""
-    found = {"out.weight": (_BLOCKS[-1][0], SIZE), **_shapes_of("first", 3, 32, 7)}
+def _read(path: Path) -> Mapping[str, Floats]:
+    """Return the weights by layer, rounded to float16, on the grid."""
+    *pairs, out = read_arrays(path.read_bytes())
+    layers = list(_layers())
+    sizes = [n for _, inputs, outputs in layers for n in (outputs * (inputs + 1), 2 * outputs)]
+    if [array.size for array in (*pairs, out)] != [*sizes, _BLOCKS[-1][0] * SIZE]:
+        raise WeightsError(f"{path}: its arrays are not those of the face network")
+    found = {"out.weight": out.reshape(-1, SIZE)}
+    for (name, inputs, outputs), taps, affine in zip(layers, pairs[::2], pairs[1::2], strict=True):
+        found[f"{name}.weight"] = taps[:-outputs].reshape(outputs, inputs)
+        found[f"{name}.bias"] = taps[-outputs:]
+        found[f"{name}.scale"], found[f"{name}.shift"] = affine[:outputs], affine[outputs:]
+    return {name: on_grid(array.astype(np.float16)) for name, array in found.items()}
+
+
+def _layers() -> Iterator[tuple[str, int, int]]:
+    """Yield every convolution's name, taps per output channel and output channels, in order."""
+    yield "first", 3 * 7 * 7, 32
     inputs = 32
     for number, (channels, _) in enumerate(_BLOCKS):
-        found |= _shapes_of(f"{number}.0", inputs, channels, 3)
-        found |= _shapes_of(f"{number}.1", channels, channels, 3)
+        yield f"{number}.0", inputs * 3 * 3, channels
+        yield f"{number}.1", channels * 3 * 3, channels
         inputs = channels
-    return found
 
 
-def _shapes_of(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, tuple[int, ...]]:
-    per_channel = {f"{name}.{part}": (outputs,) for part in ("bias", "scale", "shift")}
-    return {f"{name}.weight": (outputs, inputs * kernel * kernel), **per_channel}
-
-
-def _reduced(value: Floats, kernel: int, how: "np.ufunc | object") -> Floats:
+def _reduced(value: Floats, kernel: int, how: Callable[..., Any]) -> Floats:
     """Return windows of kernel x kernel, two apart, each as one number."""
     seen = np.lib.stride_tricks.sliding_window_view(value, (kernel, kernel), (2, 3))
-    return np.asarray(how(seen[:, :, ::2, ::2], axis=(4, 5)))  # type: ignore[operator]
+    return np.asarray(how(seen[:, :, ::2, ::2], axis=(4, 5)))
 
 
 def _added(one: Floats, two: Floats, channels: int) -> Floats:

@@ -8,14 +8,16 @@ weights rounded to float16.
 Shapes: W windows, S = 100 mel steps, M = 40 bands, N samples at 16 kHz, D = 256.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import WeightsError
 from pipeline.exact_layers import Floats, on_grid
-from pipeline.identity.bundled import Shapes, read_weights
+from pipeline.weights.bundled_arrays import FIX, read_bundled
 
 PATH = Path(__file__).with_name("voice_identity.safetensors")
 SIZE, BANDS, LAYERS = 256, 40, 3
@@ -25,7 +27,7 @@ HOP, FFT = 160, 400
 WINDOW_SAMPLES = STEPS * HOP
 LOUDNESS_DB = -30.0
 """Mean power to which quieter sound is raised, relative to full scale."""
-SHAPES: Shapes = {
+SHAPES: Mapping[str, tuple[int, ...]] = {
     "linear.weight": (SIZE, SIZE),
     "linear.bias": (SIZE,),
     **{f"{n}.input": (4 * SIZE, SIZE if n else BANDS) for n in range(LAYERS)},
@@ -43,7 +45,10 @@ class VoiceNetwork:
         Raises:
             WeightsError: the file is absent or not this network's.
         """
-        self._weights = read_weights(path, SHAPES)
+        stored = read_bundled(path)
+        if {name: array.shape for name, array in stored.items()} != dict(SHAPES):
+            raise WeightsError(f"{path}: its arrays are not those of the voice network; {FIX}")
+        self._weights = {name: on_grid(array) for name, array in stored.items()}
 
     def embed(self, mels_WSM: Floats) -> Floats:
         """Return one unit vector (D,) for all windows together."""

@@ -11,20 +11,17 @@ crop, P x P = 48 x 48 part of it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load
 from scipy.ndimage import median_filter
 
 from pipeline import elementary
-from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.exact_layers import Floats, convolved, on_grid, rectified
 from pipeline.faces.schemas import LandmarkSchema
 from pipeline.quality.cover_input import SMALL_PX, Planes, around_lips
+from pipeline.weights.bundled_arrays import read_bundled
 
 WEIGHTS_PATH = Path(__file__).with_name("mouth_cover.safetensors")
 WEIGHTS = WEIGHTS_PATH.name
@@ -85,21 +82,6 @@ class CoverDetector:
 
     def _layer(self, name: str) -> tuple[Floats, Floats]:
         return self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-
-
-@cache
-def weights_digest() -> str:
-    """Return the SHA-256 of the weights file, hex.
-
-    Raises:
-        WeightsError: it is absent.
-    """
-    try:
-        return file_sha256(WEIGHTS_PATH)
-    except OSError as error:
-        raise WeightsError(
-            f"{WEIGHTS_PATH}: cannot be read: {error}; restore it with git"
-        ) from error
 
 
 def cover(small_TCSS: Planes, lips_TP2: Floats, detector: CoverDetector) -> Floats:
@@ -168,16 +150,9 @@ def _covered(small_TCSS: Planes, lips_TP2: Floats, detector: CoverDetector) -> F
 
 
 def _read(path: Path) -> Mapping[str, Floats]:
-    try:
-        stored = load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(_unreadable(path, error)) from error
+    stored = read_bundled(path)
     names = [f"conv{index}" for index in range(len(LAYERS))] + ["hidden", "out"]
     expected = {f"{name}.{part}" for name in names for part in ("weight", "bias")}
     if set(stored) != expected:
         raise WeightsError(f"{path}: holds {sorted(stored)}, expected {sorted(expected)}")
     return {name: on_grid(array) for name, array in stored.items()}
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    return f"{path}: cannot be read: {error}; restore it with git"

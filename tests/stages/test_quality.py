@@ -99,7 +99,7 @@ def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp
     assert list(stage.weights()) == [
         "silero_vad_16k_sequence.onnx",
         "mouth_cover.safetensors",
-        "face_identity.safetensors",
+        "dlib_face_recognition_resnet_model_v1.dat",
         "voice_identity.safetensors",
     ]
 

@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from pipeline.errors import WeightsError
 from pipeline.exact_layers import convolved, on_grid
-from pipeline.identity.bundled import read_weights
 from pipeline.identity.clip_identity import speech_windows
 from pipeline.identity.face_chip import face_chips
-from pipeline.identity.face_network import FACE_PX, PATH, FaceNetwork, shapes
-from pipeline.identity.voice_network import VoiceNetwork, mel_windows
+from pipeline.identity.face_network import FACE_PX, WEIGHTS, FaceNetwork
+from pipeline.identity.voice_network import PATH, VoiceNetwork, mel_windows
+from pipeline.quality.cover import WEIGHTS_PATH
+from pipeline.weights.files import path_of
 from tests.conftest import ROOT
 
 GOLDEN = json.loads((ROOT / "tests/golden/identity.json").read_text())
@@ -78,14 +79,21 @@ def test_convolutions_are_torchs(kernel, stride, padding):
     assert np.abs(found - expected.numpy()).max() < 1e-9
 
 
-def test_other_weights_are_refused(tmp_path):
+def test_other_weights_of_a_voice_are_refused(tmp_path):
     cut = tmp_path / "cut.safetensors"
     cut.write_bytes(PATH.read_bytes()[:-100])
     for path in (cut, tmp_path / "absent"):
         with pytest.raises(WeightsError, match="restore it with git"):
-            read_weights(path, shapes())
-    with pytest.raises(WeightsError, match="not those of this network"):
-        read_weights(PATH, {"out.weight": (256, 128)})
+            VoiceNetwork(path)
+    with pytest.raises(WeightsError, match="not those of the voice network"):
+        VoiceNetwork(WEIGHTS_PATH)
+
+
+def test_other_weights_of_a_face_are_refused(tmp_path):
+    cut = tmp_path / "cut.dat"
+    cut.write_bytes(path_of(WEIGHTS).read_bytes()[:-100_000])
+    with pytest.raises(WeightsError, match="not those of the face network"):
+        FaceNetwork(cut)
 
 
 @pytest.mark.parametrize("size", [256, 512])
