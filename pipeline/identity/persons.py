@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.identity.clip_identity import STEPS
+from pipeline.identity.components import first_of_component
 from pipeline.identity.face_network import SIZE as FACE
 from pipeline.tables.people_facts import NearPair
 
@@ -40,25 +41,6 @@ class SeenClip:
         return cls(clip_id, _thousandths(face), _thousandths(voice))
 
 
-class DisjointSets:
-    """Union-find: which members belong together."""
-
-    def __init__(self, count: int) -> None:
-        self._parent = list(range(count))
-
-    def root(self, member: int) -> int:
-        """Return the smallest member of the set."""
-        while self._parent[member] != member:
-            self._parent[member] = self._parent[self._parent[member]]
-            member = self._parent[member]
-        return member
-
-    def join(self, one: int, two: int) -> None:
-        """Make one set of two members' sets."""
-        low, high = sorted((self.root(one), self.root(two)))
-        self._parent[high] = low
-
-
 class ComparedFaces:
     """The embeddings of some clips, for comparison; sorted by clip_id.
 
@@ -78,17 +60,10 @@ class ComparedFaces:
         Args:
             tolerance: distance of faces up to which they are one person's.
         """
-        sets = DisjointSets(len(self.clips))
-        for first, squares_BN in self._blocks():
-            near = np.argwhere(squares_BN <= _square(tolerance + WITH_VOICE))
-            for row, column in near.tolist():
-                one, two = first + row, first + column
-                if squares_BN[row, column] <= _square(tolerance) or self._same_voice(one, two):
-                    sets.join(one, two)
-        roots = [sets.root(number) for number in range(len(self.clips))]
+        firsts = first_of_component(len(self.clips), list(self._near(tolerance)))
         return {
-            one.clip_id: self.clips[root].clip_id
-            for one, root in zip(self.clips, roots, strict=True)
+            one.clip_id: self.clips[first].clip_id
+            for one, first in zip(self.clips, firsts, strict=True)
         }
 
     def nearest(self, group_of: Mapping[str, str]) -> NearPair | None:
@@ -106,6 +81,15 @@ class ComparedFaces:
             row, column = divmod(int(squares.argmin()), squares.shape[1])
             best = min(best, (float(squares[row, column]), first + row, first + column))
         return self._pair(*best) if np.isfinite(best[0]) else None
+
+    def _near(self, tolerance: float) -> Iterator[tuple[int, int]]:
+        """Yield the pairs of clips that are close enough to show one person."""
+        for first, squares_BN in self._blocks():
+            near = np.argwhere(squares_BN <= _square(tolerance + WITH_VOICE))
+            for row, column in near.tolist():
+                one, two = first + row, first + column
+                if squares_BN[row, column] <= _square(tolerance) or self._same_voice(one, two):
+                    yield one, two
 
     def _pair(self, square: float, one: int, two: int) -> NearPair:
         first, second = sorted((self.clips[one].clip_id, self.clips[two].clip_id))

@@ -6,7 +6,8 @@ names. So neither a person nor a film is on two sides, also where two people sha
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.identity.persons import ComparedFaces, DisjointSets, SeenClip
+from pipeline.identity.components import first_of_component
+from pipeline.identity.persons import ComparedFaces, SeenClip
 from pipeline.params.curation import SelectParams
 from pipeline.selection.decision import Decision
 from pipeline.selection.rules import split_of
@@ -52,15 +53,13 @@ def groups(kept: Sequence[Decision], persons: Mapping[str, str]) -> dict[str, st
     ties = {one.clip_id: _ties(one, persons) for one in kept}
     names = sorted({name for some in ties.values() for name in some})
     place = {name: number for number, name in enumerate(names)}
-    sets = DisjointSets(len(names))
-    for first, *others in ties.values():
-        for other in others:
-            sets.join(place[first], place[other])
+    pairs = [(place[first], place[one]) for first, *others in ties.values() for one in others]
+    root_of = dict(zip(names, first_of_component(len(names), pairs), strict=True))
     members: dict[int, list[str]] = {}
-    for name in names:
-        members.setdefault(sets.root(place[name]), []).append(name)
+    for name, root in root_of.items():
+        members.setdefault(root, []).append(name)
     called = {root: _name(some) for root, some in members.items()}
-    return {clip: called[sets.root(place[some[0]])] for clip, some in ties.items()}
+    return {clip: called[root_of[some[0]]] for clip, some in ties.items()}
 
 
 def chosen_way(by_person: Mapping[str, str], params: SelectParams) -> str:
