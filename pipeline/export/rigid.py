@@ -64,8 +64,7 @@ def _fact(sample: ExportSample, path: str, kind: type) -> str | int | float:
         value = value.get(key) if isinstance(value, Mapping) else None
     if kind is float and type(value) is int:
         return float(value)
-    if type(value) is kind:
-        fact: str | int | float = value  # type: ignore[assignment]
-        return fact
+    if type(value) is kind and isinstance(value, str | int | float):
+        return value
     where = f"{sample.entry.shard}/{sample.entry.clip_id}.json"
     raise ExportError(f"{where}: {path} is {value!r}, no {kind.__name__}; shards of another make?")

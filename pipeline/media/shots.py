@@ -166,7 +166,7 @@ class _ShownPictures:
         return self._small
 
 
-class _Detector(AdaptiveDetector):  # type: ignore[misc]
+class _Detector(AdaptiveDetector):  # type: ignore[misc] # scenedetect has no types
     """The adaptive detector, with colours weighed by how well they can be seen.
 
     As published, the mean change of hue, saturation and value. In the dark and in grey the hue and

@@ -4,6 +4,7 @@ import hashlib
 import re
 import tarfile
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ class Traces:
         with tarfile.open(path, "r:") as tar:
             for member in tar:
                 content = tar.extractfile(member)
-                if content and hashlib.file_digest(content, "sha256").hexdigest() in self.digests:  # type: ignore[arg-type]
+                if not isinstance(content, BufferedReader):  # None: a folder or a link
+                    continue
+                if hashlib.file_digest(content, "sha256").hexdigest() in self.digests:
                     return True
         return False
 
