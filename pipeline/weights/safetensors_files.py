@@ -1,17 +1,19 @@
 """Safetensors files: other people's tensors, and the JSON that our own files carry."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from pipeline.atomic import replacing
-from pipeline.errors import StorageError, WeightsError
+from pipeline.errors import ParamsError, StorageError, WeightsError
 from pipeline.weights.safetensors_metadata import METADATA_KEY, stored_json
+
+Config = TypeVar("Config")
 
 
 def read_safetensors(source: Path | bytes) -> dict[str, Tensor]:
@@ -41,6 +43,18 @@ def write_safetensors(path: Path, state: dict[str, Tensor], metadata: Mapping[st
             save_file(state, part, {METADATA_KEY: json.dumps(metadata, sort_keys=True)})
     except SafetensorError as error:  # what a full disk is to that library
         raise StorageError(f"{path}: cannot be written: {error}") from error
+
+
+def configured(path: Path, read: Callable[[], Config]) -> Config:
+    """Return what is read of the configuration in a file's header.
+
+    Raises:
+        WeightsError: `read` finds a value missing, unknown or impossible.
+    """
+    try:
+        return read()
+    except (KeyError, TypeError, ValueError, ParamsError) as error:
+        raise WeightsError(f"{path}: its configuration is unusable: {error}") from error
 
 
 def read_metadata(path: Path, model: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The JSON object in the header of our own safetensors files, read without torch."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,11 @@ from pipeline.errors import WeightsError
 
 METADATA_KEY = "lipforge"
 """Under which our files keep one JSON object: configuration, and what the trainer gave."""
+
+
+def with_tuples(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with its lists as tuples, which JSON does not know."""
+    return {name: tuple(one) if isinstance(one, list) else one for name, one in section.items()}
 
 
 def stored_json(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ diagram and the memory bound.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,29 @@ from trainers.errors import TrainingDataError
 
 _EPOCH, _LANES, _STRATA, _DRAW, _SUBSTITUTE = range(5)
 """Purpose of a random generator; part of its seed."""
+
+
+class Seeded(Protocol):
+    """What has a seed."""
+
+    @property
+    def seed(self) -> int: ...  # noqa: D102 - as OrderConfig
+
+
+class SampledProfile(Protocol):
+    """What the order needs of a training profile; see `OrderConfig`."""
+
+    @property
+    def fit(self) -> Seeded: ...  # noqa: D102
+
+    @property
+    def batch(self) -> int: ...  # noqa: D102
+
+    @property
+    def windows_per_clip(self) -> int: ...  # noqa: D102
+
+    @property
+    def in_flight_clips(self) -> int: ...  # noqa: D102
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +63,21 @@ class OrderConfig:
                 raise TrainingDataError(f"loader: {name} must be at least 1")
         if self.seed < 0:
             raise TrainingDataError("loader: seed must not be negative")
+
+    @classmethod
+    def of(cls, profile: "SampledProfile") -> "OrderConfig":
+        """Return the order of a training profile's windows."""
+        return cls(
+            seed=profile.fit.seed,
+            batch=profile.batch,
+            windows_per_clip=profile.windows_per_clip,
+            in_flight_clips=profile.in_flight_clips,
+        )
+
+    @classmethod
+    def one_by_one(cls, seed: int, size: int) -> "OrderConfig":
+        """Return the order in which every clip is shown once, one per process of `size`."""
+        return cls(seed=seed, batch=size, windows_per_clip=1, in_flight_clips=size)
 
     @property
     def lanes(self) -> int:

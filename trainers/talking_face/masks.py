@@ -1,8 +1,8 @@
-"""The mask: which part of an aligned face LatentSync generates (cheeks, mouth, jaw).
+"""The masks: which part of an aligned face is generated.
 
-The region is large on purpose: with a small one the model reads the lips off the cheeks. Eyes and
-the bridge of the nose stay. It is drawn from its geometry, so any size has sharp edges. The
-evaluation reads every system's mouths inside of it, so that their numbers compare.
+LatentSync's (cheeks, mouth, jaw) is large on purpose: with a small one the model reads the lips off
+the cheeks. Eyes and the bridge of the nose stay. It is drawn from its geometry, so any size has
+sharp edges. The evaluation reads every system's mouths inside of it, so that their numbers compare.
 
 Shape suffixes: N pictures, B clips, C channels, F frames, H height, W width.
 Source: measures of LatentSync's mask (anchor study, section 4.1); the curve of the jaw is our fit
@@ -39,6 +39,12 @@ def keep_mask(size_px: int) -> Tensor:
     in_jaw = (columns - JAW_CENTRE).abs() < JAW_HALF_WIDTH * _jaw(rows)
     repainted = (cheek_rows & in_strip) | in_jaw
     return (~repainted).float()[None, None]
+
+
+def lower_half_mask(size_px: int) -> Tensor:
+    """Return the mask of those who generate the lower half, as `keep_mask`."""
+    rows = torch.arange(size_px)[:, None].expand(size_px, size_px)
+    return (rows < size_px // 2).float()[None, None]
 
 
 def mask_sha256(size_px: int) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pipeline.engine.optional_stages import UNTRAINED
 from pipeline.errors import WeightsError
 from trainers.frozen.stand_ins import STAND_IN
-from trainers.talking_face.model_folders import FACTS_FILE, UNTRAINED
+from trainers.talking_face.model_folders import FACTS_FILE
 
 OLD_MODELS = "latentsync"
 """The system of a model.json from before the key `system` was written."""

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from pipeline.engine.optional_stages import UNTRAINED
 from pipeline.errors import WeightsError
 
 FACTS_FILE = "model.json"
 OPTIONAL_STAGES = ("stabilized", "syncdiff")
 """Off by default. Each leaves its model in `models/<stage>`; not asked for, only `UNTRAINED`."""
-UNTRAINED = "untrained.json"
 
 
 def is_trained(folder: Path) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pipeline.weights.safetensors_metadata import with_tuples
+
 FRAMES = 5
 """Of a window, at 25 fps."""
 MEL_SHAPE = (1, 80, 16)
@@ -63,11 +65,7 @@ class AvSyncNetConfig:
         Raises:
             TypeError, ValueError: a key is missing or unknown, or a value is impossible.
         """
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list | tuple) else value
-            for name, value in section.items()
-        }
-        return cls(**plain)
+        return cls(**with_tuples(section))
 
 
 CONFIGS: Mapping[str, AvSyncNetConfig] = {

@@ -9,9 +9,8 @@ from typing import Any
 
 from torch import nn
 
-from pipeline.errors import WeightsError
 from pipeline.weights import safetensors_files
-from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
+from pipeline.weights.safetensors_files import configured, read_safetensors, write_safetensors
 from trainers.frozen.public_files import fill
 from trainers.systems.avsyncnet.configs import AvSyncNetConfig
 from trainers.systems.avsyncnet.network import AudioTower, AvSyncNet
@@ -69,7 +68,4 @@ def _save(path: Path, network: nn.Module, header: Mapping[str, Any]) -> None:
 
 def _config(path: Path, model: str) -> AvSyncNetConfig:
     metadata = safetensors_files.read_metadata(path, model)
-    try:
-        return AvSyncNetConfig.from_section(metadata["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its configuration is unusable: {error}") from error
+    return configured(path, lambda: AvSyncNetConfig.from_section(metadata["config"]))

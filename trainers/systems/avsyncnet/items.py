@@ -39,12 +39,7 @@ def training_source(
     profile: AvSyncNetProfile, resolution: int, index: ShardIndex, workers: int = 0
 ) -> ShardBatches:
     """Return the training batches of faces of this edge."""
-    order = OrderConfig(
-        seed=profile.fit.seed,
-        batch=profile.batch,
-        windows_per_clip=profile.windows_per_clip,
-        in_flight_clips=profile.in_flight_clips,
-    )
+    order = OrderConfig.of(profile)
     return ShardBatches(partial(_loader, resolution, index, item_of(profile), order, workers))
 
 
@@ -61,7 +56,7 @@ def validation_of(
 def _one_by_one(
     seed: int, resolution: int, index: ShardIndex, item: MakeItem, rank: int, size: int
 ) -> Loader:
-    order = OrderConfig(seed=seed, batch=size, windows_per_clip=1, in_flight_clips=size)
+    order = OrderConfig.one_by_one(seed, size)
     return _loader(resolution, index, item, order, 0, rank, size)
 
 

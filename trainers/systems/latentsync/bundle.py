@@ -32,6 +32,7 @@ from trainers.systems.latentsync.network import LatentSyncUNet
 from trainers.systems.latentsync.parametrization import Parametrization
 from trainers.talking_face.masks import keep_mask
 from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
+from trainers.talking_face.model_facts import check_part, require_facts
 from trainers.talking_face.model_folders import FACTS_FILE
 
 SYSTEM = "latentsync"
@@ -110,7 +111,7 @@ def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) ->
     """Write the three files, each whole or not at all; the same model gives the same bytes.
 
     Args:
-        facts: JSON values, at least `NEEDED` of model_facts.py: `vae` and `whisper` by name,
+        facts: JSON values, at least those of `model_facts.ModelFacts`: `vae` and `whisper` by name,
             `sha256` with the digests of their files; `steps` goes into the published file.
 
     Raises:
@@ -118,8 +119,7 @@ def save_bundle(folder: Path, unet: LatentSyncUNet, facts: Mapping[str, Any]) ->
         ValueError: a needed fact is missing.
     """
     facts = {**facts, "format": model_facts.FORMAT, "system": SYSTEM}
-    if missing := [name for name in model_facts.NEEDED if name not in facts]:
-        raise ValueError(f"facts lack {missing}")
+    require_facts(facts, model_facts.ModelFacts)
     path = folder / UNET_FILE
     save_safetensors(path, unet, {"resolution_px": facts["resolution_px"]})
     save_checkpoint(folder / PUBLISHED_FILE, unet, int(facts.get("steps", 0)))
@@ -139,13 +139,13 @@ def load_bundle(folder: Path) -> LdmBundle:
     path = folder / UNET_FILE
     if not path.exists():
         raise WeightsError(f"{path}: no such file; `dvc repro train_ldm` makes it")
-    _check(
-        "unet", {UNET_FILE: weights_file_sha256(path)}, {UNET_FILE: facts["sha256"]["unet"]}, folder
-    )
+    expected = facts["sha256"]
+    own = {UNET_FILE: weights_file_sha256(path)}
+    check_part(folder, "unet", own, {UNET_FILE: expected["unet"]})
     unet = load_safetensors(path).requires_grad_(False).eval()
     vae, whisper = frozen.vae(facts["vae"]), load_audio_encoder(facts["whisper"])
-    _check("vae", vae.sha256, facts["sha256"].get("vae", {}), folder)
-    _check("whisper", whisper.sha256, facts["sha256"].get("whisper", {}), folder)
+    check_part(folder, "vae", vae.sha256, expected.get("vae", {}))
+    check_part(folder, "whisper", whisper.sha256, expected.get("whisper", {}))
     return LdmBundle(unet, vae, whisper, facts["resolution_px"], facts["frames"], facts)
 
 
@@ -156,11 +156,3 @@ def read_facts(folder: Path) -> dict[str, Any]:
         WeightsError: the folder holds no bundle, or its facts are not those of one.
     """
     return model_facts.read_facts(folder / FACTS_FILE)
-
-
-def _check(part: str, found: Mapping[str, str], expected: Mapping[str, str], folder: Path) -> None:
-    if dict(found) != dict(expected):
-        raise WeightsError(
-            f"{folder}: its {part} is not that of the training: found {dict(found)}, "
-            f"{FACTS_FILE} says {dict(expected)}; put the right file in place"
-        )

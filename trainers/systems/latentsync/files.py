@@ -15,7 +15,7 @@ from torch import Tensor
 from pipeline.atomic import replacing
 from pipeline.errors import WeightsError
 from pipeline.weights import safetensors_files
-from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
+from pipeline.weights.safetensors_files import configured, read_safetensors, write_safetensors
 from trainers.frozen.public_files import read_checkpoint
 from trainers.systems.latentsync.configs import Motion, UNetConfig
 from trainers.systems.latentsync.network import LatentSyncUNet
@@ -71,10 +71,7 @@ def load_safetensors(path: Path) -> LatentSyncUNet:
         WeightsError: no such file, not written by `save_safetensors`, or altered.
     """
     metadata = read_metadata(path)
-    try:
-        config = UNetConfig.from_section(metadata["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its configuration is unusable: {error}") from error
+    config = configured(path, lambda: UNetConfig.from_section(metadata["config"]))
     return _network(config, read_own_names(path), path)
 
 

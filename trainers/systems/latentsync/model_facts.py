@@ -1,21 +1,17 @@
 """`model.json`, checked: what dubbing reads of a trained model's facts, with types and ranges."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipeline.digest import canonical_json
-from pipeline.errors import WeightsError
 from pipeline.params.bounds import Guidance, SamplingSteps, WindowFrames
 from pipeline.params.training import Share
 from trainers.frozen.latent_vae import PIXELS_PER_LATENT
 from trainers.systems.latentsync.parametrization import Prediction
+from trainers.talking_face import model_facts
 
 FORMAT = 1
-FIX = "put the file back that the training wrote, or train again with `dvc repro train_ldm`"
 
 Digests = dict[str, str]
 """By name of the file, SHA-256 in hex."""
@@ -63,48 +59,6 @@ class ModelFacts(_Facts):
         return self
 
 
-NEEDED = sorted(name for name, one in ModelFacts.model_fields.items() if one.is_required())
-
-
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a `model.json`.
-
-    Raises:
-        WeightsError: no such file, no JSON, or a key is missing or has an impossible value.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        fix = "train one with `dvc repro train_ldm`"
-        raise WeightsError(f"{path}: no model is described here: {error}; {fix}") from error
-    if not isinstance(facts, dict):
-        raise WeightsError(f"{path}: must be a JSON object; {FIX}")
-    if wrong := _problems(facts):
-        raise WeightsError("\n".join(f"{path}: {one}; {FIX}" for one in wrong))
-    return facts
-
-
-def _problems(facts: dict[str, Any]) -> list[str]:
-    try:
-        ModelFacts.model_validate(facts)
-    except ValidationError as error:
-        return [_explain(problem) for problem in error.errors()]
-    return [f"{key}: has a number that is not finite" for key in facts if not _finite(facts[key])]
-
-
-def _finite(value: Any) -> bool:
-    """Return whether a value has neither NaN nor infinity, which Python's reader takes."""
-    try:
-        canonical_json(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _explain(problem: ErrorDetails) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "missing":
-        return f"{key}: missing"
-    if problem["type"] == "value_error":  # of the validator above, which names the key
-        return str(problem["ctx"]["error"])
-    return f"{key}: {problem['msg']} (is {problem['input']!r})"
+    """Return the content of a `model.json`; errors as `trainers.talking_face.model_facts`."""
+    return model_facts.read_facts(path, ModelFacts, "train_ldm")

@@ -163,12 +163,7 @@ def _looks_at_pixels(profile: LdmProfile) -> bool:
 
 def order_of(profile: LdmProfile) -> OrderConfig:
     """Return the order of a profile's windows."""
-    return OrderConfig(
-        seed=profile.fit.seed,
-        batch=profile.batch,
-        in_flight_clips=profile.in_flight_clips,
-        windows_per_clip=profile.windows_per_clip,
-    )
+    return OrderConfig.of(profile)
 
 
 def bundle_facts(task: LatentDiffusion, outcome: FitResult) -> dict[str, Any]:

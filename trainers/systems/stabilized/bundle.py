@@ -24,6 +24,7 @@ from trainers.systems.stabilized.face_generator import TalkerFaceGenerator
 from trainers.systems.stabilized.files import load_safetensors, save_safetensors
 from trainers.systems.stabilized.model_facts import SYSTEM
 from trainers.systems.stabilized.network import TalkerGenerator
+from trainers.talking_face.masks import lower_half_mask
 from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
 from trainers.talking_face.model_folders import FACTS_FILE
 
@@ -76,8 +77,7 @@ class TalkerBundle:
 
     def keep_mask(self, size_px: int) -> Tensor:
         """Return the mask: the lower half is generated."""
-        rows = torch.arange(size_px)[:, None].expand(size_px, size_px)
-        return (rows < size_px // 2).float()[None, None]
+        return lower_half_mask(size_px)
 
     def round_trip(self, frames_TCHW: Pixels) -> None:
         """Return None: there is no autoencoder."""
@@ -110,7 +110,8 @@ def save_bundle(
     """Write the files, each whole or not at all; the same model gives the same bytes.
 
     Args:
-        facts: JSON values, at least `NEEDED` of model_facts.py but for format, system and sha256.
+        facts: JSON values, at least those of `model_facts.TalkerFacts` but for format, system and
+            sha256.
         metadata: JSON values for the generator's own file.
 
     Raises:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipeline.weights.safetensors_metadata import with_tuples
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TalkerConfig:
@@ -51,11 +53,7 @@ class TalkerConfig:
         Raises:
             TypeError, ValueError: a key is missing or unknown, or a value is impossible.
         """
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list | tuple) else value
-            for name, value in section.items()
-        }
-        return cls(**plain)
+        return cls(**with_tuples(section))
 
 
 CONFIGS: Mapping[str, TalkerConfig] = {

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import WeightsError
 from pipeline.weights import safetensors_files
-from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
+from pipeline.weights.safetensors_files import configured, read_safetensors, write_safetensors
 from trainers.frozen.public_files import fill
 from trainers.systems.stabilized.configs import TalkerConfig
 from trainers.systems.stabilized.network import TalkerGenerator
@@ -37,10 +36,7 @@ def load_safetensors(path: Path) -> TalkerGenerator:
         WeightsError: no such file, not written by `save_safetensors`, or altered.
     """
     metadata = read_metadata(path)
-    try:
-        config = TalkerConfig.from_section(metadata["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path}: its configuration is unusable: {error}") from error
+    config = configured(path, lambda: TalkerConfig.from_section(metadata["config"]))
     generator = TalkerGenerator(config)
     fill(generator, read_safetensors(path), path)
     return generator

@@ -127,12 +127,7 @@ def _loader(
     rank: int,
     size: int,
 ) -> Loader:
-    order = OrderConfig(
-        seed=profile.fit.seed,
-        batch=profile.batch,
-        in_flight_clips=profile.in_flight_clips,
-        windows_per_clip=profile.windows_per_clip,
-    )
+    order = OrderConfig.of(profile)
     config = LoaderConfig(
         order=order,
         window_frames=WINDOW,

@@ -1,16 +1,14 @@
 """`model.json` of a generator, checked: what dubbing reads, with types and ranges."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import WeightsError
+from trainers.talking_face import model_facts
 
 FORMAT = 1
 SYSTEM = "stabilized"
-FIX = "put the file back that the training wrote, or train again with `dvc repro stabilized`"
 
 
 class TalkerFacts(BaseModel):
@@ -26,21 +24,6 @@ class TalkerFacts(BaseModel):
     """By role: digests of the folder's files, by name."""
 
 
-NEEDED = sorted(TalkerFacts.model_fields)
-
-
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a `model.json`.
-
-    Raises:
-        WeightsError: no such file, no JSON, or a key is missing or has an impossible value.
-    """
-    try:
-        facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        TalkerFacts.model_validate(facts)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise WeightsError(f"{path}: {'; '.join(wrong)}; {FIX}") from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: no model is described here: {error}; {FIX}") from error
-    return facts
+    """Return the content of a `model.json`; errors as `trainers.talking_face.model_facts`."""
+    return model_facts.read_facts(path, TalkerFacts, SYSTEM)

@@ -140,12 +140,7 @@ def training_source(profile: SyncnetProfile, index: ShardIndex, workers: int = 0
     """Return the training batches."""
     cut = window_config(profile)
     item = WindowsItem(profile.windows, cut) if profile.item == "windows" else PairItem(cut)
-    order = OrderConfig(
-        seed=profile.fit.seed,
-        batch=profile.batch,
-        windows_per_clip=profile.windows_per_clip,
-        in_flight_clips=profile.in_flight_clips,
-    )
+    order = OrderConfig.of(profile)
     return ShardBatches(partial(_loader, profile, index, item, order, workers))
 
 
@@ -160,7 +155,7 @@ def validation_of(profile: SyncnetProfile, index: ShardIndex, world: World) -> V
 def _one_by_one(
     profile: SyncnetProfile, index: ShardIndex, item: MakeItem, rank: int, size: int
 ) -> Loader:
-    order = OrderConfig(seed=profile.fit.seed, batch=size, windows_per_clip=1, in_flight_clips=size)
+    order = OrderConfig.one_by_one(profile.fit.seed, size)
     return _loader(profile, index, item, order, 0, rank, size)
 
 

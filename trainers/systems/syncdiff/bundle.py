@@ -21,9 +21,10 @@ from trainers.systems.syncdiff import model_facts
 from trainers.systems.syncdiff.diffusion import FrameDiffusion
 from trainers.systems.syncdiff.face_generator import SyncDiffFaceGenerator
 from trainers.systems.syncdiff.files import load_safetensors, save_safetensors
-from trainers.systems.syncdiff.masks import lower_half_kept_out
 from trainers.systems.syncdiff.network import SyncDiffNetwork
+from trainers.talking_face.masks import lower_half_mask
 from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
+from trainers.talking_face.model_facts import check_part, require_facts
 from trainers.talking_face.model_folders import FACTS_FILE
 
 SYSTEM = "syncdiff"
@@ -81,7 +82,7 @@ class SyncDiffBundle:
 
     def keep_mask(self, size_px: int) -> Tensor:
         """Return the mask: the lower half is generated."""
-        return lower_half_kept_out(size_px)
+        return lower_half_mask(size_px)
 
     @torch.no_grad()
     def round_trip(self, frames_TCHW: Pixels) -> Pixels:
@@ -101,15 +102,14 @@ def save_bundle(folder: Path, network: SyncDiffNetwork, facts: Mapping[str, Any]
     """Write both files, each whole or not at all; the same model gives the same bytes.
 
     Args:
-        facts: JSON values, at least `NEEDED` of model_facts.py.
+        facts: JSON values, at least those of `model_facts.SyncDiffFacts`.
 
     Raises:
         StorageError: the disk is full or not writable.
         ValueError: a needed fact is missing.
     """
     facts = {**facts, "format": model_facts.FORMAT, "system": SYSTEM}
-    if missing := [name for name in model_facts.NEEDED if name not in facts]:
-        raise ValueError(f"facts lack {missing}")
+    require_facts(facts, model_facts.SyncDiffFacts)
     path = folder / NETWORK_FILE
     save_safetensors(path, network, facts["audio"], {"resolution_px": facts["resolution_px"]})
     digests = {**facts["sha256"], "network": {NETWORK_FILE: weights_file_sha256(path)}}
@@ -128,19 +128,11 @@ def load_bundle(folder: Path) -> SyncDiffBundle:
     path = folder / NETWORK_FILE
     if not path.exists():
         raise WeightsError(f"{path}: no such file; `dvc repro syncdiff` makes it")
-    _check(folder, facts, "network", {NETWORK_FILE: weights_file_sha256(path)})
+    expected = facts["sha256"]
+    check_part(folder, "network", {NETWORK_FILE: weights_file_sha256(path)}, expected["network"])
     network = load_safetensors(path).requires_grad_(False).eval()
     autoencoder = load_autoencoder(facts["autoencoder"], str(folder / FACTS_FILE))
     audio = load_audio_encoder(facts["audio"])
-    _check(folder, facts, "autoencoder", autoencoder.sha256)
-    _check(folder, facts, "audio", audio.sha256)
+    check_part(folder, "autoencoder", autoencoder.sha256, expected["autoencoder"])
+    check_part(folder, "audio", audio.sha256, expected["audio"])
     return SyncDiffBundle(network, autoencoder, audio, facts)
-
-
-def _check(folder: Path, facts: Mapping[str, Any], part: str, found: Mapping[str, str]) -> None:
-    expected = facts["sha256"][part]
-    if dict(found) != expected:
-        raise WeightsError(
-            f"{folder}: its {part} is not that of the training: found {dict(found)}, "
-            f"{FACTS_FILE} says {expected}; put the right file in place"
-        )

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ParamsError, WeightsError
 from pipeline.weights import safetensors_files
-from pipeline.weights.safetensors_files import read_safetensors, write_safetensors
+from pipeline.weights.safetensors_files import configured, read_safetensors, write_safetensors
 from trainers.frozen.public_files import fill
 from trainers.systems.syncdiff.configs import SyncDiffConfig
 from trainers.systems.syncdiff.hearing import empty_hearing
@@ -41,11 +40,8 @@ def load_safetensors(path: Path) -> SyncDiffNetwork:
         WeightsError: no such file, not written by `save_safetensors`, or altered.
     """
     metadata = read_metadata(path)
-    try:
-        config = SyncDiffConfig.from_section(metadata["config"])
-        hearing = empty_hearing(metadata["audio"])
-    except (KeyError, TypeError, ValueError, ParamsError) as error:
-        raise WeightsError(f"{path}: its configuration is unusable: {error}") from error
+    config = configured(path, lambda: SyncDiffConfig.from_section(metadata["config"]))
+    hearing = configured(path, lambda: empty_hearing(metadata["audio"]))
     network = SyncDiffNetwork(config, hearing)
     fill(network, read_safetensors(path), path)
     return network

@@ -1,16 +1,14 @@
 """`model.json` of SyncDiff, checked: what dubbing reads, with types and ranges."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.errors import WeightsError
 from pipeline.params.bounds import SamplingSteps
+from trainers.talking_face import model_facts
 
 FORMAT = 1
-FIX = "put the file back that the training wrote, or train again with `dvc repro syncdiff`"
 Digests = dict[str, str]
 """By name of the file, SHA-256 in hex."""
 
@@ -48,22 +46,6 @@ class SyncDiffFacts(BaseModel):
     sampling: SampledFacts
 
 
-NEEDED = sorted(SyncDiffFacts.model_fields)
-
-
 def read_facts(path: Path) -> dict[str, Any]:
-    """Return the content of a `model.json`.
-
-    Raises:
-        WeightsError: no such file, no JSON, or a key is missing or has an impossible value.
-    """
-    try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        SyncDiffFacts.model_validate(facts)
-    except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise WeightsError("\n".join(f"{path}: {one}; {FIX}" for one in wrong)) from error
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: no model is described here: {error}; {FIX}") from error
-    content: dict[str, Any] = facts
-    return content
+    """Return the content of a `model.json`; errors as `trainers.talking_face.model_facts`."""
+    return model_facts.read_facts(path, SyncDiffFacts, "syncdiff")

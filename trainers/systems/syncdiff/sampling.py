@@ -15,8 +15,8 @@ from torch import Tensor
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
 from trainers.systems.syncdiff.diffusion import FrameDiffusion
-from trainers.systems.syncdiff.masks import lower_half_kept_out
 from trainers.systems.syncdiff.network import SyncDiffNetwork
+from trainers.talking_face.masks import lower_half_mask
 
 
 class FramePainter(Protocol):
@@ -66,7 +66,7 @@ def next_frames(
         steps: of DDIM, 1 ... 1000.
     """
     vae = painter.autoencoder.network
-    keep_11HW = lower_half_kept_out(faces_B3HW.shape[-1]).to(faces_B3HW)
+    keep_11HW = lower_half_mask(faces_B3HW.shape[-1]).to(faces_B3HW)
     still = torch.cat([vae.encode(faces_B3HW * keep_11HW), vae.encode(identity_B3HW)], dim=1)
     latents_BChw = _denoised(
         painter, still, vae.encode(previous_B3HW), tokens_BKD, noise_1Chw, steps

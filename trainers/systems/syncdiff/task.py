@@ -21,9 +21,9 @@ from trainers.loop.task import Batch, Task
 from trainers.systems.syncdiff.diffusion import FrameDiffusion, FrameDraws, draw_frames
 from trainers.systems.syncdiff.items import SampleClip
 from trainers.systems.syncdiff.losses import hole_mse, prediction_mse
-from trainers.systems.syncdiff.masks import lower_half_kept_out
 from trainers.systems.syncdiff.network import SyncDiffNetwork
 from trainers.systems.syncdiff.sampling import roll_out
+from trainers.talking_face.masks import lower_half_mask
 
 VALIDATION_TIMESTEPS = (125, 375, 625, 875)
 """Timesteps at which validation measures: the middles of four quarters."""
@@ -120,7 +120,7 @@ class SyncDiffTask(Task):
         real, previous, identity = (
             to_signed(batch[name]) for name in ("frame", "previous", "identity")
         )
-        keep = lower_half_kept_out(real.shape[-1]).to(real)
+        keep = lower_half_mask(real.shape[-1]).to(real)
         clean, masked, shown, before = (
             vae.encode(one).float() for one in (real, real * keep, identity, previous)
         )
@@ -139,13 +139,13 @@ class SyncDiffTask(Task):
         return hole_mse(predicted, target, self._latent_share(prepared.real))
 
     def _latent_share(self, real: Tensor) -> Tensor:
-        hole = 1 - lower_half_kept_out(real.shape[-1]).to(real)
+        hole = 1 - lower_half_mask(real.shape[-1]).to(real)
         return self.autoencoder.network.share_of(hole)
 
     def _psnr(self, latents: Tensor, real: Tensor) -> Tensor:
         """Return the mean peak signal-to-noise ratio in dB inside of the masked half."""
         made = self.autoencoder.network.decode(latents).float().clamp(-1, 1)
-        hole = 1 - lower_half_kept_out(real.shape[-1]).to(real)
+        hole = 1 - lower_half_mask(real.shape[-1]).to(real)
         squares_B = ((made - real).square() * hole).flatten(1).sum(dim=1)
         mean_B = squares_B / (hole.sum() * real.shape[1])
         return (10 * torch.log10(4 / mean_B.clamp(min=1e-10))).mean()
