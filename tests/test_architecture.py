@@ -87,16 +87,9 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """The rooms of a package, top floor first: a room imports only from rooms after it."""
-DOORS = {
-    "training_report",
-    "evaluate",
-    "train_ldm",
-    "train_stabilized",
-    "train_silent_lip",
-    "train_avsyncnet",
-    "train_syncdiff",
-    "train_syncnet",
-    "features",
+DOORS = {room for room in ROOMS["trainers"] if (ROOT / "trainers" / f"{room}.py").is_file()} - {
+    "errors",
+    "trained_models",
 }
 """Modules of trainers/ that are DVC stages; like those of stages/ they do not import each other."""
 MAY_IMPORT = {

@@ -16,13 +16,13 @@ from pipeline.engine.command import run_main
 from pipeline.engine.optional_stages import is_wanted, leave_untrained
 from pipeline.params.curation import Params, load_params
 from pipeline.params.neighbours import AvSyncNetProfile
-from trainers.data.shard_urls import split_urls
+from trainers.data.shard_urls import SplitUrls, split_urls
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
 from trainers.processes.world import World
 from trainers.systems.avsyncnet.files import save_safetensors
-from trainers.systems.avsyncnet.training import STAGE, AvSyncNetShards, run_folder, train
+from trainers.systems.avsyncnet.training import STAGE, run_folder, train
 
 OUT = Path("models") / STAGE
 REPORT = Path("reports") / f"{STAGE}.json"
@@ -38,7 +38,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     """Train on this rank; rank 0 leaves the weights in the run's folder, which all see."""
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = AvSyncNetProfile.model_validate(config["profile"])
-    shards, folder = AvSyncNetShards(**config["shards"]), Path(config["folder"])
+    shards, folder = SplitUrls(**config["shards"]), Path(config["folder"])
     options, workers = run_options(folder, stop_file), loader_workers(world, profile.batch)
     task, outcome = train(profile, shards, world, options, folder, workers)
     facts = {"profile": profile.model_dump(), "steps": outcome.step}
@@ -55,7 +55,7 @@ def main() -> None:
         write_text(CURVE, NO_CURVE)
         return
     section = params.avsyncnet
-    shards = AvSyncNetShards(train=split_urls("train"), validation=split_urls("val"))
+    shards = SplitUrls(train=split_urls("train"), validation=split_urls("val"))
     folder = run_folder(section.chosen, shards)
     config = {
         "profile": section.chosen.model_dump(),

@@ -15,7 +15,7 @@ from pipeline.atomic import copy_file, write_json
 from pipeline.engine.command import run_main
 from pipeline.params.curation import load_params
 from pipeline.params.training import SyncnetProfile
-from trainers.data.shard_urls import split_urls
+from trainers.data.shard_urls import SplitUrls, split_urls
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
 from trainers.processes.launch import launch
@@ -24,7 +24,6 @@ from trainers.systems.stable_syncnet.files import save_checkpoint, save_safetens
 from trainers.systems.stable_syncnet.network import StableSyncNet
 from trainers.systems.stable_syncnet.preflight.preflight import PlannedRun, preflight
 from trainers.systems.stable_syncnet.training import (
-    SyncnetShards,
     index_splits,
     new_task,
     run_folder,
@@ -52,7 +51,7 @@ def run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dict
     """
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = SyncnetProfile.model_validate(config["profile"])
-    shards, folder = SyncnetShards(**config["shards"]), Path(config["folder"])
+    shards, folder = SplitUrls(**config["shards"]), Path(config["folder"])
     _run_preflight(profile, shards, config["name"], world, folder)
     options = run_options(folder, stop_file)
     workers = loader_workers(world, profile.batch)
@@ -68,7 +67,7 @@ def _save(folder: Path, syncnet: StableSyncNet, facts: Mapping[str, Any]) -> Non
 
 
 def _run_preflight(
-    profile: SyncnetProfile, shards: SyncnetShards, name: str, world: World, folder: Path
+    profile: SyncnetProfile, shards: SplitUrls, name: str, world: World, folder: Path
 ) -> None:
     learn, measure = index_splits(profile, shards)
     plan = PlannedRun(
@@ -88,7 +87,7 @@ def main() -> None:
     """`python -m trainers.train_syncnet`, called by dvc.yaml."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     section = load_params().train_syncnet
-    shards = SyncnetShards(train=split_urls("train"), validation=split_urls("val"))
+    shards = SplitUrls(train=split_urls("train"), validation=split_urls("val"))
     folder = run_folder(section.chosen, shards)
     config = {
         "name": section.profile,

@@ -9,13 +9,12 @@ from typing import Any
 from benchmarks.claims.runs import SUPERVISING_SEED, SYNCNET_WEIGHTS
 from benchmarks.claims.wav2lip_syncnet import Wav2LipSyncNet
 from pipeline.params.training import SyncnetProfile
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.loop.fit import fit
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet.files import save_safetensors
 from trainers.systems.stable_syncnet.task import SyncNetTask
 from trainers.systems.stable_syncnet.training import (
-    SyncnetShards,
     index_splits,
     network_config,
     new_task,
@@ -32,9 +31,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Train what `run.json` says and return the result's numbers."""
     facts = order["facts"]
     profile = SyncnetProfile.model_validate(facts["profile"])
-    shards = SyncnetShards(
-        train=shard_urls(order["train"]), validation=shard_urls(order["validation"])
-    )
+    shards = SplitUrls(train=shard_urls(order["train"]), validation=shard_urls(order["validation"]))
     learn, measure = index_splits(profile, shards)
     task = _task(profile, facts["architecture"])
     validation = validation_of(profile, measure, World())

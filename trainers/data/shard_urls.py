@@ -1,6 +1,7 @@
 """Listing of shards: by folder, tar, glob or brace list, and those of a curated split."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,14 @@ from pipeline.shard_index.index_file import INDEX, parsed_index
 from pipeline.shards.place import tar_place
 from trainers.data.range_reads import asked
 from trainers.errors import TrainingDataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitUrls:
+    """URLs of the tars that a system is trained and validated on, see `shard_urls`."""
+
+    train: Sequence[str]
+    validation: Sequence[str]
 
 
 def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:

@@ -44,12 +44,12 @@ class DubOptions:
     """Of autocast; `TalkingFaceModel.cast` casts the weights beforehand."""
 
 
-class FaceGenerator(Protocol):
-    """Generates the mouths of one window of aligned faces, driven by one sound."""
+class FaceWindows(Protocol):
+    """What paints aligned faces in windows."""
 
     @property
     def size_px(self) -> int:
-        """Edge of the aligned faces."""
+        """Edge of the aligned faces: a crop size of the curation, or smaller."""
 
     @property
     def frames(self) -> int:
@@ -57,7 +57,19 @@ class FaceGenerator(Protocol):
 
     @property
     def needs_previous(self) -> bool:
-        """Whether it needs the face that it generated before the window."""
+        """Whether it needs the face that it made before: then windows follow each other."""
+
+
+class PlacedFaceWindows(FaceWindows, Protocol):
+    """The same as networks that lie somewhere, all on one device."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks are."""
+
+
+class FaceGenerator(FaceWindows, Protocol):
+    """Generates the mouths of one window of aligned faces, driven by one sound."""
 
     def generate(
         self,
@@ -80,7 +92,7 @@ class FaceGenerator(Protocol):
         """
 
 
-class TalkingFaceModel(Protocol):
+class TalkingFaceModel(PlacedFaceWindows, Protocol):
     """A trained model: networks in eval mode without gradients, and the facts about them."""
 
     @property
@@ -93,28 +105,12 @@ class TalkingFaceModel(Protocol):
         """Name of the system, as in `trainers/trained_models.py`."""
 
     @property
-    def size_px(self) -> int:
-        """Edge of the aligned faces that it paints: a crop size of the curation, or smaller."""
-
-    @property
-    def frames(self) -> int:
-        """Length of its windows; 1 for a model that makes frame by frame."""
-
-    @property
-    def needs_previous(self) -> bool:
-        """Whether it needs its previous frame: then windows follow each other in order."""
-
-    @property
     def max_overlap_frames(self) -> int:
         """Most frames that two windows may share; 0 if it makes every frame by itself."""
 
     @property
     def sampling(self) -> Mapping[str, Any]:
         """The options of `SAMPLING` that it takes, each with what it uses if nobody asks."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where its networks are."""
 
     def to(self, device: torch.device) -> Self:
         """Move all networks, in place, and return the model."""

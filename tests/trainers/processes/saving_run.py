@@ -14,10 +14,9 @@ import torch
 from pipeline.params.fit import FitParams
 from pipeline.params.training import FeaturesParams, LdmProfile, SyncnetProfile
 from trainers import train_ldm, train_syncnet
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.processes.world import World, joined
 from trainers.systems.latentsync.training import LdmShards
-from trainers.systems.stable_syncnet.training import SyncnetShards
 
 FIT = FitParams(max_steps=1)
 
@@ -47,7 +46,7 @@ def syncnet_files(shards, folder, world: World):
     config = {
         "name": "tiny",
         "profile": profile.model_dump(),
-        "shards": asdict(SyncnetShards(train=shards, validation=shards)),
+        "shards": asdict(SplitUrls(train=shards, validation=shards)),
         "folder": str(folder),
     }
     train_syncnet.run(config, world, None)

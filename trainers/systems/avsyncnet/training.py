@@ -5,14 +5,14 @@ task, outcome = train(profile, shards, world, RunOptions(), folder)
 save_safetensors(out, task.syncnet, facts)
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import ParamsError
 from pipeline.params.neighbours import AvSyncNetProfile
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
+from trainers.data.shard_urls import SplitUrls
 from trainers.errors import TrainingDataError
 from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.run_identity import folder_of_run
@@ -28,17 +28,9 @@ VERSION = 1
 """Incremented when the same profile and sizes of the network give other weights."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AvSyncNetShards:
-    """URLs of the training and of the validation tars."""
-
-    train: Sequence[str]
-    validation: Sequence[str]
-
-
 def train(
     profile: AvSyncNetProfile,
-    shards: AvSyncNetShards,
+    shards: SplitUrls,
     world: World,
     options: RunOptions,
     folder: Path,
@@ -67,7 +59,7 @@ def train(
     return task, fit(task, source, profile.fit, folder, validation, world, options)
 
 
-def run_folder(profile: AvSyncNetProfile, shards: AvSyncNetShards) -> Path:
+def run_folder(profile: AvSyncNetProfile, shards: SplitUrls) -> Path:
     """Return where the run of this profile and these clips keeps its checkpoints and logs."""
     learn, measure = _splits(shards)
     facts = {
@@ -97,5 +89,5 @@ def network_config(profile: AvSyncNetProfile) -> AvSyncNetConfig:
     return CONFIGS[profile.network]
 
 
-def _splits(shards: AvSyncNetShards) -> tuple[ShardIndex, ShardIndex]:
+def _splits(shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
     return index_shards(shards.train, MIN_FRAMES), index_shards(shards.validation, MIN_FRAMES)

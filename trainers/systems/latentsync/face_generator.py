@@ -20,27 +20,15 @@ from trainers.loop.precision import DTYPES
 from trainers.systems.latentsync.losses.noise import shared_noise
 from trainers.systems.latentsync.sampling import HasUNetAndVae, sample
 from trainers.talking_face.audio_conditioning import AudioConditioning
-from trainers.talking_face.model import DubOptions
+from trainers.talking_face.model import DubOptions, PlacedFaceWindows
 
 
-class SpeakingNetworks(HasUNetAndVae, Protocol):
-    """What generating needs of a bundle; all networks on one device."""
+class SpeakingNetworks(HasUNetAndVae, PlacedFaceWindows, Protocol):
+    """What generating needs of a bundle."""
 
     @property
     def whisper(self) -> AudioEncoder:
         """Encodes the sound."""
-
-    @property
-    def size_px(self) -> int:
-        """Edge of the faces that it was trained on."""
-
-    @property
-    def frames(self) -> int:
-        """Length of the windows that it was trained on."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
 
 
 class LdmFaceGenerator:

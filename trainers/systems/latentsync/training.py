@@ -19,6 +19,7 @@ from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
+from trainers.data.shard_urls import SplitUrls
 from trainers.data.window_items import Prepare
 from trainers.frozen.audio_encoders import audio_identity
 from trainers.frozen.encode_on_the_fly import EncodeOnTheFly
@@ -50,11 +51,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LdmShards:
-    """URLs of the training and of the validation tars."""
+class LdmShards(SplitUrls):
+    """Tars, and what of the stage `features` stands beside them."""
 
-    train: Sequence[str]
-    validation: Sequence[str]
     sidecar: bool = False
     """Whether the audio features come from the stage `features`, which rounds to float16."""
     latents: bool = False

@@ -17,11 +17,11 @@ from trainers.systems.avsyncnet.network import AudioTower
 from trainers.systems.stabilized.items import mel_of_frames
 from trainers.systems.stabilized.network import TalkerGenerator
 from trainers.systems.stabilized.painting import closed, painted
-from trainers.talking_face.model import DubOptions, Samples
+from trainers.talking_face.model import DubOptions, PlacedFaceWindows, Samples
 
 
-class TalkingNetworks(Protocol):
-    """What generating needs of a bundle; all networks on one device."""
+class TalkingNetworks(PlacedFaceWindows, Protocol):
+    """What generating needs of a bundle."""
 
     @property
     def talker(self) -> TalkerGenerator:
@@ -34,10 +34,6 @@ class TalkingNetworks(Protocol):
     @property
     def silent_lip(self) -> TalkerGenerator | None:
         """G_S; None for a model that sees references as they are."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
 
 
 class TalkerFaceGenerator:

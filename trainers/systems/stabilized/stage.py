@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.atomic import copy_file, replacing_folder, write_json, write_text
 from pipeline.engine.optional_stages import is_wanted, leave_untrained
 from pipeline.params.neighbours import SilentLipParams, StabilizedParams, TalkerProfile
-from trainers.data.shard_urls import split_urls
+from trainers.data.shard_urls import SplitUrls, split_urls
 from trainers.loop.fit import FitResult
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
@@ -20,7 +20,6 @@ from trainers.systems.stabilized.model_facts import read_facts
 from trainers.systems.stabilized.task import TalkerTask
 from trainers.systems.stabilized.training import (
     HEARD_WITH,
-    TalkerShards,
     bundle_facts,
     run_folder,
     train,
@@ -49,7 +48,7 @@ def train_stage(
         write_text(curve, NO_CURVE)
         return
     profile = section.chosen
-    shards = TalkerShards(train=split_urls("train"), validation=split_urls("val"))
+    shards = SplitUrls(train=split_urls("train"), validation=split_urls("val"))
     folder = run_folder(stage, profile, shards)
     config = {
         "stage": stage,
@@ -70,7 +69,7 @@ def _run(config: Mapping[str, Any], world: World, stop_file: Path | None) -> dic
     """Train on this rank; rank 0 leaves all in the run's folder, which all see."""
     fix_cpu_threads(world.device, CPU_THREADS)
     profile = TalkerProfile.model_validate(config["profile"])
-    shards, folder = TalkerShards(**config["shards"]), Path(config["folder"])
+    shards, folder = SplitUrls(**config["shards"]), Path(config["folder"])
     options, workers = run_options(folder, stop_file), loader_workers(world, profile.batch)
     task, outcome = train(config["stage"], profile, shards, world, options, folder, workers)
     world.by_first(partial(save_model, folder / MODEL, task, outcome))

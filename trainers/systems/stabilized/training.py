@@ -9,7 +9,7 @@ Which of the two it is, the profile says: G_S has neither sync loss nor triplet 
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.neighbours import TalkerProfile
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
+from trainers.data.shard_urls import SplitUrls
 from trainers.errors import TrainingDataError
 from trainers.frozen import registry as frozen
 from trainers.frozen.registry import FrozenNetwork
@@ -40,18 +41,10 @@ HEARD_WITH = "avsyncnet_sha256"
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TalkerShards:
-    """URLs of the training and of the validation tars."""
-
-    train: Sequence[str]
-    validation: Sequence[str]
-
-
 def train(
     stage: str,
     profile: TalkerProfile,
-    shards: TalkerShards,
+    shards: SplitUrls,
     world: World,
     options: RunOptions,
     folder: Path,
@@ -83,7 +76,7 @@ def train(
     return task, fit(task, source, profile.fit, folder, validation, world, options)
 
 
-def run_folder(stage: str, profile: TalkerProfile, shards: TalkerShards) -> Path:
+def run_folder(stage: str, profile: TalkerProfile, shards: SplitUrls) -> Path:
     """Return where the run of this profile on these clips keeps its checkpoints.
 
     Raises:
@@ -189,5 +182,5 @@ def _silent_lip(
     return part
 
 
-def _splits(shards: TalkerShards) -> tuple[ShardIndex, ShardIndex]:
+def _splits(shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
     return index_shards(shards.train, MIN_FRAMES), index_shards(shards.validation, MIN_FRAMES)

@@ -8,8 +8,7 @@ The DVC stage is trainers/train_syncnet.py; it calls `train` as this command doe
 
 import logging
 import sys
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +25,7 @@ from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.data.window_items import MakeItem
 from trainers.loop.fit import FitResult, RunOptions, fit
 from trainers.loop.run_identity import folder_of_run
@@ -45,17 +44,9 @@ VERSION = 1
 """Incremented when the same profile and sizes of the network give other weights."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncnetShards:
-    """URLs of the training and of the validation tars, see `shard_urls`."""
-
-    train: Sequence[str]
-    validation: Sequence[str]
-
-
 def train(
     profile: SyncnetProfile,
-    shards: SyncnetShards,
+    shards: SplitUrls,
     world: World,
     options: RunOptions | None = None,
     folder: Path | None = None,
@@ -82,12 +73,12 @@ def train(
     return task, fit(task, source, profile.fit, folder, validation, world, options)
 
 
-def run_folder(profile: SyncnetProfile, shards: SyncnetShards) -> Path:
+def run_folder(profile: SyncnetProfile, shards: SplitUrls) -> Path:
     """Return where the run of this profile and these clips keeps its checkpoints and logs."""
     return _folder(profile, *index_splits(profile, shards))
 
 
-def index_splits(profile: SyncnetProfile, shards: SyncnetShards) -> tuple[ShardIndex, ShardIndex]:
+def index_splits(profile: SyncnetProfile, shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
     """Return the indices of the training and of the validation shards."""
     frames = window_config(profile).min_frames
     return index_shards(shards.train, frames), index_shards(shards.validation, frames)
@@ -201,7 +192,7 @@ def main(
     """Train StableSyncNet; the same command after an interruption goes on where it stopped."""
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = _profile(profile, steps)
-    data = SyncnetShards(train=shard_urls(shards), validation=shard_urls(validation))
+    data = SplitUrls(train=shard_urls(shards), validation=shard_urls(validation))
     with joined() as world:
         task, outcome = train(chosen, data, world, workers=workers)
         if world.first:

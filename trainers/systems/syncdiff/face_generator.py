@@ -18,23 +18,15 @@ from trainers.frozen.audio_encoders import AudioEncoder
 from trainers.loop.precision import DTYPES
 from trainers.systems.syncdiff.sampling import FramePainter, first_noise, next_frames
 from trainers.talking_face.audio_conditioning import AudioConditioning
-from trainers.talking_face.model import DubOptions
+from trainers.talking_face.model import DubOptions, PlacedFaceWindows
 
 
-class HearingPainter(FramePainter, Protocol):
-    """What generating needs of a bundle; all networks on one device."""
+class HearingPainter(FramePainter, PlacedFaceWindows, Protocol):
+    """What generating needs of a bundle."""
 
     @property
     def audio(self) -> AudioEncoder:
         """The frozen front end."""
-
-    @property
-    def size_px(self) -> int:
-        """Edge of the faces that it was trained on."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where the networks are."""
 
 
 class SyncDiffFaceGenerator:

@@ -17,6 +17,7 @@ from pipeline.errors import ParamsError
 from pipeline.params.syncdiff import SyncDiffProfile
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
+from trainers.data.shard_urls import SplitUrls
 from trainers.data.window_items import Prepare
 from trainers.errors import TrainingDataError
 from trainers.frozen.audio_encoders import audio_identity
@@ -43,11 +44,9 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SyncDiffShards:
-    """URLs of the training and of the validation tars."""
+class SyncDiffShards(SplitUrls):
+    """Tars, and what of the stage `features` stands beside them."""
 
-    train: Sequence[str]
-    validation: Sequence[str]
     sidecar: bool = False
     """Whether the sound's features come from the stage `features`, which rounds to float16."""
 

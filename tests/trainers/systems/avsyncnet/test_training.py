@@ -13,12 +13,12 @@ from tests.trainers.data.made_shards import write_shards
 from trainers.audio.mel import mel_window
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.clip import DecodedClip
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.loop.fit import RunOptions
 from trainers.processes.world import World
 from trainers.systems.avsyncnet.configs import CONFIGS
 from trainers.systems.avsyncnet.items import item_of
-from trainers.systems.avsyncnet.training import AvSyncNetShards, run_folder, train
+from trainers.systems.avsyncnet.training import run_folder, train
 
 FIT = FitParams(max_steps=2, optimizer="adam", save_every=1, validate_every=2, log_every=1)
 SIZE_PX = 32
@@ -31,7 +31,7 @@ def profile_of(**changes):
 
 def shards_in(folder, lengths=((20, 24), (30,))):
     urls = shard_urls(write_shards(folder, lengths))
-    return AvSyncNetShards(train=urls, validation=urls[:1])
+    return SplitUrls(train=urls, validation=urls[:1])
 
 
 @pytest.fixture(autouse=True)

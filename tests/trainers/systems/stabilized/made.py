@@ -11,7 +11,7 @@ from tests.trainers.data.made_shards import write_shards
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.clip import DecodedClip
 from trainers.data.collation import collated
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.frozen.registry import trained
 from trainers.systems.avsyncnet.configs import CONFIGS as SYNC_CONFIGS
 from trainers.systems.avsyncnet.files import load_safetensors as load_avsyncnet
@@ -23,7 +23,6 @@ from trainers.systems.stabilized.items import TalkerItem
 from trainers.systems.stabilized.network import TalkerGenerator
 from trainers.systems.stabilized.training import (
     HEARD_WITH,
-    TalkerShards,
     frozen_parts,
     new_task,
 )
@@ -81,4 +80,4 @@ def task_of(profile):
 
 def shards_in(folder, lengths=((20, 24), (30,))):
     urls = shard_urls(write_shards(folder, lengths))
-    return TalkerShards(train=urls, validation=urls[:1])
+    return SplitUrls(train=urls, validation=urls[:1])

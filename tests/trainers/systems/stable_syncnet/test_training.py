@@ -9,14 +9,13 @@ from pipeline.errors import ParamsError
 from pipeline.params.fit import FitParams
 from pipeline.params.training import SyncnetProfile
 from tests.trainers.data.made_shards import write_shards
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.loop.players import new_players
 from trainers.loop.step import train_step
 from trainers.processes.world import World
 from trainers.systems.stable_syncnet import training
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.training import (
-    SyncnetShards,
     index_splits,
     network_config,
     new_task,
@@ -34,7 +33,7 @@ METRICS = {"loss", "accuracy", "ranked", "cosine_in_sync", "cosine_out_of_sync"}
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory):
     urls = shard_urls(write_shards(tmp_path_factory.mktemp("shards"), [[40, 44], [48]]))
-    return SyncnetShards(train=urls, validation=urls)
+    return SplitUrls(train=urls, validation=urls)
 
 
 def test_training_from_shards_ends_resumes_and_gives_one_set_of_weights(

@@ -15,7 +15,7 @@ from pipeline.params.fit import FitParams
 from pipeline.params.training import SyncnetProfile
 from pipeline.shards.tar import PackedSample, write_shard
 from trainers.data.index import index_shards
-from trainers.data.shard_urls import shard_urls
+from trainers.data.shard_urls import SplitUrls, shard_urls
 from trainers.errors import ShardReadError
 from trainers.preflight.answer import PreflightError
 from trainers.preflight.overfit import OverfitResult
@@ -36,7 +36,7 @@ from trainers.systems.stable_syncnet.preflight.window_counts import (
     count_windows,
     overlapping_negatives,
 )
-from trainers.systems.stable_syncnet.training import SyncnetShards, new_task, training_source
+from trainers.systems.stable_syncnet.training import new_task, training_source
 
 CPU = torch.device("cpu")
 FRAMES = 40
@@ -76,9 +76,9 @@ def write_clips(folder: Path, speaker: str, clips: int = 3, loud: float = 3000) 
 
 
 @pytest.fixture(scope="module")
-def shards(tmp_path_factory) -> SyncnetShards:
+def shards(tmp_path_factory) -> SplitUrls:
     folder = tmp_path_factory.mktemp("shards")
-    return SyncnetShards(
+    return SplitUrls(
         train=write_clips(folder / "train", "ann"), validation=write_clips(folder / "val", "bob", 2)
     )
 
@@ -93,7 +93,7 @@ def profile(**changes) -> SyncnetProfile:
     return SyncnetProfile(**{"network": "tiny", "batch": 4, "fit": fit} | changes)
 
 
-def plan_of(shards: SyncnetShards, **changes) -> PlannedRun:
+def plan_of(shards: SplitUrls, **changes) -> PlannedRun:
     one = profile(**changes)
     train, validation = (index_shards(urls, 32) for urls in (shards.train, shards.validation))
     return PlannedRun(
@@ -170,7 +170,7 @@ def test_pairs_are_counted_as_the_loader_draws_them(shards, item):
 
 def test_silent_windows_are_counted(tmp_path):
     urls = write_clips(tmp_path, "hush", clips=1, loud=10)
-    counted, _ = count_windows(plan_of(SyncnetShards(train=urls, validation=urls)).source, 4, 8, 8)
+    counted, _ = count_windows(plan_of(SplitUrls(train=urls, validation=urls)).source, 4, 8, 8)
     assert counted.silent == counted.windows
 
 
@@ -189,7 +189,7 @@ def test_good_shards_pass_and_the_answer_is_printed(shards, capsys):
 
 def test_a_shard_that_is_gone_is_an_answer_for_all_ranks(tmp_path):
     urls = write_clips(tmp_path, "gone", clips=1)
-    plan = plan_of(SyncnetShards(train=urls, validation=urls))
+    plan = plan_of(SplitUrls(train=urls, validation=urls))
     next(tmp_path.glob("*.tar")).unlink()
     with pytest.raises(ShardReadError, match=r"gone-0000-000\.tar: cannot be read"):
         preflight(plan, World())
@@ -225,7 +225,7 @@ def test_random_streams_and_first_weights_are_those_of_a_run_without_it(shards, 
 
 def test_a_speaker_on_both_sides_stops_the_run(shards, monkeypatch):
     monkeypatch.setattr(preflight_overfit, "STEPS", 1)
-    found = examine(plan_of(SyncnetShards(train=shards.train, validation=shards.train)), CPU)
+    found = examine(plan_of(SplitUrls(train=shards.train, validation=shards.train)), CPU)
     assert found.content()["verdict"] == "stop"
     with pytest.raises(PreflightError, match=r"share speakers.*: ann, .*Fix: split by speaker"):
         found.require()
