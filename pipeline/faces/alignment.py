@@ -72,11 +72,26 @@ def _centred(
 
 def to_square(canvas_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.float64]:
     """Append the stretch canvas -> square: the map frame pixel -> crop pixel that is stored."""
-    k = crop_px / BASE_CROP_PX
-    x, y = crop_px / (CANVAS_W * k), crop_px / (CANVAS_H * k)
+    x, y = _stretch(crop_px)
     stretch = np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5]])
     square = np.vstack([canvas_matrix, [0.0, 0.0, 1.0]])
     return np.asarray(np.einsum("ij,jk->ik", stretch, square))
+
+
+def to_canvas(square_matrix: NDArray[np.float64], crop_px: int) -> NDArray[np.float64]:
+    """Take off what `to_square` appended.
+
+    Exact to the last bit but one, of positions that the warp rounds to 1/1024 of a pixel.
+    """
+    x, y = _stretch(crop_px)
+    shift = np.array([[0.0, 0.0, 0.5 * x - 0.5], [0.0, 0.0, 0.5 * y - 0.5]])
+    return np.asarray((square_matrix - shift) / np.array([[x], [y]]))
+
+
+def _stretch(crop_px: int) -> tuple[float, float]:
+    """Return the factors, in x and y, from the canvas to the square."""
+    k = crop_px / BASE_CROP_PX
+    return crop_px / (CANVAS_W * k), crop_px / (CANVAS_H * k)
 
 
 def aligned(frame: Shown, canvas_matrix: NDArray[np.float64], crop_px: int = BASE_CROP_PX) -> I420:

@@ -2,8 +2,7 @@
 
 No face is detected or tracked and nothing is judged. The sample's clip is encoded as a whole
 and cut: a frame depends on those before it, and the container states the clip's bit rate. The
-landmarks
-follow from frame to frame by the network alone, from those that the record holds.
+landmarks follow from frame to frame by the network alone, from those that the record holds.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.digest import canonical_json, file_sha256
 from pipeline.errors import DecodeError
-from pipeline.faces.alignment import BASE_CROP_PX, CANVAS_H, CANVAS_W, aligned
+from pipeline.faces.alignment import aligned, to_canvas
 from pipeline.faces.backend import FaceBackend, Shown
 from pipeline.faces.boxes import box_of
 from pipeline.media.encode import trim_clip, write_clip
@@ -122,14 +121,3 @@ def interval_of_record(record: SampleRecord) -> CommonInterval:
     if (found.first_frame, found.num_frames) != said:
         raise DecodeError(f"{record.clip_id}: its span does not follow from part and offset")
     return found
-
-
-def to_canvas(square: NDArray[np.float64], crop_px: int) -> NDArray[np.float64]:
-    """Take the stretch canvas -> square off a stored matrix: what `alignment.to_square` appended.
-
-    Exact to the last bit but one, of positions that the warp rounds to 1/1024 of a pixel.
-    """
-    k = crop_px / BASE_CROP_PX
-    x, y = crop_px / (CANVAS_W * k), crop_px / (CANVAS_H * k)
-    shift = np.array([[0.0, 0.0, 0.5 * x - 0.5], [0.0, 0.0, 0.5 * y - 0.5]])
-    return np.asarray((square - shift) / np.array([[x], [y]]))

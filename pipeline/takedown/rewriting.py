@@ -9,12 +9,13 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from pipeline.atomic import write_json
-from pipeline.digest import digest, file_sha256
+from pipeline.digest import file_sha256
 from pipeline.engine.manifest import each_row
 from pipeline.engine.sorted_table import SortedTable
 from pipeline.media.clip_reader import read_facts
 from pipeline.scratch import local_scratch, scratch_folder
 from pipeline.shard_index.index_file import INDEX, read_index
+from pipeline.shard_index.sidecar import contents_digest
 from pipeline.shards.packing import index_of
 from pipeline.shards.place import TarPlace
 from pipeline.shards.tar import write_tar
@@ -144,7 +145,7 @@ def rewrite_sidecar(
         offsets.update({_clip_of(name): at for name, at in now.members.items()})
         rows = [row for row in each_row(table) if row["clip_id"] in map(_clip_of, now.members)]
         rows.sort(key=lambda row: str(row["clip_id"]))
-        contents = digest({"clips": [[row["clip_id"], row["artifact"]] for row in rows]})
+        contents = contents_digest((row["clip_id"], row["artifact"]) for row in rows)
         steps = sum(row["num_steps"] for row in rows)
         return {"contents": contents, "samples": len(rows), "steps": steps}
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.atomic import write_json
-from pipeline.digest import digest
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import counts
 from pipeline.engine.outcome import Outcome
+from pipeline.shard_index.sidecar import contents_digest
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
 from trainers.sidecar.layout import INDEX, ClipArray
@@ -105,7 +105,7 @@ def _entry(tar: WrittenTar, rows: Sequence[ClipArray], shard_sha256: str) -> dic
         "name": tar.name,
         "sha256": tar.sha256,
         "bytes": tar.num_bytes,
-        "contents": digest({"clips": [[row.clip_id, row.artifact] for row in rows]}),
+        "contents": contents_digest((row.clip_id, row.artifact) for row in rows),
         "shard_sha256": shard_sha256,
         "samples": len(rows),
         "steps": sum(row.num_steps for row in rows),

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ManifestError
-from pipeline.faces.alignment import similarity, to_square
-from pipeline.recipe.rebuild import to_canvas
+from pipeline.faces.alignment import similarity, to_canvas, to_square
 from pipeline.recipe.record import Recipe, RecipeHeader, SampleRecord, write_recipe
 from pipeline.recipe.versions import other_versions
 from pipeline.recipe.writing import check_sources, not_following
