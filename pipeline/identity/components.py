@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 
 def first_of_component(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
@@ -14,8 +12,11 @@ def first_of_component(count: int, pairs: Sequence[tuple[int, int]]) -> list[int
         count: of the members, which are numbered.
         pairs: members that belong together.
     """
-    if not count:
-        return []
+    if not pairs:
+        return list(range(count))
+    from scipy.sparse import coo_array  # with csgraph 0.4 s: only where something is joined
+    from scipy.sparse.csgraph import connected_components
+
     ends = np.asarray(pairs, int).reshape(-1, 2)
     ties = coo_array((np.ones(len(ends), bool), (ends[:, 0], ends[:, 1])), shape=(count, count))
     number, labels = connected_components(ties, directed=False)
