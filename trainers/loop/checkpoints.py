@@ -6,11 +6,10 @@ folder. A file holds tensors, numbers and text only (`torch.load(weights_only=Tr
 
 import logging
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from pickle import UnpicklingError  # the name of torch.load's error; nothing is unpickled here
 from typing import Any
+from zipfile import ZipFile
 
 import torch
 
@@ -18,6 +17,7 @@ from pipeline.atomic import replacing
 from pipeline.digest import digest
 from pipeline.errors import CheckpointError
 from pipeline.params.environment import environment
+from pipeline.weights.torch_files import DAMAGED
 from trainers.processes.world import World
 
 KEPT = 2
@@ -127,12 +127,26 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if not zipfile.is_zipfile(path):  # cut off: the directory of a zip is its end
-            raise CheckpointError(f"{path}: missing or not whole")
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, UnpicklingError) as error:
+        damaged = _damaged_member(path)
+        content = None if damaged else torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    except DAMAGED as error:
+        raise CheckpointError(f"{path}: cut off or damaged: {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: damaged: {damaged or 'no checkpoint of a run'}")
     if content.get("format") != FORMAT:
         fix = f"delete {path.parent} to start anew"
         raise CheckpointError(f"{path}: format {content.get('format')}, not {FORMAT}; {fix}")
     return content
+
+
+def _damaged_member(path: Path) -> str | None:
+    """Return the first member whose checksum is not that of its bytes: torch.load compares none.
+
+    Or that torch.save would not have written: one that is compressed, or marked as a folder.
+    """
+    with ZipFile(path) as archive:
+        members = archive.infolist()
+        odd = [one.filename for one in members if one.compress_type or one.external_attr]
+        return odd[0] if odd else archive.testzip()

@@ -49,6 +49,22 @@ def test_a_file_that_was_cut_off_gives_way_to_the_one_before_and_is_named(tmp_pa
     assert str(newest) in caplog.text
 
 
+def test_a_bit_that_was_flipped_gives_way_to_the_checkpoint_before(tmp_path):
+    for step in (1, 2):
+        save_state(tmp_path, step, {"w": torch.full((100,), 7.0), "means": {"a": 1.0}})
+    newest = tmp_path / "step-00000002.pt"
+    whole = newest.read_bytes()
+    for place in range(0, len(whole), 23):
+        flipped = bytes([whole[place] ^ 1 << place % 8])
+        newest.write_bytes(whole[:place] + flipped + whole[place + 1 :])
+        found = latest_state(tmp_path)
+        assert found["w"].tolist() == [7.0] * 100
+        assert found["means"] == {"a": 1.0}
+    weights = whole.index(torch.full((100,), 7.0).numpy().tobytes())
+    newest.write_bytes(whole[:weights] + b"\1" + whole[weights + 1 :])
+    assert latest_state(tmp_path)["step"] == 1
+
+
 def test_a_run_with_only_broken_checkpoints_does_not_start_over_by_itself(tmp_path):
     (tmp_path / "step-00000001.pt").write_bytes(b"nothing")
     with pytest.raises(CheckpointError, match="delete it to start anew"):
