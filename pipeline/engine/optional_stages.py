@@ -8,6 +8,7 @@ stage that is off leaves `untrained.json` in place of a model.
 """
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
@@ -16,7 +17,6 @@ import psutil
 
 from pipeline.atomic import replacing_folder, write_json
 from pipeline.engine.again import AGAIN
-from pipeline.errors import ParamsError
 
 NEEDS: Mapping[str, tuple[str, ...]] = {
     "avsyncnet": (),
@@ -29,6 +29,11 @@ NAMED = "named"
 ALWAYS = "always"
 UNTRAINED = "untrained.json"
 _COMMANDS = (("repro",), ("exp", "run"), ("experiments", "run"))
+_WITH_VALUE = {"--cd", "-n", "--name", "-S", "--set-param", "-j", "--jobs", "-C", "--copy-paths"}
+_WITH_VALUE |= {"-m", "--message"}
+"""Options of DVC and of these commands behind which a value stands, which is no target."""
+
+logger = logging.getLogger(__name__)
 
 
 def note_named(command_lines: Iterable[Sequence[str]] | None = None) -> None:
@@ -38,10 +43,10 @@ def note_named(command_lines: Iterable[Sequence[str]] | None = None) -> None:
         command_lines: of the processes that may be DVC's; None: those that started this one.
     """
     lines = _ancestors() if command_lines is None else command_lines
-    named = with_needed({name for line in lines for name in named_stages(line)})
+    named = {name for line in lines for name in named_stages(line)}
+    on = with_needed(named | {stage for stage in NEEDS if _was_named(stage)})
     for stage in NEEDS:
-        on = stage in named or _was_named(stage)
-        write_json(AGAIN / f"{stage}.json", {NAMED: True} if on else {})
+        write_json(AGAIN / f"{stage}.json", {NAMED: True} if stage in on else {})
 
 
 def named_stages(command_line: Sequence[str]) -> set[str]:
@@ -69,29 +74,27 @@ def is_wanted(stage: str, run: Mapping[str, str]) -> bool:
 def leave_untrained(stage: str, model: Path, report: Path) -> None:
     """Write what a stage that is off leaves: a folder without a model, a report that says so."""
     why = {"trained": False, "fix": f"`dvc repro {stage}` trains it (params.yaml: {stage})"}
+    logger.info("%s: off, nothing is trained; %s", stage, why["fix"])
     with replacing_folder(model) as folder:
         write_json(folder / UNTRAINED, why)
     write_json(report, why)
 
 
-def require_trained(stage: str, model: Path) -> None:
-    """Check that another stage has left a model.
-
-    Raises:
-        ParamsError: it is off.
-    """
-    if not model.is_dir() or (model / UNTRAINED).exists():
-        raise ParamsError(f"{model}: {stage} has not been trained; `dvc repro {stage}` trains it")
-
-
 def _arguments(command_line: Sequence[str]) -> Sequence[str]:
-    """Return what stands behind `dvc repro`; nothing if this is another command."""
+    """Return the targets of `dvc repro`; nothing if this is another command."""
     words = list(command_line)
     for place, word in enumerate(words):
         if PurePath(word).stem == "dvc":
-            rest = words[place + 1 :]
+            rest = _without_options(words[place + 1 :])
             return next((rest[len(c) :] for c in _COMMANDS if tuple(rest[: len(c)]) == c), ())
     return ()
+
+
+def _without_options(words: Sequence[str]) -> list[str]:
+    """Return command and targets: what is neither an option nor an option's value."""
+    before = ("", *words)
+    pairs = zip(before, words, strict=False)
+    return [word for last, word in pairs if word[:1] != "-" and last not in _WITH_VALUE]
 
 
 def _ancestors() -> list[list[str]]:

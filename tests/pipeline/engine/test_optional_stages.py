@@ -14,10 +14,8 @@ from pipeline.engine.optional_stages import (
     leave_untrained,
     named_stages,
     note_named,
-    require_trained,
     with_needed,
 )
-from pipeline.errors import ParamsError
 
 OFF = dict.fromkeys(NEEDS, "when_named")
 
@@ -29,6 +27,10 @@ OFF = dict.fromkeys(NEEDS, "when_named")
         ("python -m dvc repro -f stabilized shards", {"stabilized"}),
         ("dvc exp run -S syncdiff.profile=paper dvc.yaml:syncdiff", {"syncdiff"}),
         ("dvc repro -g s*", {"silent_lip", "stabilized", "syncdiff"}),
+        ("dvc -v repro syncdiff", {"syncdiff"}),
+        ("dvc --cd syncdiff -q repro --downstream stabilized", {"stabilized"}),
+        ("dvc exp -q run --temp -j 2 avsyncnet", {"avsyncnet"}),
+        ("dvc exp run -n syncdiff -m stabilized -C avsyncnet --name silent_lip", set()),
         ("dvc repro", set()),
         ("dvc status syncdiff", set()),
         ("dvc exp run -S syncdiff.profile=paper report", set()),
@@ -60,6 +62,14 @@ def test_a_named_stage_stays_on(tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in Path("data/again").iterdir()} == files
 
 
+def test_what_a_stage_needs_cannot_be_switched_off_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    note_named([["dvc", "repro", "stabilized"]])
+    Path("data/again/avsyncnet.json").unlink()
+    note_named([])
+    assert is_wanted("avsyncnet", OFF)
+
+
 def test_run_always_needs_no_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert is_wanted("avsyncnet", {**OFF, "silent_lip": "always"})
@@ -80,12 +90,12 @@ def test_the_name_is_found_on_the_command_line_of_the_process_above(tmp_path):
     assert json.loads((tmp_path / "data/again/avsyncnet.json").read_text()) == {}
 
 
-def test_a_stage_that_is_off_leaves_no_model_of_an_earlier_run(tmp_path):
+def test_a_stage_that_is_off_leaves_no_model_of_an_earlier_run_and_says_so(tmp_path, caplog):
+    caplog.set_level("INFO")
     model, report = tmp_path / "models" / "syncdiff", tmp_path / "syncdiff.json"
     model.mkdir(parents=True)
     (model / "model.json").write_text("{}")
     leave_untrained("syncdiff", model, report)
     assert [path.name for path in model.iterdir()] == ["untrained.json"]
     assert "dvc repro syncdiff" in json.loads(report.read_text())["fix"]
-    with pytest.raises(ParamsError, match="dvc repro syncdiff"):
-        require_trained("syncdiff", model)
+    assert "syncdiff: off" in caplog.text
