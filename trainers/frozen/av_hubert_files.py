@@ -162,7 +162,8 @@ def own_state(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
     }
     if "positions.weight_g" in state and "positions.weight_v" in state:
         lengths, directions = state.pop("positions.weight_g"), state.pop("positions.weight_v")
-        state["positions.weight"] = lengths * directions / _lengths(directions)
+        if lengths.shape == (1, 1, *directions.shape[2:]):  # else it stays missing, and is named
+            state["positions.weight"] = lengths * directions / _lengths(directions)
     return state
 
 

@@ -7,7 +7,7 @@ names, is run.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeGuard
 
 import torch
 from torch import Tensor
@@ -48,9 +48,14 @@ def read_weights(path: Path, key: str) -> dict[str, Tensor]:
     except DAMAGED:
         raise WeightsError(f"{path}: cannot be read as weights alone; {_fix(key)}") from None
     state = content.get(key) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(map(torch.is_tensor, state.values())):
+    if not _is_state_dict(state):
         raise WeightsError(f"{path}: holds no weights under {key!r}; {_fix(key)}")
     return dict(state)
+
+
+def _is_state_dict(state: Any) -> TypeGuard[Mapping[str, Tensor]]:
+    named = isinstance(state, Mapping) and all(isinstance(name, str) for name in state)
+    return named and all(map(torch.is_tensor, state.values()))
 
 
 def _fix(key: str) -> str:

@@ -67,6 +67,8 @@ def _path(name: str, key: str) -> Path:
     if not name.startswith(VQ):
         raise ParamsError(f"{key}: no autoencoder named {name!r}; known: {KNOWN}")
     path = Path(name.removeprefix(VQ))
+    if name == VQ:
+        raise ParamsError(f"{key}: {name!r} names no file; known: {KNOWN}")
     if not path.is_file():
         raise WeightsError(
             f"{path}: no such file ({key}); unpack model.ckpt of the latent diffusion project's "

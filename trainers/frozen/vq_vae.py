@@ -90,7 +90,8 @@ def _own_name(name: str) -> str:
     if half not in ("encoder", "decoder"):
         return name
     if found := re.fullmatch(r"mid\.attn_1\.(\w+)\.(\w+)", rest):
-        return f"{half}.mid_block.attentions.0.{_ATTENTION[found[1]]}.{found[2]}"
+        part = _ATTENTION.get(found[1], found[1])
+        return f"{half}.mid_block.attentions.0.{part}.{found[2]}"
     if found := re.fullmatch(r"mid\.block_(\d)\.(.+)", rest):
         return f"{half}.mid_block.resnets.{int(found[1]) - 1}.{found[2]}"
     if found := re.fullmatch(r"(down|up)\.(\d)\.(down|up)sample\.(.+)", rest):

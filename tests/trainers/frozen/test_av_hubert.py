@@ -140,6 +140,11 @@ def test_a_file_without_the_weights_names_what_is_missing(tmp_path):
     torch.save({"model": {"mask_emb": torch.zeros(3)}}, tmp_path / "b.pt")
     with pytest.raises(WeightsError, match=r"b.pt: not the weights of this network: .*audio_proj"):
         load_front(f"av-hubert-9:{tmp_path / 'b.pt'}")
+    kernels = {"weight_g": torch.zeros(3, 4), "weight_v": torch.zeros(7, 2, 5)}
+    state = {f"encoder.pos_conv.0.{name}": one for name, one in kernels.items()}
+    torch.save({"model": state}, tmp_path / "c.pt")
+    with pytest.raises(WeightsError, match=r"c.pt: not the weights of this network"):
+        load_front(f"av-hubert-9:{tmp_path / 'c.pt'}")
 
 
 def test_the_filter_banks_are_those_behind_the_cepstra():

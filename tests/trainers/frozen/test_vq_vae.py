@@ -72,8 +72,12 @@ def test_a_published_checkpoint_loads_from_a_file_and_other_weights_are_refused(
     assert part.network.decode(latents).shape == (1, 3, 32, 32)
     assert latents.shape == (1, 3, 8, 8)
     assert part.sha256.keys() == {"model.ckpt"}
-    torch.save({"state_dict": {"other": torch.zeros(1)}}, path)
-    with pytest.raises(WeightsError, match="not the weights of this network"):
+    for other in ("other", "encoder.mid.attn_1.other.weight"):
+        torch.save({"state_dict": {other: torch.zeros(1)}}, path)
+        with pytest.raises(WeightsError, match="not the weights of this network"):
+            load_autoencoder(f"vq-f4:{path}")
+    torch.save({"state_dict": {1: torch.zeros(1)}}, path)
+    with pytest.raises(WeightsError, match="holds no weights under 'state_dict'"):
         load_autoencoder(f"vq-f4:{path}")
 
 
@@ -81,3 +85,5 @@ def test_the_stand_in_says_so_and_a_mistyped_name_lists_the_known_ones():
     assert load_autoencoder("stand-in:vq-f4").is_stand_in
     with pytest.raises(ParamsError, match="known: vq-f4:FILE, stand-in:vq-f4, pixels-8"):
         load_autoencoder("vq-f8")
+    with pytest.raises(ParamsError, match="'vq-f4:' names no file"):
+        load_autoencoder("vq-f4:")

@@ -13,6 +13,7 @@ from pipeline.errors import WeightsError
 from pipeline.weights.files import weights_file_sha256
 from trainers.data.pixel_range import signed_from_array, to_bytes
 from trainers.frozen.audio_encoders import AudioEncoder, load_audio_encoder
+from trainers.frozen.av_hubert_files import is_av_hubert, parsed
 from trainers.frozen.latent_vae import LatentVae
 from trainers.frozen.registry import FrozenNetwork
 from trainers.frozen.vq_files import load_autoencoder
@@ -20,7 +21,7 @@ from trainers.loop.precision import DTYPES, cast_layers
 from trainers.systems.syncdiff import model_facts
 from trainers.systems.syncdiff.diffusion import FrameDiffusion
 from trainers.systems.syncdiff.face_generator import SyncDiffFaceGenerator
-from trainers.systems.syncdiff.files import load_safetensors, save_safetensors
+from trainers.systems.syncdiff.files import load_safetensors, read_metadata, save_safetensors
 from trainers.systems.syncdiff.network import SyncDiffNetwork
 from trainers.talking_face.masks import lower_half_mask
 from trainers.talking_face.model import DubOptions, Pixels, Precision, Samples
@@ -135,4 +136,30 @@ def load_bundle(folder: Path) -> SyncDiffBundle:
     audio = load_audio_encoder(facts["audio"])
     check_part(folder, "autoencoder", autoencoder.sha256, expected["autoencoder"])
     check_part(folder, "audio", audio.sha256, expected["audio"])
+    _check_fit(folder / FACTS_FILE, facts, network, autoencoder)
+    _check_heard(folder / FACTS_FILE, audio.name, read_metadata(path)["audio"])
     return SyncDiffBundle(network, autoencoder, audio, facts)
+
+
+def _check_fit(
+    facts_file: Path,
+    facts: Mapping[str, Any],
+    network: SyncDiffNetwork,
+    autoencoder: FrozenNetwork[LatentVae],
+) -> None:
+    channels, wanted = autoencoder.network.channels, network.config.latent_channels
+    if channels != wanted:
+        raise WeightsError(
+            f"{facts_file}: autoencoder: {facts['autoencoder']!r} has {channels} channels, the "
+            f"weights are for {wanted}; put the file back that the training wrote"
+        )
+
+
+def _check_heard(facts_file: Path, found: str, trained_with: str) -> None:
+    """A file of AV-HuBERT may have moved, so only what is in front of it must be the same."""
+    trained_with = parsed(trained_with).name if is_av_hubert(trained_with) else trained_with
+    if found != trained_with:
+        raise WeightsError(
+            f"{facts_file}: audio: {found!r}; the weights were trained with {trained_with!r}; put "
+            "the file back that the training wrote"
+        )

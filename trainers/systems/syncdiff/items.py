@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.errors import ParamsError
 from pipeline.params.syncdiff import SyncDiffProfile
 from trainers.data.augment import Augmentation, augmented, draw_augmentation
 from trainers.data.clip import DecodedClip
@@ -21,10 +22,14 @@ from trainers.data.order import OrderConfig
 from trainers.data.shard_batches import ShardBatches
 from trainers.data.window_items import Prepare
 from trainers.frozen.audio_encoders import Windows, windows_of
-from trainers.frozen.av_hubert_files import front_name, is_av_hubert
+from trainers.frozen.av_hubert_files import AV_HUBERT, front_name, parsed
+from trainers.frozen.mel_tokens import MEL
+from trainers.frozen.stand_ins import STAND_IN
 
 WINDOW = 2
 """Frames of a window: the one before, and the target."""
+AUDIO_KEY = "params.yaml: syncdiff.profiles, audio"
+KNOWN_AUDIO = f"{MEL}, {AV_HUBERT}:FILE, {STAND_IN}{AV_HUBERT}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,19 @@ class SampleClip:
 
 
 def front_of(profile: SyncDiffProfile) -> str:
-    """Return the name of the profile's frozen front end, for `load_audio_encoder`."""
-    audio = profile.audio
-    return front_name(audio, profile.frozen_layers) if is_av_hubert(audio) else audio
+    """Return the name of the profile's frozen front end, for `load_audio_encoder`.
+
+    Raises:
+        ParamsError: the profile names none that this system has.
+    """
+    if profile.audio == MEL:
+        return MEL
+    front = front_name(profile.audio, profile.frozen_layers)
+    try:
+        parsed(front)
+    except ParamsError:
+        raise ParamsError(f"{AUDIO_KEY}: {profile.audio!r}; known: {KNOWN_AUDIO}") from None
+    return front
 
 
 def item_of(profile: SyncDiffProfile, augment: bool) -> FrameItem:

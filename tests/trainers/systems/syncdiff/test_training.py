@@ -85,3 +85,28 @@ def test_an_unknown_part_and_an_absent_file_name_key_and_fix(tmp_path):
         run_folder(profile_of(autoencoder="vq-f4:none.ckpt"), shards)
     with pytest.raises(WeightsError, match=r"none.pt: no such file; put AV-HuBERT's"):
         run_folder(profile_of(audio="av-hubert:none.pt"), shards)
+
+
+@pytest.mark.parametrize("audio", ["stand-in:whisper-tiny", "tiny", "av-hubert-9:a.pt", "Mel", ""])
+def test_a_front_end_that_this_system_has_not_is_refused_with_its_key(tmp_path, audio):
+    with pytest.raises(ParamsError, match=r"syncdiff.profiles, audio: .* known: mel, av-hubert:F"):
+        run_folder(profile_of(audio=audio), shards_in(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        ({"autoencoder": "stand-in:vq-f4"}, "autoencoder: 'stand-in:vq-f4' has 3 channels, .* 192"),
+        ({"audio": "stand-in:av-hubert-9"}, "audio: 'stand-in:av-hubert-9'; .* with 'mel'"),
+        ({"format": 2}, "format: "),
+        ({"resolution_px": 48}, "resolution_px: "),
+    ],
+)
+def test_facts_that_do_not_fit_the_weights_are_refused(tmp_path, fact, told):
+    save_bundle(
+        tmp_path, task_of(profile_of()).network, bundle_facts(task_of(profile_of()), Done())
+    )
+    facts = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**facts, **fact}))
+    with pytest.raises(WeightsError, match=rf"model.json: {told}"):
+        load_model(tmp_path)
