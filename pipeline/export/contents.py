@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.digest import file_sha256
-from pipeline.errors import ManifestError, UnreadableError
+from pipeline.errors import ManifestError, MediaError, UnreadableError
 from pipeline.export.errors import ExportError
 from pipeline.remote import public_url
 from pipeline.shard_index.exclusion import Exclusion, exclusion_beside
 from pipeline.shard_index.index_file import read_index
+from pipeline.shard_index.tar_end import ends_whole
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS
 from pipeline.sources import local_copy
@@ -127,6 +128,9 @@ def _index(shards: str) -> list[dict[str, Any]]:
         raise ExportError(f"{error}; {fix}") from error
     if not entries:
         raise ExportError(f"{public_url(shards)}: names no shard; no clip was selected")
+    for one in entries:
+        if missing := [key for key in ("split", "sha256") if key not in one]:
+            raise ExportError(f"{public_url(shards)}: {one['name']} without {missing[0]!r}")
     return entries
 
 
@@ -143,8 +147,15 @@ def _opened(file: ShardFile) -> Iterator[tarfile.TarFile]:
         if file_sha256(path) != file.sha256:
             fix = "run `lipforge run shards`, or fetch the shards once more"
             raise ExportError(f"{file.name}: not the tar that index.json names; {fix}")
-        with tarfile.open(path, "r:") as tar:
-            yield tar
+        try:
+            with path.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
+                tar.getmembers()
+                if not ends_whole(tar):
+                    raise tarfile.ReadError("its end is missing")
+                yield tar
+        except tarfile.TarError as error:
+            fix = "fetch the shards once more, or have them made again"
+            raise ExportError(f"{file.name}: no whole tar: {error}; {fix}") from error
 
 
 @contextmanager
@@ -152,7 +163,7 @@ def _fetched(file: ShardFile) -> Iterator[Path]:
     with ExitStack() as held:
         try:
             path = held.enter_context(local_copy(file.url))
-        except UnreadableError as error:
+        except MediaError as error:
             raise ExportError(f"{public_url(file.url)}: {error}") from error
         yield path
 
@@ -201,7 +212,7 @@ def _facts(file: ShardFile, clip_id: str, content: bytes) -> dict[str, Any]:
         facts = json.loads(content)
         if isinstance(facts, dict):
             return facts
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"{file.name}/{clip_id}.json: {error}") from error
     raise ExportError(f"{file.name}/{clip_id}.json: no object")
 

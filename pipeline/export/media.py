@@ -60,8 +60,10 @@ def _time(packet: "av.Packet[Any]") -> Fraction:
 
 def write_wav(path: Path, flac: bytes) -> None:
     """Write the sound as 16 kHz mono 16 bit PCM, sample by sample that of the FLAC."""
+    buffer = io.BytesIO()  # soundfile does not say why a file cannot be written
     samples = read_audio_int16(flac)
-    soundfile.write(str(path), samples, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    soundfile.write(buffer, samples, SAMPLE_RATE_HZ, format="WAV", subtype="PCM_16")
+    path.write_bytes(buffer.getvalue())
 
 
 def write_jpeg(path: Path, rgb: NDArray[np.uint8]) -> None:

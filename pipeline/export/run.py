@@ -12,6 +12,7 @@ from pipeline.export.contents import ClipEntry, ShardFile, list_clips, list_shar
 from pipeline.export.errors import ExportError
 from pipeline.export.landmarks68 import conversion_name
 from pipeline.export.layout import ExportLayout, ExportTarget
+from pipeline.export.out_folder import free_folder, sole_writer
 from pipeline.export.registry import LAYOUTS
 from pipeline.tables.rows import FPS
 
@@ -62,15 +63,15 @@ def export_shards(
         say: takes lines for the user, the first before any clip is written.
 
     Raises:
-        ExportError: the folder is not empty, the shards cannot be used, or no clip qualifies.
+        ExportError: the folder is not empty or another export's, the shards cannot be used, or no
+            clip qualifies.
         MediaError: a clip does not decode; names it.
         StorageError: the disk is full or not writable.
     """
-    out = out.absolute()
-    _require_free(out)
+    out = free_folder(out, shards)
     files = list_shards(shards, splits)
     clips = list_clips(files)
-    with replacing_folder(out) as folder:
+    with sole_writer(out), replacing_folder(out) as folder:
         layout = LAYOUTS[name](ExportTarget(folder, out, files))
         excluded = [_excluded(clip) for clip in clips if clip.excluded]
         allowed = [clip for clip in clips if not clip.excluded]
@@ -81,11 +82,6 @@ def export_shards(
         report = _report(layout, clips, [*excluded, *short, *refused])
         write_json(folder / REPORT, report.to_json())
     return report
-
-
-def _require_free(out: Path) -> None:
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExportError(f"{out}: is there and not empty; name another folder, or remove it")
 
 
 def _excluded(clip: ClipEntry) -> OmittedClip:

@@ -106,7 +106,7 @@ def read_facts(json_member: Member) -> dict[str, Any]:
     """
     try:
         facts = json.loads(_content(json_member, "the JSON"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DecodeError(f"the JSON cannot be used: {error}") from error
     if not isinstance(facts, dict):
         raise DecodeError(f"the JSON holds a {type(facts).__name__}, not an object")

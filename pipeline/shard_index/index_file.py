@@ -5,6 +5,7 @@
 """
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,10 @@ FORMAT_VERSION = 2
 to `_STEPS`."""
 FIRST_VERSION = 1
 """Of an index that names none."""
+TAR_NAME = re.compile(r"\w[\w-]*/\w[\w.-]*\.tar")
+SPLIT = re.compile(r"\w[\w-]*")
+"""What an index of somebody else may name: nothing outside of its folder, nor of what is made of
+it."""
 
 
 def version_of_index(content: Mapping[str, Any]) -> Any:
@@ -36,18 +41,46 @@ def parsed_index(text: str | bytes, where: str) -> dict[str, Any]:
     """
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{where}: not JSON: {error}; fetch or make it again") from error
+    return checked_index(content, where)
+
+
+def checked_index(content: Any, where: str) -> dict[str, Any]:
+    """Return an index that was read.
+
+    Raises:
+        ManifestError: as `parsed_index`.
+    """
     if not isinstance(content, dict) or not isinstance(content.get("shards"), list):
         raise ManifestError(f"{where}: names no `shards`; it is no index of shards")
     version = version_of_index(content)
-    if not isinstance(version, int) or not FIRST_VERSION <= version <= FORMAT_VERSION:
-        fix = "install a newer lipforge" if isinstance(version, int) else "make the shards again"
+    if type(version) is not int or not FIRST_VERSION <= version <= FORMAT_VERSION:
+        newer = type(version) is int and version > FORMAT_VERSION
+        fix = "install a newer lipforge" if newer else "make the shards again"
         known = f"{FIRST_VERSION} to {FORMAT_VERSION}"
         raise ManifestError(
             f"{where}: format_version {version!r}; this lipforge reads {known}; {fix}"
         )
+    for entry in content["shards"]:
+        _check_entry(entry, where)
     return content
+
+
+def _check_entry(entry: Any, where: str) -> None:
+    """Refuse what is no shard: a reader joins its name and split to paths of its own.
+
+    Raises:
+        ManifestError: see above.
+    """
+    if not isinstance(entry, Mapping):
+        raise ManifestError(f"{where}: a shard is {entry!r:.60}, no object; make the shards again")
+    wanted = {"name": TAR_NAME, "split": SPLIT} if "split" in entry else {"name": TAR_NAME}
+    for key, pattern in wanted.items():
+        value = entry.get(key)
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            what = "SPLIT/NAME.tar" if key == "name" else "a word"
+            raise ManifestError(f"{where}: a shard whose `{key}` is {value!r:.60}, not {what}")
 
 
 def read_index(shards: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import read_arrays, read_audio, read_facts
 from pipeline.media.encode import read_video
 
@@ -43,9 +44,21 @@ def decode_sample(sample: Mapping[str, Any]) -> TrainingSample:
     facts = read_facts(sample["json"])
     return TrainingSample(
         clip_id=clip_id_of(sample),
-        frames=read_video(sample["mp4"], facts.get("num_frames")),
+        frames=read_video(sample["mp4"], _num_frames(facts)),
         audio=read_audio(sample["flac"]),
         facts=facts,
         landmarks=arrays["landmarks"],
         matrices=arrays["matrices"],
     )
+
+
+def _num_frames(facts: Mapping[str, Any]) -> int | None:
+    """Return how many frames the JSON says; None if it says nothing.
+
+    Raises:
+        DecodeError: it says something that is no number of frames.
+    """
+    said = facts.get("num_frames")
+    if said is not None and type(said) is not int:
+        raise DecodeError(f"num_frames of the JSON is {said!r:.40}")
+    return said

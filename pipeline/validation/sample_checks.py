@@ -185,7 +185,8 @@ def offset_fault(key: str, members: Members, judge: LandmarkJudge) -> str:
     """
     sample = decode_sample({"__key__": key, **members})
     again = judge.score(sample.landmarks, sample.audio)
-    found, said = again.offset_subframe, sample.facts.get("rescored", {}).get("offset_subframe")
+    found, rescored = again.offset_subframe, sample.facts.get("rescored")
+    said = rescored.get("offset_subframe") if isinstance(rescored, Mapping) else None
     if isinstance(said, float) and abs(found - said) > SAME_SCORE_FRAMES:
         return f"scores {found:+.2f} frames, its JSON says {said:+.2f}"
     sure = (again.probability or 0.0) >= MIN_PROBABILITY

@@ -7,7 +7,7 @@ import struct
 import tarfile
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +15,7 @@ import yaml
 
 from pipeline.atomic import write_json, write_text
 from pipeline.digest import digest
+from pipeline.errors import StorageError
 from pipeline.export.contents import ClipEntry, ExportSample, ShardFile
 from pipeline.export.formats.file_lists import parent
 from pipeline.export.layout import ExportTarget
@@ -45,7 +46,8 @@ class Energon:
     min_frames: ClassVar[int] = 1
     notes: ClassVar[tuple[str, ...]] = (
         "nothing is lost: the tars are those of the shards, as hard links on the same disk",
-        "split.yaml: a line `<tar>/<number of the sample>` under `exclude` takes a clip out",
+        "split.yaml: a line `<tar>/<clip_id>` under `exclude` takes a clip out",
+        "what exclude.json leaves out is excluded there, and its bytes are still in the tar",
     )
 
     def __init__(self, target: ExportTarget) -> None:
@@ -67,12 +69,9 @@ class Energon:
         """Place the tars and write `.nv-meta`."""
         meta = self.folder / ".nv-meta"
         meta.mkdir()
-        with closing(sqlite3.connect(meta / "index.sqlite")) as database:
-            database.executescript(TABLES)
+        with index_database(meta / "index.sqlite") as database:
             for number, file in enumerate(self.files):
                 self._place(database, number, file)
-            database.executescript(INDICES)
-            database.commit()
         parts: dict[str, list[str]] = {}
         for file in self.files:
             parts.setdefault(file.split, []).append(file.name)
@@ -94,7 +93,7 @@ class Energon:
             offsets.append(begin)
             self.counts[file.name] += 1
             if key not in self.taken:
-                self.excluded.append(f"{file.name}/{index}")
+                self.excluded.append(f"{file.name}/{key}")
             row = (number, key, index, begin, end - begin)
             database.execute("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", row)
             rows = [(number, index, *part) for part in parts]
@@ -103,6 +102,23 @@ class Energon:
         path.with_suffix(".tar.idx").write_bytes(
             struct.pack(f"<{len(offsets) + 1}Q", *offsets, last)
         )
+
+
+@contextmanager
+def index_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Make the index with its tables; its indices when the block has filled them.
+
+    Raises:
+        StorageError: the disk is full or not writable.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as database:
+            database.executescript(TABLES)
+            yield database
+            database.executescript(INDICES)
+            database.commit()
+    except sqlite3.OperationalError as error:
+        raise StorageError(f"{path}: cannot be written: {error}; free some space") from error
 
 
 def _link_or_copy(source: Path, path: Path, remote: bool) -> None:
