@@ -8,7 +8,7 @@ Shape suffixes: T frames of a sample at 25 fps, F frames of the clip it is a par
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,31 @@ from numpy.typing import NDArray
 from pipeline.atomic import replacing
 from pipeline.digest import canonical_json
 from pipeline.errors import ManifestError
+from pipeline.shard_index.index_file import checked_index
+from pipeline.shards.tar import MEMBERS
 
 FORMAT, FORMAT_VERSION = "lipforge-recipe", 1
 Array = NDArray[Any]
 NAME = re.compile(r"\w[\w-]*")
-TAR = re.compile(r"\w+/\w[\w-]*\.tar")
 """What a recipe of somebody else may name files: nothing outside of the output."""
+_DAMAGES = (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError)
+"""What a line of another shape raises, depending on where it is damaged."""
+
+FACTS: Mapping[str, type | tuple[type, ...]] = {
+    "split": str,
+    "part_start_frame": int,
+    "part_end_frame": int,
+    "offset_applied_frames": (int, float),
+    "drift_applied_frames": (int, float),
+    "clip.start_frame": int,
+    "clip.num_frames": int,
+    "video.video_id": str,
+    "video.uri": str,
+    "video.url": str,
+    "video.size_bytes": int,
+    "video.num_frames": int,
+}
+"""What rebuilding reads of a sample's JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +123,8 @@ class SampleRecord:
         """Read a line.
 
         Raises:
-            ValueError, KeyError, TypeError: it is no such line.
+            ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError: it is no
+                such line.
         """
         read = json.loads(line)
         if not NAME.fullmatch(read["clip_id"]):
@@ -153,19 +173,12 @@ class Recipe:
             name, version = read["format"], read["format_version"]
         except OSError as error:
             raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ManifestError(f"{path}: no recipe of lipforge: {error!r}") from error
         if (name, version) != (FORMAT, FORMAT_VERSION):
             fix = f"this lipforge reads {FORMAT} {FORMAT_VERSION}; install the one it was made with"
             raise ManifestError(f"{path}: {name} {version}; {fix}")
-        names = ("index", "faces", "versions", "weights", "samples")
-        if missing := [one for one in names if one not in read]:
-            raise ManifestError(f"{path}: its header has no {missing[0]!r}; fetch it again")
-        header = RecipeHeader(**{one: read[one] for one in names})
-        for one in header.index["shards"]:
-            if not TAR.fullmatch(one["name"]):
-                raise ManifestError(f"{path}: a tar of the name {one['name']!r}; it is no recipe")
-        return cls(path, header)
+        return cls(path, _checked_header(read, path))
 
     def lines(self) -> Iterator[str]:
         """Yield the line of every sample.
@@ -189,11 +202,66 @@ class Recipe:
         Raises:
             ManifestError: a line is damaged; and as `lines`.
         """
+        shards, seen = {one["name"] for one in self.header.index["shards"]}, set[str]()
         for number, line in enumerate(self.lines(), 2):
             try:
-                yield SampleRecord.of_line(line)
-            except (ValueError, KeyError, TypeError) as error:
+                record = SampleRecord.of_line(line)
+                _check(record, shards)
+            except _DAMAGES as error:
                 raise ManifestError(f"{self.path}:{number}: no sample: {error!r}") from error
+            if record.clip_id in seen:
+                raise ManifestError(f"{self.path}:{number}: {record.clip_id} is there twice")
+            seen.add(record.clip_id)
+            yield record
+
+
+def _checked_header(read: Mapping[str, Any], path: Path) -> RecipeHeader:
+    names = ("index", "faces", "versions", "weights", "samples")
+    if missing := [one for one in names if one not in read]:
+        raise ManifestError(f"{path}: its header has no {missing[0]!r}; fetch it again")
+    for one in names:
+        if type(read[one]) is not (int if one == "samples" else dict):
+            raise ManifestError(f"{path}: {one!r} of its header is {read[one]!r:.60}")
+    for one in checked_index(read["index"], f"{path}: index")["shards"]:
+        if not isinstance(one.get("sha256"), str):
+            raise ManifestError(f"{path}: index: {one['name']} without its SHA-256")
+    return RecipeHeader(**{one: read[one] for one in names})
+
+
+def _check(record: SampleRecord, shards: Collection[str]) -> None:
+    """Refuse a line that contradicts itself or the header.
+
+    Args:
+        shards: names of the tars that the header's index has.
+
+    Raises:
+        ValueError, KeyError, TypeError: says what is wrong.
+    """
+    if record.shard not in shards:
+        raise ValueError(f"shard {record.shard!r:.60} is not in the header's index")
+    for path, kind in FACTS.items():
+        _require(_at(record.facts, path), kind, f"facts.{path}")
+    _require(record.start_frame, int, "start_frame")
+    _require(record.end_frame, int, "end_frame")
+    frames = record.facts["clip"]["num_frames"]
+    if len(record.matrices) != frames or not np.isfinite(record.matrices).all():
+        raise ValueError(f"matrices of {len(record.matrices)} frames, the clip has {frames}")
+    if any(one.ndim != 2 for one in record.points.values()) or 0 not in record.points:
+        raise ValueError("points without those of the first frame")
+    for name in MEMBERS:
+        _require(record.members[name]["sha256"], str, f"members.{name}.sha256")
+
+
+def _at(facts: Mapping[str, Any], path: str) -> Any:
+    value: Any = facts
+    for key in path.split("."):
+        value = value[key]
+    return value
+
+
+def _require(value: object, kind: type | tuple[type, ...], name: str) -> None:
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r:.60}")
 
 
 def _packed(array: Array) -> dict[str, Any]:

@@ -12,23 +12,37 @@ from pipeline.faces.alignment import similarity, to_canvas, to_square
 from pipeline.recipe.record import Recipe, RecipeHeader, SampleRecord, write_recipe
 from pipeline.recipe.versions import other_versions
 from pipeline.recipe.writing import check_sources, not_following
+from pipeline.shards.tar import MEMBERS
 from pipeline.tables.rows import Video
 
-HEADER = RecipeHeader(index={"shards": []}, faces={}, versions={}, weights={}, samples=1)
+TAR = "train/train-0000-000.tar"
+HEADER = RecipeHeader(
+    index={"shards": [{"name": TAR, "sha256": "0"}]}, faces={}, versions={}, weights={}, samples=1
+)
+FACTS = {
+    "video": {"video_id": "v", "uri": "a.mp4", "url": "", "size_bytes": 1, "num_frames": 9},
+    "clip": {"start_frame": 1, "num_frames": 6},
+    "split": "train",
+    "part_start_frame": 3,
+    "part_end_frame": 7,
+    "offset_applied_frames": 0.5,
+    "drift_applied_frames": 0.0,
+    "score": 1 / 3,
+}
 
 
 def record() -> SampleRecord:
     rng = np.random.default_rng(0)
     return SampleRecord(
         clip_id="c",
-        shard="train/train-0000-000.tar",
+        shard=TAR,
         start_frame=3,
         end_frame=7,
-        facts={"video": {"video_id": "v"}, "clip": {"start_frame": 1}, "score": 1 / 3},
+        facts=FACTS,
         matrices=rng.normal(size=(6, 2, 3)) * math.pi,
         points={0: rng.normal(size=(5, 3)).astype(np.float32)},
         arrays={"interpolated": np.array([True, False]), "scores": np.ones(2, np.float32)},
-        members={"mp4": {"bytes": 1, "sha256": "0"}},
+        members={one: {"bytes": 1, "sha256": "0"} for one in MEMBERS},
     )
 
 
@@ -75,11 +89,69 @@ def test_a_recipe_names_no_file_outside_of_the_output(tmp_path):
     path = tmp_path / "r.jsonl"
     out = replace(HEADER, index={"shards": [{"name": "../x"}]})
     write_recipe(path, out, [])
-    with pytest.raises(ManifestError, match=r"a tar of the name '\.\./x'"):
+    with pytest.raises(ManifestError, match=r"index: a shard whose `name` is '\.\./x'"):
         Recipe.open(path)
     write_recipe(path, HEADER, [replace(record(), clip_id="../c")])
     with pytest.raises(ManifestError, match=r"clip_id '\.\./c'"):
         list(Recipe.open(path).samples())
+
+
+HEADERS = [(key, value) for key in HEADER.to_json() for value in (None, 5.5, "x", [])] + [
+    ("samples", True),
+    ("index", {"shards": [1]}),
+    ("index", {"shards": "x"}),
+    ("index", {"shards": [{"name": TAR}]}),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), HEADERS)
+def test_a_header_of_another_shape_is_named(tmp_path, key, value):
+    (tmp_path / "r.jsonl").write_text(json.dumps({**HEADER.to_json(), key: value}) + "\n")
+    with pytest.raises(ManifestError, match=r"r\.jsonl: "):
+        Recipe.open(tmp_path / "r.jsonl")
+
+
+def damaged(**changes: object) -> str:
+    """Return the line of a sample with other values at `a__b` for a.b."""
+    line = json.loads(json.dumps(record().to_json()))
+    for path, value in changes.items():
+        *keys, last = path.split("__")
+        place = line
+        for key in keys:
+            place = place[key]
+        place[last] = value
+    return json.dumps(line)
+
+
+LINES = [
+    "[" * 100_000,
+    *(damaged(**{k: v}) for k in record().to_json() for v in (None, 5.5, [], {}, "../x")
+      if (k, v) != ("arrays", {})),
+    damaged(shard="train/another.tar"),
+    damaged(start_frame=True),
+    damaged(facts__video=None),
+    damaged(facts__video__size_bytes="1"),
+    damaged(facts__video__uri=5),
+    damaged(facts__clip__num_frames=7),
+    damaged(facts__split=None),
+    damaged(matrices=[[float("nan")] * 6] * 6),
+    damaged(points={}),
+    damaged(members={"mp4": {"sha256": "0"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line[:40])
+def test_a_line_of_another_shape_is_named(tmp_path, line):
+    path = tmp_path / "r.jsonl"
+    path.write_text(f"{json.dumps(HEADER.to_json())}\n{line}\n")
+    with pytest.raises(ManifestError, match=r"r\.jsonl:2: no sample"):
+        list(Recipe.open(path).samples())
+
+
+def test_a_sample_is_there_once(tmp_path):
+    write_recipe(tmp_path / "r.jsonl", replace(HEADER, samples=2), [record(), record()])
+    with pytest.raises(ManifestError, match="c is there twice"):
+        list(Recipe.open(tmp_path / "r.jsonl").samples())
 
 
 def test_landmarks_follow_but_for_the_first_the_interpolated_and_the_one_behind():
