@@ -61,8 +61,12 @@ def make_key(drawn: Sequence[DrawnForRule], seed: int, left_out: Sequence[str]) 
         )
         for one in drawn
     )
-    content = [asdict(rule) for rule in rules]
-    return Key(digest([seed, content, list(left_out)])[:16], seed, rules, tuple(left_out))
+    return Key(_draw(seed, rules, left_out), seed, rules, tuple(left_out))
+
+
+def _draw(seed: int, rules: Sequence[RuleKey], left_out: Sequence[str]) -> str:
+    """Return the name of a draw: a digest of all that its key holds."""
+    return digest([seed, [asdict(rule) for rule in rules], list(left_out)])[:16]
 
 
 def write_key(path: Path, key: Key) -> None:
@@ -78,18 +82,18 @@ def read_key(path: Path) -> Key:
     """Read a key.
 
     Raises:
-        AuditError: there is none, or it is no key of this version.
+        AuditError: there is none, it is no key of this version, or not as it was written.
     """
     content = read_object(path, FORMAT, "the page's key; `lipforge audit page` writes it")
     try:
-        return Key(
-            content["draw"],
-            content["seed"],
-            tuple(_rule(one) for one in content["rules"]),
-            tuple(content["left_out"]),
-        )
+        rules = tuple(_rule(one) for one in content["rules"])
+        key = Key(content["draw"], content["seed"], rules, tuple(content["left_out"]))
+        whole = _draw(key.seed, rules, key.left_out) == key.draw
     except (KeyError, TypeError, ValueError) as error:
         raise AuditError(f"{path}: a damaged key: {error!r}") from error
+    if not whole:
+        raise AuditError(f"{path}: was changed since `lipforge audit page` wrote it; restore it")
+    return key
 
 
 def _rule(content: dict[str, Any]) -> RuleKey:
@@ -104,10 +108,10 @@ def read_object(path: Path, wanted: str, what: str) -> dict[str, Any]:
         AuditError: no such file, no JSON, or another format; the message says `what` it must be.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # editors may add a mark
     except OSError as error:
         raise AuditError(f"{path}: cannot be read: {error.strerror}; it must be {what}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise AuditError(f"{path}: no JSON: {error}; it must be {what}") from error
     if not isinstance(content, dict) or content.get("format") != wanted:
         raise AuditError(f"{path}: not {what} (format {wanted!r})")

@@ -148,3 +148,26 @@ def test_names_of_labellers_are_text_on_the_page_and_in_the_terminal(key: Key, t
     assert "<b>" not in as_page(found)
     assert "\x1b" not in as_text(found)
     assert json.loads(json.dumps(as_json(found)))["verdicts"]["labellers"] == {who: 10}
+
+
+@pytest.mark.parametrize("change", [{"limit": 99.0}, {"rejected": "many"}, {"drawn": []}])
+def test_a_key_that_was_edited_is_refused(key: Key, tmp_path: Path, change: dict[str, Any]):
+    path = tmp_path / "audit.key.json"
+    content = json.loads(path.read_text())
+    content["rules"][0].update(change)
+    path.write_text(json.dumps(content))
+    with pytest.raises(AuditError, match=r"audit\.key\.json: was changed since"):
+        read_key(path)
+
+
+def test_a_file_saved_by_an_editor_that_marks_utf8_is_read(key: Key, tmp_path: Path):
+    path = label_file(tmp_path / "l.json", key, "Zoë", {})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read_labels([path], key)[0].labeller == "Zoë"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000])
+def test_nested_without_end_is_no_file_of_labels(key: Key, tmp_path: Path, text: str):
+    (tmp_path / "l.json").write_text(text)
+    with pytest.raises(AuditError, match=r"l\.json: no JSON"):
+        read_labels([tmp_path / "l.json"], key)
