@@ -4,6 +4,7 @@ A group is all clips that are tied by a person, a source file or a speaker whom 
 names. So neither a person nor a film is on two sides, also where two people share a film.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from pipeline.identity.components import first_of_component
@@ -26,7 +27,8 @@ def divide(judged: Sequence[Decision], seen: Iterable[SeenClip], params: SelectP
     kept = [one for one in judged if not one.reason]
     wanted = {one.clip_id for one in kept}
     faces = ComparedFaces([one for one in seen if one.clip_id in wanted])
-    persons = faces.persons(params.person_tolerance)
+    firsts = faces.persons(params.person_tolerance)
+    persons = {clip: person_name(first) for clip, first in firsts.items()}
     by_person = groups(kept, persons)
     split_by = chosen_way(by_person, params)
     for one in kept:
@@ -41,6 +43,14 @@ def divide(judged: Sequence[Decision], seen: Iterable[SeenClip], params: SelectP
         shared=_shared(persons, sides),
         nearest=faces.nearest(sides),
     )
+
+
+def person_name(first_clip: str) -> str:
+    """Return what a person is called: a hash of the clip_id of his first clip.
+
+    Not the clip_id itself: when its film is taken down, the other films' samples must not name it.
+    """
+    return hashlib.sha256(f"person|{first_clip}".encode()).hexdigest()[:20]
 
 
 def groups(kept: Sequence[Decision], persons: Mapping[str, str]) -> dict[str, str]:

@@ -229,10 +229,10 @@ class Selected:
     split: str
     """`train`, `val` or `test`; empty for what is rejected."""
     group: str
-    """What the split was drawn by: `speaker:<name>`, `source:<video_id>`, or `person:<clip_id>` for
+    """What the split was drawn by: `speaker:<name>`, `source:<video_id>`, or `person:<name>` for
     several sources of one person."""
     person: str = ""
-    """Who is to be seen: the first clip_id of this person; empty where that is unknown."""
+    """Who is to be seen: a hash of this person's first clip_id; empty where that is unknown."""
     start_frame: int
     """Of the film's grid, as Clip's."""
     end_frame: int

@@ -22,6 +22,10 @@ from pipeline.shards.tar import write_tar
 from pipeline.sources import local_copy
 from pipeline.tables.rows import FPS
 from pipeline.takedown.target import Target, tables_below
+from pipeline.takedown.traces import Traces
+
+TABLE = "clips.parquet"
+"""Of arrays beside the shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def rewrite_sidecar(
 
     Raises: as `without_clips`.
     """
-    table = folder / "clips.parquet"
+    table = folder / TABLE
     if not (folder / INDEX).is_file() or not table.is_file():
         return
     index = read_index(str(folder))
@@ -164,6 +168,11 @@ def rewrite_sidecar(
     write_json(folder / INDEX, {**index, "clips": counted, "shards": entries})
 
 
+def _without_names(row: Mapping[str, Any], traces: Traces) -> Mapping[str, Any]:
+    detail = row.get("detail")
+    return {**row, "detail": traces.taken_out(detail)} if detail else row
+
+
 def rewrite_tables(data: Path, target: Target) -> int:
     """Take the films' rows out of every table; return how many rows these were.
 
@@ -178,15 +187,19 @@ def rewrite_table(
 ) -> int:
     """Write a table again without the films' rows; return how many these were.
 
+    Where the reason of another row names one of the films (`near_duplicate`, `of CLIP`), the name
+    goes.
+
     Args:
         change: makes each other row what it is to be.
     """
     gone, changed, kept = 0, False, SortedTable(path, pq.read_schema(path))
+    traces = Traces.of(target, frozenset())
     for row in each_row(path):
         if target.has(row):
             gone += 1
             continue
-        made = change(row)
+        made = _without_names(change(row), traces)
         changed |= made != row
         kept.add([made])
     if gone or changed:

@@ -60,8 +60,8 @@ def find_target(name: str, data: Path) -> Target:
     if not films and len(name) == DIGEST_DIGITS and HEX.fullmatch(name):
         films = {name}
     if not films:
-        persons = any(PERSON in _columns(table) for table in tables)
-        labels = "" if persons else f"; no table has a column `{PERSON}`: no persons are labelled"
+        persons = any(row[PERSON] for row in _rows(tables, {PERSON}, (PERSON,)))
+        labels = "" if persons else f"; no table names a `{PERSON}`: no persons are labelled"
         raise SourceError(
             f"{name!r}: no film has this SHA-256, uri, URL or speaker in the tables below {data}"
             f"{labels}; `lipforge status` and {data}/ingest say what there is"

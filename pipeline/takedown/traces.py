@@ -16,6 +16,8 @@ from pipeline.takedown.target import Target
 DIGITS = 12
 """Of an id or digest that are compared: reports and cards abbreviate to so many."""
 WORD = re.compile(rb"[0-9a-f]{12,}")
+GONE = b"(taken down)"
+"""In the place of an id."""
 CHUNK = 2**22
 OVERLAP = 128
 
@@ -39,6 +41,14 @@ class Traces:
     def in_bytes(self, content: bytes) -> bool:
         """Return whether an id or a digest is named."""
         return any(word[:DIGITS] in self.names for word in WORD.findall(content))
+
+    def taken_out(self, text: str) -> str:
+        """Return a text with other words in the place of the ids and digests that it names."""
+
+        def instead(word: re.Match[bytes]) -> bytes:
+            return GONE if self.in_bytes(word[0]) else word[0]
+
+        return WORD.sub(instead, text.encode()).decode()
 
     def in_name(self, name: str) -> bool:
         """Return whether a file's name has an id."""

@@ -20,6 +20,7 @@ from pipeline.shards.datacard import datacard
 from pipeline.shards.place import TarPlace, tar_place
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import RunTables
+from pipeline.takedown.people_left import recount_people
 from pipeline.takedown.places import (
     cache_entries,
     clean_notes,
@@ -30,15 +31,15 @@ from pipeline.takedown.places import (
     rest_of,
     tars_of,
 )
-from pipeline.takedown.rewriting import rewrite_shards, rewrite_sidecar, rewrite_tables
+from pipeline.takedown.rewriting import TABLE, rewrite_shards, rewrite_sidecar, rewrite_tables
 from pipeline.takedown.target import Target
 from pipeline.takedown.traces import Traces
 from pipeline.taken_down import note_taken_down
 
 JOURNAL = Path(".cache/takedown.json")
 SHARDS = DATA / "shards"
-SIDECARS = ("features", "features/latents")
-"""Folders below data/ and at $LIPFORGE_SHARDS with arrays beside the shards."""
+FEATURES = DATA / "features"
+"""Arrays beside the shards: of every kind a folder with a table and an index, here or below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +143,7 @@ def carry_out(takedown: Takedown) -> Iterator[str]:
         _rewrite_tars(target)
         yield f"{len(target.shards)} tars written again, {len(target.samples)} samples fewer"
     yield f"{rewrite_tables(DATA, target)} rows taken out of the tables"
+    recount_people(DATA)
     _unlist(target)
     if (SHARDS / INDEX).is_file() and RunTables(DATA).exists("ingest"):
         write_text(SHARDS / "README.md", datacard(RunTables(DATA), SHARDS / INDEX))
@@ -174,8 +176,13 @@ def _noted(takedown: Takedown) -> dict[str, Any]:
 def _rewrite_tars(target: Target) -> None:
     rewrite_shards(SHARDS, tar_place(SHARDS), target.shards, target.clip_ids)
     digests = {one["name"]: one["sha256"] for one in read_index(str(SHARDS))["shards"]}
-    for below in SIDECARS:
+    for below in array_folders():
         rewrite_sidecar(DATA / below, tar_place(DATA / below, below), target, digests)
+
+
+def array_folders() -> list[str]:
+    """Return the folders of arrays: below data/, their tars perhaps so at $LIPFORGE_SHARDS."""
+    return sorted(one.parent.relative_to(DATA).as_posix() for one in FEATURES.rglob(TABLE))
 
 
 def _unlist(target: Target) -> None:
@@ -235,7 +242,7 @@ def remains(takedown: Takedown, films: Collection[str] = ()) -> dict[str, list[s
 
 def _placed_tars() -> list[str]:
     found = []
-    for folder, below in ((SHARDS, ""), *((DATA / one, one) for one in SIDECARS)):
+    for folder, below in ((SHARDS, ""), *((DATA / one, one) for one in array_folders())):
         place: TarPlace = tar_place(folder, below)
         text = bytes_at(str(folder / INDEX)) if place.sealed else None
         found += [place.url(one["name"]) for one in json.loads(text or b"{}").get("shards", ())]

@@ -34,7 +34,7 @@ class SampleMetadata:
     person: str = ""
     """Who is to be seen, by embeddings (docs/people.md)."""
     group: str = ""
-    """What the split was drawn by: `speaker:<name>`, `source:<video_id>` or `person:<clip_id>`."""
+    """What the split was drawn by: `speaker:<name>`, `source:<video_id>` or `person:<name>`."""
     language: str = ""
     judge: str = ""
     probability: float | None = None
