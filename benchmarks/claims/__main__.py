@@ -3,21 +3,26 @@
 python -m benchmarks.claims [--only a,b] [--seeds 3] [--jobs 2] [--budget-minutes 60]
     [--shards data/shards] [--sets data/claims]
 python -m benchmarks.claims --quick
-python -m benchmarks.claims --table
+python -m benchmarks.claims --table [--only g,h,i]
 
 The first form can be repeated until nothing is left; finished runs are not made again. `--quick`
-runs everything for a few steps. `--table` writes the table of docs/claims.md from results.json.
+runs everything for a few steps. `--table` writes the tables of docs/claims.md from results.json;
+with `--only` those of the groups that the claims belong to.
 """
 
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.claims.claim import Claim
 from benchmarks.claims.diffusion_claims import DIFFUSION_CLAIMS
+from benchmarks.claims.errors import ClaimsError
+from benchmarks.claims.neighbour_claims import NEIGHBOUR_CLAIMS
 from benchmarks.claims.page import write_page
 from benchmarks.claims.results import RESULTS, results_of, write_results
-from benchmarks.claims.runs import ClaimsError, Plan, Run, Shards, chosen
+from benchmarks.claims.runs import Plan, Run, Shards, chosen
 from benchmarks.claims.scheduling import run_all
 from benchmarks.claims.syncnet_claims import SYNCNET_CLAIMS
 from benchmarks.claims.table import update_document
@@ -26,7 +31,9 @@ from benchmarks.claims.verdicts import MIN_SEEDS
 from pipeline.errors import LipforgeError
 from pipeline.limits import usable_cpus
 
-CLAIMS = (*SYNCNET_CLAIMS, *DIFFUSION_CLAIMS)
+GROUPS = {"latentsync": (*SYNCNET_CLAIMS, *DIFFUSION_CLAIMS), "neighbours": NEIGHBOUR_CLAIMS}
+"""Claims whose tables stand together in docs/claims.md."""
+CLAIMS = tuple(claim for group in GROUPS.values() for claim in group)
 REPORTS = Path("reports/claims")
 QUICK_REPORTS = REPORTS / "quick"
 
@@ -36,7 +43,7 @@ def main() -> int:
     given = _arguments()
     try:
         if given.table:
-            update_document(REPORTS / RESULTS, expected=[claim.key for claim in CLAIMS])
+            update_document(REPORTS / RESULTS, _groups(chosen(CLAIMS, given.only)))
             return 0
         plan = _plan(given)
         runs = plan.all_runs()
@@ -48,6 +55,13 @@ def main() -> int:
         runs, given.jobs, given.budget_minutes * 60, lambda text: print(text, flush=True)
     )
     return _report(plan, len(left.waiting), len(left.failed))
+
+
+def _groups(claims: Sequence[Claim]) -> dict[str, list[str]]:
+    """Return the keys of all claims of the groups that some claims belong to."""
+    wanted = {claim.key for claim in claims}
+    keys = {name: [claim.key for claim in group] for name, group in GROUPS.items()}
+    return {name: of_group for name, of_group in keys.items() if wanted & set(of_group)}
 
 
 def _report(plan: Plan, waiting: int, failed: int) -> int:
@@ -92,7 +106,9 @@ def _arguments() -> argparse.Namespace:
         help="the other sets, of benchmarks.claims.shard_sets (%(default)s)",
     )
     parser.add_argument("--quick", action="store_true", help="shows that it runs, proves nothing")
-    parser.add_argument("--table", action="store_true", help="only write docs/claims.md")
+    parser.add_argument(
+        "--table", action="store_true", help="only write the tables of docs/claims.md"
+    )
     given = parser.parse_args()
     try:
         chosen(CLAIMS, given.only)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-System = Literal["syncnet", "diffusion"]
+System = Literal["syncnet", "diffusion", "avsyncnet", "silent_lip", "stabilized", "syncdiff"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,8 @@ class Variant:
     shards: str = "ours"
     """`ours`, or a set of `benchmarks/claims/shard_sets.py`, to train on."""
     architecture: str = ""
-    """`wav2lip`: the network of `benchmarks/claims/wav2lip_syncnet.py` in place of ours."""
+    """`wav2lip`: the network of `benchmarks/claims/wav2lip_syncnet.py` in place of ours;
+    `wav2lip_narrow`: the same with fewer channels."""
 
     @classmethod
     def of(
@@ -47,6 +48,8 @@ class Comparison:
     higher: str
     """Key of the variant that must have the higher mean."""
     lower: str
+    of: Literal["mean", "spread"] = "mean"
+    """spread: in place of a seed's number, its distance from the mean over the variant's seeds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +117,36 @@ METRICS: Mapping[str, Metric] = {
     "kept_pixels_r": Metric("kept pixels r", "opening by ridge from pixels outside of the hole"),
     "geometry_r": Metric("geometry r", "opening by ridge from crop matrix and eye corners"),
     "regression_r": Metric("sound r", "opening by kernel ridge from the sound alone"),
+    "spread_in_sync": Metric("spread", "deviation of the cosine over a clip's true pairs"),
+    "shift_change": Metric(
+        "change by shift", "of a true pair's cosine, picture moved by 1 to 6 px in 4 directions"
+    ),
+    "shift_1_change": Metric("… by 1 px", "the same, by one pixel"),
+    "shift_6_change": Metric("… by 6 px", "the same, by six pixels"),
+    "margin": Metric("margin", "mean cosine of true pairs minus that of wrong ones"),
+    "spread_share": Metric("spread / margin", "what the spread is of the margin"),
+    "shift_share": Metric("change / margin", "what the change by shifts is of the margin"),
+    "sync": Metric("cosine", "AVSyncNet's, of made faces with their sound, held-out windows"),
+    "toward_truth": Metric(
+        "way to truth", "where the lower half is between reference, 0, and truth, 1"
+    ),
+    "lower_psnr_db": Metric("dubbed PSNR dB", "of the dubbed lower half, own sound", 2),
+    "first_quarter_db": Metric("PSNR dB, first quarter", "the same, of a clip's first frames", 2),
+    "last_quarter_db": Metric("PSNR dB, last quarter", "the same, of its last frames", 2),
+    "drift_db": Metric("drift dB", "PSNR of the first quarter minus that of the last", 2),
+    "contrast": Metric(
+        "contrast", "deviation of levels in the lower half, made over real, last quarter; 0 is grey"
+    ),
+    "from_first": Metric(
+        "way from first", "where the lower half is between the clip's first frame, 0, and truth, 1"
+    ),
+    "reference_r": Metric("reference r", "foreign sound: made opening with the reference's"),
+    "copies": Metric("copies", "1 if that is more than foreign r; the mean: share of seeds", 2),
+    "silence_amplitude": Metric("moves in silence", "how far the mouth moves; 1 as in its film"),
+    "silence_r": Metric("silence r", "silence: made opening with the mouth that was replaced"),
+    "silence_open_share": Metric("open in silence", "share of frames, mouth aspect above 0.25"),
+    "silence_closed_share": Metric("closed in silence", "share of frames, mouth aspect below 0.08"),
+    "own_open_share": Metric("open with sound", "the first with its own sound"),
     "kind_accuracy": Metric("accuracy", "of the temporal encoder on held-out windows; chance 0.25"),
     "cpu_seconds": Metric("CPU s", "of one core, with validation and imports", 0),
 }

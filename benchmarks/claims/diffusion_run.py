@@ -22,6 +22,8 @@ from trainers.systems.latentsync.training import LdmShards, bundle_facts, train
 BUNDLE = "bundle"
 ENCODER = "trained-on-demo:temporal-encoder"
 """Name of the encoder in place of VideoMAE."""
+WITHOUT_GUIDANCE = {"guidance": 1.0}
+"""Guidance moves the mouth farther: the claims are about what training does."""
 
 
 def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -34,13 +36,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     training = folder / "training"
     task, outcome = train(profile, shards, World(), RunOptions(), training, networks=networks)
     save_bundle(training / BUNDLE, task.unet, bundle_facts(task, outcome))
-    heard = listening(
-        load_bundle(training / BUNDLE),
-        order["train"],
-        order["validation"],
-        order["facts"]["evaluation"],
-        folder,
-    )
+    heard = listening(load_bundle(training / BUNDLE), order, folder, WITHOUT_GUIDANCE)
     return {
         "steps": outcome.step,
         "metrics": {**outcome.metrics, **heard},

@@ -18,6 +18,12 @@ from pipeline.html.templates import html_environment
 CURVES: Mapping[str, tuple[tuple[str, str, float | None], ...]] = {
     "syncnet": (("validation/loss", "Validation loss over steps", 0.693),),
     "diffusion": (("validation/clean", "Validation error over steps", None),),
+    "avsyncnet": (("validation/loss", "Validation loss over steps", 0.693),),
+    "stabilized": (
+        ("validation/mouth_psnr_db", "PSNR of the lower half over steps, dB", None),
+        ("validation/sync", "AVSyncNet's cosine of made faces over steps", None),
+    ),
+    "syncdiff": (("validation/clean", "Validation error over steps", None),),
 }
 """By system: column, title and reference line."""
 STRIP = "strip.png"

@@ -66,6 +66,7 @@ def _comparison(part: Compared, claim: Claim) -> dict[str, Any]:
     one = part.comparison
     return {
         "metric": one.metric,
+        "of": one.of,
         "claimed_higher": claim.variants[one.higher].label,
         "claimed_lower": claim.variants[one.lower].label,
         "difference": _finite(part.difference),

@@ -20,6 +20,10 @@ SYSTEMS = {
     "syncnet": "benchmarks.claims.syncnet_run",
     "diffusion": "benchmarks.claims.diffusion_run",
     "temporal_encoder": "benchmarks.claims.temporal_encoder",
+    "avsyncnet": "benchmarks.claims.avsyncnet_run",
+    "silent_lip": "benchmarks.claims.talker_run",
+    "stabilized": "benchmarks.claims.talker_run",
+    "syncdiff": "benchmarks.claims.syncdiff_run",
 }
 SPENT = "cpu_seconds.jsonl"
 """CPU seconds of every attempt that could say so."""

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel
-
-from benchmarks.claims import diffusion_claims, syncnet_claims, temporal_encoder
+from benchmarks.claims import neighbour_claims, syncnet_claims, temporal_encoder
 from benchmarks.claims.claim import Claim, Variant
+from benchmarks.claims.errors import ClaimsError
+from benchmarks.claims.profiles import Profile, profile_of
 from pipeline.digest import digest
-from pipeline.errors import LipforgeError
-from pipeline.params.training import LdmProfile, SyncnetProfile
+from pipeline.params.neighbours import TalkerProfile
+from pipeline.params.training import LdmProfile
 from trainers.data.index import index_shards
 from trainers.data.shard_urls import shard_urls
 
@@ -26,24 +26,41 @@ VERSION = 1
 STORE = Path(".cache/claims")
 RESULT = "result.json"
 SUPERVISING_SEED = 0
-"""Of the StableSyncNet that supervises the diffusion model; only that seed's weights are kept."""
+"""Of the networks that others are trained with; only that seed's weights are kept."""
 SYNCNET_WEIGHTS = "stable_syncnet.safetensors"
-WEIGHTS = {"syncnet": SYNCNET_WEIGHTS, "temporal_encoder": temporal_encoder.FILE}
+AVSYNCNET_WEIGHTS = "avsyncnet.safetensors"
+SILENT_LIP_MODEL = "silent_lip"
+WEIGHTS = {
+    "syncnet": SYNCNET_WEIGHTS,
+    "temporal_encoder": temporal_encoder.FILE,
+    "avsyncnet": AVSYNCNET_WEIGHTS,
+    "silent_lip": f"{SILENT_LIP_MODEL}/generator.safetensors",
+}
 """By system: the file that other runs read."""
 LISTENING = {"clips": 6, "frames": 64}
 QUICK_LISTENING = {"clips": 1, "frames": 34, "reader_clips": 4}
-"""Held-out clips that a diffusion model dubs, frames of each, and training clips from which the
-readers of the mouth learn; without a number all."""
+"""Held-out clips that a model dubs, frames of each, and training clips from which the readers of
+the mouth learn; without a number all."""
+EVALUATIONS: Mapping[str, Mapping[str, int]] = {
+    "diffusion": LISTENING,
+    "avsyncnet": {"clips": 8, "windows": 12},
+    "stabilized": {**LISTENING, "reader_clips": 16, "silence_clips": 3},
+    "syncdiff": {"clips": 4, "frames": 64, "reader_clips": 16, "itself": 0},
+}
+QUICK_EVALUATIONS: Mapping[str, Mapping[str, int]] = {
+    "diffusion": QUICK_LISTENING,
+    "avsyncnet": {"clips": 1, "windows": 4},
+    "stabilized": {**QUICK_LISTENING, "silence_clips": 1},
+    "syncdiff": {**QUICK_LISTENING, "itself": 0},
+}
+"""How a system's models are measured when they are trained; `itself`: also with the pictures
+themselves as reference. What is not named is only validated."""
+ON_ALL_HELD_OUT = ("avsyncnet", "stabilized", "syncdiff")
+"""Systems that are measured on val and test; the others on val alone."""
 OURS = "ours"
 MADE_FOR = "made_for.json"
 """Among the other sets: the digests of our own clips when they were made."""
 MAKE_SETS = "make them with `python -m benchmarks.claims.shard_sets` from that curation's tables"
-Profile = SyncnetProfile | LdmProfile
-Checked = TypeVar("Checked", bound=BaseModel)
-
-
-class ClaimsError(LipforgeError):
-    """The bench cannot run as asked; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +100,12 @@ class Shards:
         """Our held-out clips, the same for every set."""
         return self.ours / "val"
 
+    @property
+    def held_out(self) -> tuple[Path, ...]:
+        """Folders of all held-out clips: val, and test if it has any."""
+        test = self.ours / "test"
+        return (self.validation, test) if any(test.glob("**/*.tar")) else (self.validation,)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -94,6 +117,8 @@ class Run:
     validation: Path
     needs: "tuple[Run, ...]" = ()
     """Runs whose weights this one reads."""
+    held_out: tuple[Path, ...] = ()
+    """Folders of the clips that it is measured on, if they are not those of `validation`."""
 
     @property
     def digest(self) -> str:
@@ -124,6 +149,7 @@ class Run:
             "facts": dict(self.facts),
             "train": str(self.train),
             "validation": str(self.validation),
+            "held_out": [str(one) for one in self.held_out or (self.validation,)],
             "weights": {system: str(path) for system, path in weights.items()},
         }
 
@@ -140,7 +166,7 @@ class Plan:
     def run(self, variant: Variant, seed: int) -> Run:
         """Return the run of a variant with a seed."""
         profile = profile_of(variant, seed, self.quick)
-        needs = self._needs(profile)
+        needs = self._needs(variant, profile)
         facts = {
             "version": VERSION,
             "system": variant.system,
@@ -149,16 +175,30 @@ class Plan:
             "needs": [one.digest for one in needs],
             **self._clips(variant.shards),
         }
-        if variant.system == "diffusion":
-            facts["evaluation"] = QUICK_LISTENING if self.quick else LISTENING
-        return Run(facts, self.shards.train(variant.shards), self.shards.validation, needs)
+        evaluations = QUICK_EVALUATIONS if self.quick else EVALUATIONS
+        if variant.system in evaluations:
+            facts["evaluation"] = dict(evaluations[variant.system])
+        held_out: tuple[Path, ...] = ()
+        if variant.system in ON_ALL_HELD_OUT:
+            held_out = self.shards.held_out
+            facts["held_out"] = fingerprint(*held_out)
+        train = self.shards.train(variant.shards)
+        return Run(facts, train, self.shards.validation, needs, held_out)
 
-    def _needs(self, profile: Profile) -> tuple[Run, ...]:
-        """Return the runs whose networks a diffusion model is supervised by."""
-        if not isinstance(profile, LdmProfile):
+    def _needs(self, variant: Variant, profile: Profile) -> tuple[Run, ...]:
+        """Return the runs whose networks a model is trained with."""
+        if isinstance(profile, LdmProfile):
+            sync = [self._supervisor(syncnet_claims.OURS)] if profile.sync_weight else []
+            return (*sync, *([self._encoder()] if profile.trepa_weight else []))
+        if not isinstance(profile, TalkerProfile):
             return ()
-        sync = [self.run(syncnet_claims.OURS, SUPERVISING_SEED)] if profile.sync_weight else []
-        return (*sync, *([self._encoder()] if profile.trepa_weight else []))
+        heard_with = self._supervisor(neighbour_claims.AVSYNCNET)
+        if variant.system == "silent_lip":
+            return (heard_with,)
+        return (heard_with, self._supervisor(neighbour_claims.SILENT_LIP))
+
+    def _supervisor(self, variant: Variant) -> Run:
+        return self.run(variant, SUPERVISING_SEED)
 
     def _encoder(self) -> Run:
         steps = temporal_encoder.QUICK_STEPS if self.quick else temporal_encoder.STEPS
@@ -192,44 +232,13 @@ class Plan:
         return list({run.digest: run for run in [*needed, *runs]}.values())
 
 
-def profile_of(variant: Variant, seed: int, quick: bool) -> Profile:
-    """Return the profile of a variant: the bench's own, then the variant's keys, then the seed.
-
-    Raises:
-        ClaimsError: a key is none of the profile's.
-    """
-    module = syncnet_claims if variant.system == "syncnet" else diffusion_claims
-    keys = {**module.BASE, **variant.overrides, **(module.QUICK if quick else {})}
-    keys["fit.seed"] = seed
-    base: Profile = SyncnetProfile() if variant.system == "syncnet" else LdmProfile()
-    return with_keys(base, keys)
-
-
-def with_keys(profile: Checked, keys: Mapping[str, Any]) -> Checked:
-    """Return the profile with dotted keys replaced, checked again.
-
-    Raises:
-        ClaimsError: a key is none of the profile's.
-    """
-    content = profile.model_dump()
-    for name, value in keys.items():
-        *path, last = name.split(".")
-        section = content
-        for part in path:
-            section = section[part]
-        if last not in section:
-            known = ", ".join(sorted(section))
-            raise ClaimsError(f"{name}: no key of {type(profile).__name__}; known: {known}")
-        section[last] = value
-    return type(profile).model_validate(content)
-
-
 @cache
-def fingerprint(folder: Path) -> str:
-    """Return a digest of the clips of a folder, whatever their paths."""
-    if not any(folder.glob("**/*.tar")):
-        raise ClaimsError(f"{folder}: no .tar; `make repro` makes data/shards")
-    return index_shards(shard_urls(folder), min_frames=1).fingerprint()
+def fingerprint(*folders: Path) -> str:
+    """Return a digest of the clips of folders, whatever their paths."""
+    for folder in folders:
+        if not any(folder.glob("**/*.tar")):
+            raise ClaimsError(f"{folder}: no .tar; `make repro` makes data/shards")
+    return index_shards(shard_urls(folders), min_frames=1).fingerprint()
 
 
 def chosen(claims: Iterable[Claim], only: str) -> list[Claim]:

@@ -21,7 +21,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.claims.runs import MADE_FOR, ClaimsError, Shards
+from benchmarks.claims.errors import ClaimsError
+from benchmarks.claims.runs import MADE_FOR, Shards
 from pipeline.atomic import write_json
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache, open_cache

@@ -1,49 +1,63 @@
-"""The tables of docs/claims.md, written from results.json between two marks."""
+"""The tables of docs/claims.md, written from results.json between two marks per group."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.claims.errors import ClaimsError
 from benchmarks.claims.page import shown
 from benchmarks.claims.results import read_results
-from benchmarks.claims.runs import ClaimsError
 from pipeline.atomic import write_text
 
 DOCUMENT = Path("docs/claims.md")
-BEGIN = "<!-- begin: python -m benchmarks.claims --table -->"
 END = "<!-- end -->"
 
 
-def update_document(results: Path, document: Path = DOCUMENT, expected: Sequence[str] = ()) -> None:
-    """Replace what stands between the marks.
+def update_document(
+    results: Path, groups: Mapping[str, Sequence[str]], document: Path = DOCUMENT
+) -> None:
+    """Replace what stands between the marks of each group.
 
     Args:
-        expected: keys of the claims that must be among the results.
+        groups: keys of the claims of a group, all of which must be among the results.
 
     Raises:
         ClaimsError: there are no results, only quick ones, none of a claim, or the document lacks
-            the marks.
+            the marks of a group.
     """
     if not results.exists():
         raise ClaimsError(f"{results}: no such file; run `python -m benchmarks.claims` first")
     found = read_results(results)
     if found["note"]:
         raise ClaimsError(f"{results}: {found['note']}")
-    if missing := _without_run(found, expected):
+    if missing := _without_run(found, [key for keys in groups.values() for key in keys]):
         fix = "run `python -m benchmarks.claims` until all are there; finished runs are kept"
         raise ClaimsError(f"{results}: no run of {', '.join(missing)}; {fix}")
     text = document.read_text(encoding="utf-8")
-    head, begin, rest = text.partition(BEGIN)
+    for group, keys in groups.items():
+        claims = [claim for claim in found["claims"] if claim["key"] in keys]
+        text = _replaced(text, group, tables({**found, "claims": claims}), document)
+    write_text(document, text)
+
+
+def _replaced(text: str, group: str, tables_of_group: str, document: Path) -> str:
+    begin = begin_mark(group)
+    head, found, rest = text.partition(begin)
     _, end, tail = rest.partition(END)
-    if not (begin and end):
-        raise ClaimsError(f"{document}: lacks the lines {BEGIN!r} and {END!r}")
-    write_text(document, f"{head}{BEGIN}\n\n{tables(found)}\n{END}{tail}")
+    if not (found and end):
+        raise ClaimsError(f"{document}: lacks the lines {begin!r} and {END!r}")
+    return f"{head}{begin}\n\n{tables_of_group}\n{END}{tail}"
+
+
+def begin_mark(group: str) -> str:
+    """Return the line above a group's tables."""
+    return f"<!-- begin: python -m benchmarks.claims --table, {group} -->"
 
 
 def _without_run(results: Mapping[str, Any], expected: Sequence[str]) -> list[str]:
     """Return the keys of claims none of whose variants has a finished run, or that are absent."""
     runs = {one["key"]: sum(len(v["runs"]) for v in one["variants"]) for one in results["claims"]}
-    return [key for key in dict.fromkeys([*runs, *expected]) if not runs.get(key)]
+    return [key for key in expected if not runs.get(key)]
 
 
 def tables(results: Mapping[str, Any]) -> str:
@@ -82,7 +96,8 @@ def _sentence(one: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     error = f" ± {shown(one['standard_error'], name)}" if one["standard_error"] is not None else ""
     pair = f"{one['claimed_higher']} above {one['claimed_lower']}"
     difference = shown(one["difference"], name)
-    return f"- {metrics[name]['title']}, {pair}: {difference}{error}, {one['verdict']}"
+    what = ("spread over seeds of " if one["of"] == "spread" else "") + metrics[name]["title"]
+    return f"- {what}, {pair}: {difference}{error}, {one['verdict']}"
 
 
 def _cell(text: str) -> str:

@@ -13,10 +13,23 @@ START_S = 8.0
 WINDOW_S = 0.017
 """One picture and one sound embedded, forward and backward, by 16 frames."""
 VALIDATION_WINDOW_S = 0.006
-DIFFUSION_STEP_S = 0.75
+STEP_S = {
+    "diffusion": 0.75,
+    "avsyncnet": 0.35,
+    "silent_lip": 0.6,
+    "stabilized": 0.75,
+    "syncdiff": 0.55,
+}
+"""A step, by system."""
 ENCODER_STEP_S = 0.2
-LISTENING_S = 40.0
-"""Dubbing of the held-out clips."""
+MEASURING_S = {
+    "diffusion": 40.0,
+    "avsyncnet": 15.0,
+    "silent_lip": 0.0,
+    "stabilized": 40.0,
+    "syncdiff": 60.0,
+}
+"""Dubbing and measuring of the held-out clips."""
 VALIDATION_CLIPS = 9
 
 
@@ -26,8 +39,8 @@ def estimate_s(run: Run) -> float:
     if run.facts["system"] == "temporal_encoder":
         return START_S + profile["steps"] * ENCODER_STEP_S
     steps = profile["fit"]["max_steps"]
-    if run.facts["system"] == "diffusion":
-        return START_S + LISTENING_S + steps * DIFFUSION_STEP_S
+    if (system := run.facts["system"]) in STEP_S:
+        return START_S + MEASURING_S[system] + steps * STEP_S[system]
     windows = profile["batch"] * (profile["windows"] if profile["item"] == "windows" else 1)
     clips = min(VALIDATION_CLIPS, profile["validation_clips"])
     validations = 1 + steps / profile["fit"]["validate_every"]

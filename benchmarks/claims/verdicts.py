@@ -5,6 +5,11 @@ than twice its standard error, sqrt(s1^2 / n1 + s2^2 / n2) with sample deviation
 is turned round if the difference has the other sign and that size. A claim is reproduced if all
 its comparisons hold, contradicted if one is turned round, and not established otherwise. With
 fewer than three seeds of a variant there is no verdict.
+
+A comparison of spreads is the same rule on each seed's distance from its variant's mean: Levene's
+test ("Robust tests for equality of variances", 1960) in this rule's form. Three distances are few
+and not independent: even against a variant without any spread, three evenly spaced values are not
+enough.
 """
 
 import math
@@ -35,8 +40,7 @@ class Compared:
 
 def compared(comparison: Comparison, numbers: Numbers) -> Compared:
     """Apply the rule to one comparison."""
-    high = numbers.get(comparison.higher, {}).get(comparison.metric, ())
-    low = numbers.get(comparison.lower, {}).get(comparison.metric, ())
+    high, low = (_values(comparison, numbers, key) for key in (comparison.higher, comparison.lower))
     if min(len(high), len(low)) < 1:
         return Compared(comparison, math.nan, math.nan, "no verdict")
     difference = statistics.fmean(high) - statistics.fmean(low)
@@ -44,6 +48,17 @@ def compared(comparison: Comparison, numbers: Numbers) -> Compared:
         return Compared(comparison, difference, math.nan, "no verdict")
     error = math.sqrt(sum(statistics.variance(one) / len(one) for one in (high, low)))
     return Compared(comparison, difference, error, _decided(difference, error))
+
+
+def _values(comparison: Comparison, numbers: Numbers, variant: str) -> Sequence[float]:
+    values = numbers.get(variant, {}).get(comparison.metric, ())
+    return distances_from_mean(values) if comparison.of == "spread" else values
+
+
+def distances_from_mean(values: Sequence[float]) -> list[float]:
+    """Return how far each value is from the mean of all."""
+    mean = statistics.fmean(values) if values else 0.0
+    return [abs(one - mean) for one in values]
 
 
 def _decided(difference: float, error: float) -> Verdict:

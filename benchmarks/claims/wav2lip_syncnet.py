@@ -28,17 +28,24 @@ SOUND: tuple[tuple[int, Stride, int], ...] = (
 )
 FIRST = 16
 """Channels of the first convolution."""
+NARROW = 0.4
+"""Share of these channels with which it has about as many parameters as AVSyncNet's `tiny`."""
 
 
 class Wav2LipSyncNet(nn.Module):
     """Embeds pictures and sounds as unit vectors without negative components."""
 
-    def __init__(self, config: StableSyncNetConfig) -> None:
+    def __init__(self, config: StableSyncNetConfig, share: float = 1.0) -> None:
+        """Take the inputs and the embedding's length of a configuration.
+
+        Args:
+            share: of the channels.
+        """
         super().__init__()
         self.config = config
-        width = config.embedding_size
-        self.visual_encoder = _stack(config.visual_shape, PICTURE, 7, width)
-        self.audio_encoder = _stack(config.mel_shape, SOUND, 3, width)
+        width = round(share * config.embedding_size)
+        self.visual_encoder = _stack(config.visual_shape, PICTURE, 7, width, share)
+        self.audio_encoder = _stack(config.mel_shape, SOUND, 3, width, share)
 
     def forward(self, visual_BCHW: Tensor, mel_B1MS: Tensor) -> tuple[Tensor, Tensor]:
         """Return the embeddings (B, D) of picture and of sound."""
@@ -80,11 +87,14 @@ def _stack(
     levels: tuple[tuple[int, Stride, int], ...],
     first_kernel: int,
     width: int,
+    share: float,
 ) -> nn.Sequential:
     inputs, *size = shape
-    blocks = [_Block(inputs, FIRST, first_kernel, padding=first_kernel // 2)]
-    inputs = FIRST
-    for channels, stride, residual in levels:
+    first = round(share * FIRST)
+    blocks = [_Block(inputs, first, first_kernel, padding=first_kernel // 2)]
+    inputs = first
+    for of_all, stride, residual in levels:
+        channels = round(share * of_all)
         blocks.append(_Block(inputs, channels, stride=stride))
         blocks += [_Block(channels, channels, residual=True) for _ in range(residual)]
         size = [(edge - 1) // step + 1 for edge, step in zip(size, stride, strict=True)]

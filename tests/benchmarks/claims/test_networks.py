@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.claims.runs import ClaimsError
+from benchmarks.claims.errors import ClaimsError
 from benchmarks.claims.shard_sets import (
     MAX_OFFSET_FRAMES,
     by_latentsync,

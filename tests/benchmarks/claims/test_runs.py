@@ -14,20 +14,14 @@ import pytest
 from benchmarks.claims import results, runs
 from benchmarks.claims.__main__ import CLAIMS, main
 from benchmarks.claims.claim import Comparison
+from benchmarks.claims.errors import ClaimsError
 from benchmarks.claims.page import write_page
-from benchmarks.claims.runs import (
-    MADE_FOR,
-    ClaimsError,
-    Plan,
-    Shards,
-    chosen,
-    profile_of,
-    with_keys,
-)
+from benchmarks.claims.profiles import BENCHES, profile_of, with_keys
+from benchmarks.claims.runs import MADE_FOR, Plan, Shards, chosen
 from benchmarks.claims.scheduling import run_all
 from benchmarks.claims.syncnet_claims import BATCH, FRAMES, WIDTH
-from benchmarks.claims.table import BEGIN, END, update_document
-from pipeline.params.training import LdmProfile, SyncnetProfile
+from benchmarks.claims.table import END, begin_mark, update_document
+from pipeline.params.training import SyncnetProfile
 from tests.conftest import ROOT
 from tests.trainers.data.made_shards import write_shards
 
@@ -50,7 +44,7 @@ def test_every_variant_of_every_claim_is_a_possible_profile():
             for quick in (False, True):
                 profile = profile_of(variant, 2, quick)
                 assert profile.fit.seed == 2
-                assert isinstance(profile, (SyncnetProfile, LdmProfile))
+                assert type(profile) is type(BENCHES[variant.system].profile)
 
 
 def test_claims_share_runs_and_seeds_do_not(films):
@@ -147,15 +141,20 @@ def _check_reports(only, folder):
     assert "<polyline" in text
     assert "http" not in text
     results.write_results(folder / "results.json", found)
-    document = folder / "claims.md"
-    document.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    document, groups = folder / "claims.md", {"first": [WIDTH.key]}
+    second = f"{begin_mark('second')}\nof others\n{END}\nafter\n"
+    document.write_text(f"before\n{begin_mark('first')}\nold\n{END}\n{second}")
     with pytest.raises(ClaimsError, match="proves nothing"):
-        update_document(folder / "results.json", document)
+        update_document(folder / "results.json", groups, document)
     results.write_results(folder / "results.json", {**found, "note": ""})
-    update_document(folder / "results.json", document)
+    with pytest.raises(
+        ClaimsError, match=r"claims.md: lacks the lines '<!-- begin: .*, third -->'"
+    ):
+        update_document(folder / "results.json", {"third": [WIDTH.key]}, document)
+    update_document(folder / "results.json", groups, document)
     written = document.read_text()
     assert written.startswith("before\n")
-    assert written.endswith(f"{END}\nafter\n")
+    assert written.endswith(f"{END}\n{second}"), "the tables of another group stay as they are"
     assert "old" not in written
     assert "| 64 | 1 | 0." in written
 
@@ -177,7 +176,7 @@ def test_no_table_is_written_from_results_in_which_a_claim_has_no_run(
 ):
     document = tmp_path / "docs" / "claims.md"
     document.parent.mkdir()
-    document.write_text(f"{BEGIN}\nold\n{END}\n")
+    document.write_text(f"{begin_mark('latentsync')}\nold\n{END}\n")
     results_of_all(tmp_path / "reports/claims", **missing)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["claims", "--table"])
@@ -239,6 +238,8 @@ def test_nothing_of_a_run_needs_ray_or_dvc():
     code = (
         "import sys; sys.modules['ray'] = sys.modules['dvc'] = None; "
         "import benchmarks.claims.__main__, benchmarks.claims.run_one; "
-        "import benchmarks.claims.syncnet_run, benchmarks.claims.diffusion_run"
+        "import benchmarks.claims.syncnet_run, benchmarks.claims.diffusion_run, "
+        "benchmarks.claims.avsyncnet_run, benchmarks.claims.talker_run, "
+        "benchmarks.claims.syncdiff_run"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.claims.__main__ import CLAIMS
 from benchmarks.claims.claim import METRICS, Claim, Comparison, Variant
 from benchmarks.claims.syncnet_run import curve_metrics, roughness
-from benchmarks.claims.verdicts import compared, verdict_of
+from benchmarks.claims.verdicts import compared, distances_from_mean, verdict_of
 
 HIGH = Comparison(metric="r", higher="a", lower="b")
 
@@ -35,6 +35,24 @@ def test_the_standard_error_is_that_of_a_difference_of_two_means():
     found = decided([1.0, 2.0, 3.0], [0.0, 0.0, 3.0])
     assert found.difference == pytest.approx(1.0)
     assert found.standard_error == pytest.approx(math.sqrt(1 / 3 + 3 / 3))
+
+
+SPREAD = Comparison(metric="r", higher="a", lower="b", of="spread")
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "verdict"),
+    [
+        ([0.0, 1.0, 5.0], [9.0, 9.1, 9.2], "reproduced"),
+        ([9.0, 9.1, 9.2], [0.0, 1.0, 5.0], "contradicted"),
+        ([0.0, 1.0, 2.0], [9.0, 9.0, 9.0], "not established"),
+        ([0.0, 1.0, 5.0], [4.0, 5.0, 9.0], "not established"),
+        ([0.0, 5.0], [9.0, 9.1, 9.2], "no verdict"),
+    ],
+)
+def test_spreads_are_compared_by_the_distances_from_the_mean_wherever_that_is(a, b, verdict):
+    assert compared(SPREAD, {"a": {"r": a}, "b": {"r": b}}).verdict == verdict
+    assert distances_from_mean([0.0, 1.0, 5.0]) == [2.0, 1.0, 3.0]
 
 
 def test_all_comparisons_must_hold_and_one_turned_round_contradicts():
