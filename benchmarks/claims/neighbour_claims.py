@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.claims.claim import Claim, Comparison, Variant
 
-AVSYNCNET_STEPS, SILENT_LIP_STEPS, TALKER_STEPS, SYNCDIFF_STEPS = 120, 150, 80, 140
+AVSYNCNET_STEPS, SILENT_LIP_STEPS, TALKER_STEPS, SYNCDIFF_STEPS = 120, 150, 60, 100
 AVSYNCNET_BASE: Mapping[str, Any] = {
     "validation_windows": 16,
     "fit.max_steps": AVSYNCNET_STEPS,
@@ -37,8 +37,9 @@ STABILIZED_BASE: Mapping[str, Any] = {
     "sample_clips": 0,
     "validation_batches": 4,
     "fit.max_steps": TALKER_STEPS,
+    "fit.warmup_steps": 5,
     "fit.validate_every": 20,
-    "fit.save_every": 40,
+    "fit.save_every": 30,
     "fit.sample_every": None,
 }
 TALKER_QUICK: Mapping[str, Any] = {
@@ -51,11 +52,13 @@ TALKER_QUICK: Mapping[str, Any] = {
 }
 SYNCDIFF_BASE: Mapping[str, Any] = {
     "pose_noise": 0.0,
+    "batch": 24,
     "sample_clips": 0,
     "fit.max_steps": SYNCDIFF_STEPS,
+    "fit.warmup_steps": 10,
     "fit.ema_decay": 0.95,
-    "fit.validate_every": 35,
-    "fit.save_every": 70,
+    "fit.validate_every": 25,
+    "fit.save_every": 50,
     "fit.sample_every": None,
 }
 SYNCDIFF_QUICK: Mapping[str, Any] = {
@@ -125,9 +128,9 @@ SHIFTS = Claim(
 
 _TALKER_HERE = (
     f"G_L of the profile `tiny` for {TALKER_STEPS} steps, from the weights of one G_S, with one "
-    "AVSyncNet: seeds draw the discriminator, the windows and their references. Six held-out clips "
-    "of 64 frames are dubbed with references from another moment. VGG-19 is a stand-in with random "
-    "weights."
+    "AVSyncNet: seeds draw the discriminator, the windows and their references. Four held-out "
+    "clips of 64 frames are dubbed with references from another moment. VGG-19 is a stand-in with "
+    "random weights."
 )
 _TALKER_NUMBERS = ("lower_psnr_db", "foreign_r", "own_r", "amplitude", "sync", "toward_truth")
 
@@ -170,7 +173,7 @@ SILENT_LIPS = Claim(
     "(PSNR 26.6 -> 27.2 dB, LSE-C 7.3 -> 7.8).",
     source=f"{YAMAN}, silent-lip generator; ablation, B and D; LipLeak of KeySync",
     here=f"{_TALKER_HERE} Deciding: with foreign sound, how far the made opening follows the "
-    "reference's; with silence (3 clips), how far the mouth moves and in how many frames it is "
+    "reference's; with silence (2 clips), how far the mouth moves and in how many frames it is "
     "open (LipLeak). A seed copies if its mouths follow the reference more than the sound. "
     "LSE-C_S, LSE-D_S and LSD need SyncNet's weights and are not measured.",
     variants={"silent": TALKER, "as_they_are": AS_THEY_ARE},
@@ -206,7 +209,7 @@ TRIPLET = Claim(
 )
 
 _FRAMES_HERE = (
-    f"The profile `tiny` for {SYNCDIFF_STEPS} steps of 48 frames, as published without noise on "
+    f"The profile `tiny` for {SYNCDIFF_STEPS} steps of 24 frames, as published without noise on "
     "the frame before. Four held-out clips of 64 frames are dubbed one frame after the other, each "
     "with the made frame before it; the identity frame is from another moment."
 )

@@ -44,7 +44,7 @@ the mouth learn; without a number all."""
 EVALUATIONS: Mapping[str, Mapping[str, int]] = {
     "diffusion": LISTENING,
     "avsyncnet": {"clips": 8, "windows": 12},
-    "stabilized": {**LISTENING, "reader_clips": 16, "silence_clips": 3},
+    "stabilized": {"clips": 4, "frames": 64, "reader_clips": 16, "silence_clips": 2},
     "syncdiff": {"clips": 4, "frames": 64, "reader_clips": 16, "itself": 0},
 }
 QUICK_EVALUATIONS: Mapping[str, Mapping[str, int]] = {

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from benchmarks.claims.__main__ import CLAIMS
@@ -53,6 +54,22 @@ SPREAD = Comparison(metric="r", higher="a", lower="b", of="spread")
 def test_spreads_are_compared_by_the_distances_from_the_mean_wherever_that_is(a, b, verdict):
     assert compared(SPREAD, {"a": {"r": a}, "b": {"r": b}}).verdict == verdict
     assert distances_from_mean([0.0, 1.0, 5.0]) == [2.0, 1.0, 3.0]
+
+
+def shares_found(comparison, wider):
+    """Return how often 3 + 3 normal numbers, the first three so much wider, are said to differ."""
+    drawn = np.random.default_rng(0).normal(size=(3000, 2, 3))
+    found = [
+        compared(comparison, {"a": {"r": (wider * a).tolist()}, "b": {"r": b.tolist()}}).verdict
+        for a, b in drawn
+    ]
+    return found.count("reproduced") / len(found)
+
+
+def test_how_often_the_rule_is_wrong_and_what_three_seeds_can_show_of_spreads():
+    assert shares_found(HIGH, 1.0) == pytest.approx(0.06, abs=0.015)
+    assert shares_found(SPREAD, 1.0) == pytest.approx(0.09, abs=0.015)
+    assert shares_found(SPREAD, 10.0) == pytest.approx(0.80, abs=0.02)
 
 
 def test_all_comparisons_must_hold_and_one_turned_round_contradicts():
