@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.claims.claim import Claim, Comparison, Variant
 
-AVSYNCNET_STEPS, SILENT_LIP_STEPS, TALKER_STEPS, SYNCDIFF_STEPS = 120, 150, 60, 100
+AVSYNCNET_STEPS, SILENT_LIP_STEPS, TALKER_STEPS, SYNCDIFF_STEPS = 120, 150, 40, 80
 AVSYNCNET_BASE: Mapping[str, Any] = {
     "validation_windows": 16,
     "fit.max_steps": AVSYNCNET_STEPS,
@@ -39,7 +39,7 @@ STABILIZED_BASE: Mapping[str, Any] = {
     "fit.max_steps": TALKER_STEPS,
     "fit.warmup_steps": 5,
     "fit.validate_every": 20,
-    "fit.save_every": 30,
+    "fit.save_every": 20,
     "fit.sample_every": None,
 }
 TALKER_QUICK: Mapping[str, Any] = {
@@ -57,8 +57,8 @@ SYNCDIFF_BASE: Mapping[str, Any] = {
     "fit.max_steps": SYNCDIFF_STEPS,
     "fit.warmup_steps": 10,
     "fit.ema_decay": 0.95,
-    "fit.validate_every": 25,
-    "fit.save_every": 50,
+    "fit.validate_every": 20,
+    "fit.save_every": 40,
     "fit.sample_every": None,
 }
 SYNCDIFF_QUICK: Mapping[str, Any] = {
@@ -129,7 +129,7 @@ SHIFTS = Claim(
 _TALKER_HERE = (
     f"G_L of the profile `tiny` for {TALKER_STEPS} steps, from the weights of one G_S, with one "
     "AVSyncNet: seeds draw the discriminator, the windows and their references. Four held-out "
-    "clips of 64 frames are dubbed with references from another moment. VGG-19 is a stand-in with "
+    "clips of 48 frames are dubbed with references from another moment. VGG-19 is a stand-in with "
     "random weights."
 )
 _TALKER_NUMBERS = ("lower_psnr_db", "foreign_r", "own_r", "amplitude", "sync", "toward_truth")
@@ -210,7 +210,7 @@ TRIPLET = Claim(
 
 _FRAMES_HERE = (
     f"The profile `tiny` for {SYNCDIFF_STEPS} steps of 24 frames, as published without noise on "
-    "the frame before. Four held-out clips of 64 frames are dubbed one frame after the other, each "
+    "the frame before. Four held-out clips of 48 frames are dubbed one frame after the other, each "
     "with the made frame before it; the identity frame is from another moment."
 )
 _FRAME_NUMBERS = (

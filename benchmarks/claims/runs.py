@@ -44,8 +44,8 @@ the mouth learn; without a number all."""
 EVALUATIONS: Mapping[str, Mapping[str, int]] = {
     "diffusion": LISTENING,
     "avsyncnet": {"clips": 8, "windows": 12},
-    "stabilized": {"clips": 4, "frames": 64, "reader_clips": 16, "silence_clips": 2},
-    "syncdiff": {"clips": 4, "frames": 64, "reader_clips": 16, "itself": 0},
+    "stabilized": {"clips": 4, "frames": 48, "reader_clips": 16, "silence_clips": 2},
+    "syncdiff": {"clips": 4, "frames": 48, "reader_clips": 16, "itself": 0},
 }
 QUICK_EVALUATIONS: Mapping[str, Mapping[str, int]] = {
     "diffusion": QUICK_LISTENING,

@@ -13,6 +13,7 @@ from benchmarks.claims.dub_scores import (
 from benchmarks.claims.listening import listening
 from benchmarks.claims.runs import SILENT_LIP_MODEL
 from benchmarks.claims.syncnet_run import read_curve
+from pipeline.faces.backend import FaceBackend
 from pipeline.faces.open import open_backend
 from pipeline.params.curation import FacesParams
 from pipeline.params.neighbours import TalkerProfile
@@ -31,10 +32,11 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     profile = profile.model_copy(update=dict(order["weights"]))
     shards = SplitUrls(train=shard_urls(order["train"]), validation=shard_urls(order["validation"]))
     training = folder / "training"
+    faces = open_backend(FacesParams())  # if its weights are absent, before anything is trained
     task, outcome = train(stage, profile, shards, World(), RunOptions(), training)
     model = (folder if stage == "silent_lip" else training) / SILENT_LIP_MODEL
     save_model(model, task, outcome)
-    heard = dict[str, float]() if stage == "silent_lip" else dubs_measured(model, order, folder)
+    heard = {} if stage == "silent_lip" else dubs_measured(model, order, folder, faces)
     return {
         "steps": outcome.step,
         "metrics": {**outcome.metrics, **heard},
@@ -43,10 +45,11 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     }
 
 
-def dubs_measured(model: Path, order: Mapping[str, Any], folder: Path) -> dict[str, float]:
+def dubs_measured(
+    model: Path, order: Mapping[str, Any], folder: Path, faces: FaceBackend
+) -> dict[str, float]:
     """Dub held-out clips with a trained generator and return what its mouths do."""
-    shares = MouthShares(open_backend(FacesParams()))
-    further = (picture_numbers, reference_numbers, silence_numbers, shares)
+    further = (picture_numbers, reference_numbers, silence_numbers, MouthShares(faces))
     return with_copies(listening(load_bundle(model), order, folder, {}, further))
 
 
