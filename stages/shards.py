@@ -1,6 +1,6 @@
 """select -> shards: the offset corrected, read back, re-scored, packed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.judge.landmark.weights import weights_sha256
+from pipeline.judge.seconds import sync_by_frame
 from pipeline.judge.stretches import IN_SYNC
 from pipeline.params.curation import Params, load_params
 from pipeline.shards.datacard import datacard
+from pipeline.shards.labels import ClipSeries
 from pipeline.shards.packing import pack, with_shard_names
 from pipeline.shards.sample import (
     ReadBack,
@@ -27,7 +29,7 @@ from pipeline.shards.sample import (
 )
 from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import FPS, Sample, Selected
+from pipeline.tables.rows import FPS, Quality, Sample, Selected
 from pipeline.tables.run_tables import RunTables, measured_clips, table_path
 
 OUT = DATA / "shards"
@@ -44,7 +46,7 @@ class Shards(Stage[SelectedClip, Sample]):
     """Makes the four members of one sample."""
 
     name = "shards"
-    version = "5"
+    version = "6"
     resources = Resources(memory_bytes=500_000_000)
 
     def item_id(self, item: SelectedClip) -> str:
@@ -53,7 +55,8 @@ class Shards(Stage[SelectedClip, Sample]):
 
     def identity(self, item: SelectedClip) -> Mapping[str, Any]:
         """Return all facts that go into the sample, and the key of its files."""
-        return {**sample_facts(item), "files": item.clip.artifact}
+        files = {"files": item.clip.artifact, "series": item.series.sha256()}
+        return {**sample_facts(item), **files}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digest of the judge that re-scores."""
@@ -93,6 +96,7 @@ class Shards(Stage[SelectedClip, Sample]):
             confidence=again.confidence,
             min_distance=again.min_distance,
             probability=again.probability,
+            sync_by_frame=sync_by_frame(again.distances, self.model, clip.num_frames),
         )
 
 
@@ -131,14 +135,25 @@ def _row(item: SelectedClip, written: WrittenSample) -> Sample:
 def selected_clips(tables: RunTables, cache: Cache) -> list[SelectedClip]:
     """Join the tables for every clip that `select` kept."""
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
+    rows = tables.rows("select", Selected)
+    series = clip_series(tables, {row.source_clip_id for row in rows})
     found = []
-    for row in tables.rows("select", Selected):
+    for row in rows:
         one = measured[row.source_clip_id]
         assert one.sync is not None, "select keeps only clips with a sync score"
         assert one.quality is not None, "select keeps only clips that were measured"
         files = ClipFiles.of(one.clip, cache)
-        found.append(SelectedClip(row, one.video, one.clip, one.sync, one.quality, files))
+        of_frames = series[row.source_clip_id]
+        found.append(
+            SelectedClip(row, one.video, one.clip, one.sync, one.quality, of_frames, files)
+        )
     return found
+
+
+def clip_series(tables: RunTables, wanted: Collection[str]) -> dict[str, ClipSeries]:
+    """Return what `quality` measured of every frame of the wanted clips, by clip_id."""
+    rows = tables.each_kept("quality", Quality)
+    return {one.clip_id: ClipSeries.of(one) for one in rows if one.clip_id in wanted}
 
 
 def run(params: Params) -> None:

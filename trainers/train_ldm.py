@@ -18,6 +18,7 @@ from pipeline.engine.command import DATA, run_main
 from pipeline.errors import ParamsError
 from pipeline.params.curation import load_params
 from pipeline.params.training import FeaturesParams, LdmProfile, TrainLdmParams
+from trainers.data.clip_use import require_whole_clips
 from trainers.data.shard_urls import split_urls
 from trainers.loop.learning_curves import write_learning_curves
 from trainers.loop.run_options import fix_cpu_threads, loader_workers, run_options
@@ -119,6 +120,9 @@ def main() -> None:
         latents=params.features.latents != NONE,
     )
     profile = with_start(section, section.profile, shards)
+    stored = "features.whisper" if shards.sidecar else "features.latents"
+    whole = shards.sidecar or shards.latents
+    require_whole_clips(profile.data, whole, f"train_ldm.profiles.{section.profile}", stored)
     folder = run_folder(profile, shards)
     config = {
         "name": section.profile,

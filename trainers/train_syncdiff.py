@@ -17,6 +17,7 @@ from pipeline.engine.optional_stages import is_wanted, leave_untrained
 from pipeline.params.curation import load_params
 from pipeline.params.syncdiff import SyncDiffProfile
 from pipeline.params.training import FeaturesParams
+from trainers.data.clip_use import require_whole_clips
 from trainers.data.shard_urls import split_urls
 from trainers.data.window_items import Prepare
 from trainers.frozen.av_hubert_files import is_av_hubert
@@ -92,6 +93,8 @@ def main() -> None:
         validation=split_urls("val"),
         sidecar=_is_stored(features, front_of(profile)),
     )
+    named = f"syncdiff.profiles.{section.profile}"
+    require_whole_clips(profile.data, shards.sidecar, named, "features.av_hubert")
     folder = run_folder(profile, shards)
     config = {
         "profile": profile.model_dump(),
@@ -104,8 +107,8 @@ def main() -> None:
         for file in sorted((folder / MODEL).iterdir()):
             copy_file(file, out / file.name)
     write_learning_curves(folder / "metrics.jsonl", CURVE)
-    named = {"profile": section.profile, "stand_ins": read_facts(OUT / FACTS_FILE)["stand_ins"]}
-    write_json(REPORT, {"trained": True, **named, **outcome})
+    said = {"profile": section.profile, "stand_ins": read_facts(OUT / FACTS_FILE)["stand_ins"]}
+    write_json(REPORT, {"trained": True, **said, **outcome})
 
 
 if __name__ == "__main__":

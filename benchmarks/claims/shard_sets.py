@@ -30,6 +30,7 @@ from pipeline.errors import DamagedCacheError, LipforgeError
 from pipeline.params.curation import SelectParams, load_params
 from pipeline.selection.confidence import judge_confidence
 from pipeline.selection.rules import Candidate, split_of
+from pipeline.shards.labels import ClipSeries
 from pipeline.shards.sample import SelectedClip, interval_of, sample_facts, write_streams
 from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_tar
 from pipeline.tables.clip_files import ClipFiles
@@ -167,7 +168,8 @@ def _packed(row: Selected, one: MeasuredClip, cache: Cache, folder: Path) -> Pac
     assert one.sync is not None
     assert one.quality is not None
     files = cached_files(one.clip, cache)
-    item = SelectedClip(row, one.video, one.clip, one.sync, one.quality, files)
+    series = ClipSeries.of(one.quality)  # empty: no label is written
+    item = SelectedClip(row, one.video, one.clip, one.sync, one.quality, series, files)
     interval = interval_of(item)
     write_streams(item, interval, folder)
     paths = {suffix: folder / f"{row.clip_id}.{suffix}" for suffix in MEMBERS}

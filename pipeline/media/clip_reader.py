@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import av
 import numpy as np
@@ -34,6 +34,10 @@ _FRAME_SHAPES: Mapping[str, tuple[int | None, ...]] = {
     "scores": (),
     "boxes": (4,),
     "interpolated": (),
+    "sync": (),
+    "speech": (),
+    "cover": (),
+    "change": (),
 }
 """Shape per frame of each array of the npz; None is any number."""
 _NPZ_ERRORS = (
@@ -60,9 +64,17 @@ def read_arrays(npz: Member, names: Collection[str] = ()) -> dict[str, NDArray[A
         UnreadableError: the storage refuses to give the file.
         DecodeError: no npz, an array is missing, or one has another shape.
     """
-    content = _content(npz, "the landmark file")
+    return arrays_in(io.BytesIO(_content(npz, "the landmark file")), names)
+
+
+def arrays_in(npz: IO[bytes], names: Collection[str] = ()) -> dict[str, NDArray[Any]]:
+    """Do as `read_arrays` with an open npz, of which no more is read than the named arrays.
+
+    Raises:
+        DecodeError: as `read_arrays`.
+    """
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+        with np.load(npz, allow_pickle=False) as stored:
             arrays = {name: np.asarray(stored[name]) for name in names or stored.files}
     except _NPZ_ERRORS as error:
         raise DecodeError(f"the landmark file cannot be used: {error}") from error

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from pipeline.params.clip_use import ClipUseParams
 from pipeline.params.fit import FitParams
 from pipeline.params.training import (
     AugmentationParams,
@@ -36,6 +37,8 @@ class AvSyncNetProfile(TrainSection):
     """The picture of an item moves by up to this share of its edge. Published: 0."""
     validation_clips: Count = 256
     validation_windows: Annotated[int, Field(ge=2)] = 32
+    data: ClipUseParams = ClipUseParams()
+    """Tier and seconds of the train split; docs/loader.md."""
     in_flight_clips: Count = 64
     windows_per_clip: Count = 64
     fit: FitParams = FitParams(
@@ -95,6 +98,8 @@ class TalkerProfile(TrainSection):
     sample_frames: Count = 50
     augmentation: AugmentationParams = AugmentationParams(flip=0.5)
     validation_batches: Count = 8
+    data: ClipUseParams = ClipUseParams()
+    """Tier and seconds of the train split; docs/loader.md."""
     in_flight_clips: Count = 48
     windows_per_clip: Count = 256
     fit: FitParams = FitParams(

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.params.bounds import SamplingSteps
+from pipeline.params.clip_use import ClipUseParams
 from pipeline.params.fit import FitParams
 from pipeline.params.training import (
     AugmentationParams,
@@ -59,6 +60,8 @@ class SyncDiffProfile(TrainSection):
     """Of DDIM; published: 200. It stands in the model's facts, for dubbing."""
     augmentation: AugmentationParams = AugmentationParams(flip=0.5)
     validation_batches: Count = 2
+    data: ClipUseParams = ClipUseParams()
+    """Tier and seconds of the train split; docs/loader.md."""
     in_flight_clips: Count = 48
     windows_per_clip: Count = 256
     fit: FitParams = FitParams(

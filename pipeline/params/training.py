@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from pipeline.params.bounds import Guidance, SamplingSteps, Seed, WindowFrames
+from pipeline.params.clip_use import ClipUseParams
 from pipeline.params.fit import FitParams
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -124,6 +125,8 @@ class SyncnetProfile(TrainSection):
     """Held-out clips measured, drawn by the seed; all if there are fewer."""
     validation_windows: Annotated[int, Field(ge=2)] = 32
     """Evenly spaced windows of each; all their pairs are compared."""
+    data: ClipUseParams = ClipUseParams()
+    """Tier and seconds of the train split; docs/loader.md."""
     in_flight_clips: Count = 64
     windows_per_clip: Count = 64
     """Items drawn from a clip before it is decoded again."""
@@ -213,6 +216,8 @@ class LdmProfile(TrainSection):
     """Which faces dubbing shows the network: those to be changed, as published, or other ones."""
     augmentation: AugmentationParams = AugmentationParams(flip=0.5)
     validation_batches: Count = 4
+    data: ClipUseParams = ClipUseParams()
+    """Tier and seconds of the train split; docs/loader.md."""
     in_flight_clips: Count = 16
     windows_per_clip: Count = 16
     fit: FitParams = FitParams(

@@ -22,6 +22,7 @@ from pipeline.media.flac import write_flac
 from pipeline.media.i420 import I420
 from pipeline.recipe.record import SampleRecord
 from pipeline.shards.correction import CommonInterval, common_interval
+from pipeline.shards.sample import write_arrays
 from pipeline.shards.tar import MEMBERS
 from pipeline.tables.rows import SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -80,8 +81,7 @@ class SampleInTheMaking:
         trim_clip(whole, folder / f"{name}.mp4", interval.first_frame, interval.num_frames)
         whole.unlink()
         write_flac(folder / f"{name}.flac", interval.audio(self._clip_sound(sound)), SAMPLE_RATE_HZ)
-        arrays: dict[str, Any] = self._arrays(interval)
-        np.savez_compressed(folder / f"{name}.npz", **{k: arrays[k] for k in sorted(arrays)})
+        write_arrays(folder / f"{name}.npz", self._arrays(interval))
         text = canonical_json(dict(self.record.facts))
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
         wanted = self.record.members

@@ -34,14 +34,28 @@ class CommonInterval:
         """Return (640 num_frames,) of the clip's samples: shifted by whole samples without a drift,
         else resampled. Sound beyond the clip's ends is silence.
         """
-        count = self.num_frames * SAMPLES_PER_FRAME
-        middle = (self.first_frame + self.num_frames / 2 - self.offset_frames) * SAMPLES_PER_FRAME
+        count, middle = self.num_frames * SAMPLES_PER_FRAME, self._middle * SAMPLES_PER_FRAME
         if not self.drift_frames:
             start = round(middle - count / 2)
             return _between(samples, start, start + count)
-        rate = 1 - self.drift_frames / self.num_frames
-        positions = middle + rate * (np.arange(count, dtype=np.float64) - count / 2)
+        positions = middle + self._rate * (np.arange(count, dtype=np.float64) - count / 2)
         return resampled(samples, positions)
+
+    def sound_edges(self) -> NDArray[np.float64]:
+        """Return (num_frames + 1,): where the sound of each frame begins, and where the last ends,
+        in frames of the clip's own sound.
+        """
+        frames = np.arange(self.num_frames + 1, dtype=np.float64)
+        return np.asarray(self._middle + self._rate * (frames - self.num_frames / 2))
+
+    @property
+    def _middle(self) -> float:
+        """The place in the clip's sound, in frames, that belongs to the middle of the interval."""
+        return self.first_frame + self.num_frames / 2 - self.offset_frames
+
+    @property
+    def _rate(self) -> float:
+        return 1 - self.drift_frames / self.num_frames
 
 
 def common_interval(

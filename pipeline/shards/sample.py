@@ -1,6 +1,6 @@
 """Making one sample of a selected clip: offset corrected, members written, read back, re-scored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from pipeline.media.clip_reader import read_arrays, read_audio, read_audio_int16
 from pipeline.media.encode import check_cut, trim_clip
 from pipeline.media.flac import write_flac
 from pipeline.shards.correction import CommonInterval, common_interval
+from pipeline.shards.labels import ClipSeries, labels_of
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import (
     FPS,
@@ -39,10 +40,11 @@ class SelectedClip:
     clip: Clip
     sync: SyncScore
     quality: Quality
+    series: ClipSeries
     files: ClipFiles
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Rescored:
     """A sync judge's score of a sample after the correction, as `SyncScore` but for the curve."""
 
@@ -56,10 +58,14 @@ class Rescored:
     """Not stored in the sample."""
     wrong_frames: int
     """Frames in stretches whose sound is foreign or more than a frame out of sync."""
+    sync_by_frame: NDArray[np.float64]
+    """(T,) probabilities of each second: `pipeline.judge.seconds`. In the npz."""
 
     def facts(self) -> dict[str, Any]:
         """Return what the sample's JSON holds of it."""
-        return {name: value for name, value in asdict(self).items() if name != "probability"}
+        found = asdict(self)
+        del found["probability"], found["sync_by_frame"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,9 @@ def write_sample(
     interval = interval_of(item)
     write_streams(item, interval, folder)
     rescored = rescore(_read_back(item, interval, folder))
+    add_arrays(
+        _member(item, folder, "npz"), labels_of(item.series, interval, rescored.sync_by_frame)
+    )
     facts = {
         **sample_facts(item),
         "num_frames": interval.num_frames,
@@ -162,9 +171,20 @@ def write_streams(item: SelectedClip, interval: CommonInterval, folder: Path) ->
     audio = interval.audio(samples)
     write_flac(_member(item, folder, "flac"), audio, SAMPLE_RATE_HZ)
     arrays = read_arrays(item.files.landmarks)
-    trimmed: dict[str, Any] = {name: arrays[name][first : first + count] for name in sorted(arrays)}
-    np.savez_compressed(_member(item, folder, "npz"), **trimmed)
+    trimmed = {name: one[first : first + count] for name, one in arrays.items()}
+    write_arrays(_member(item, folder, "npz"), trimmed)
     _member(item, folder, "json").write_text("{}", encoding="utf-8")
+
+
+def add_arrays(path: Path, more: Mapping[str, NDArray[Any]]) -> None:
+    """Write an npz again with more arrays."""
+    write_arrays(path, {**read_arrays(path), **more})
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write an npz whose bytes do not depend on the order of the arrays."""
+    ordered: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    np.savez_compressed(path, **ordered)
 
 
 def _read_back(item: SelectedClip, interval: CommonInterval, folder: Path) -> ReadBack:

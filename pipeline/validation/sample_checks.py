@@ -20,6 +20,7 @@ from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.media.clip_reader import read_arrays, read_audio, read_facts
 from pipeline.media.container import as_media_error
 from pipeline.media.encode import GOP, whole_frames
+from pipeline.shards.labels import LABELS, SHARES
 from pipeline.shards.training_sample import decode_sample
 from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
@@ -30,6 +31,8 @@ DTYPES = {
     "boxes": "float32",
     "interpolated": "bool",
 }
+LABEL_DTYPES = dict.fromkeys(LABELS, "float32")
+"""Shards of before have none."""
 MAX_OFFSET_FRAMES = 1.0
 MIN_PROBABILITY = 0.5
 """Below it the judge's answer is more likely wrong than right, and says nothing."""
@@ -111,14 +114,27 @@ def arrays_fault(npz: bytes, facts: Mapping[str, Any]) -> str:
     arrays, frames = read_arrays(npz), facts.get("num_frames")
     if missing := sorted(DTYPES.keys() - arrays.keys()):
         return f"no array {missing[0]}"
+    dtypes = {**DTYPES, **LABEL_DTYPES}
     for name, array in sorted(arrays.items()):
         if len(array) != frames:
             return f"{name} has {len(array)} rows for {frames} frames"
-        if array.dtype.name != DTYPES.get(name, array.dtype.name):
-            return f"{name} is {array.dtype}, it must be {DTYPES[name]}"
+        if array.dtype.name != dtypes.get(name, array.dtype.name):
+            return f"{name} is {array.dtype}, it must be {dtypes[name]}"
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             return f"{name} has a value that is no number"
-    return _range_fault(arrays, facts)
+    return _range_fault(arrays, facts) or _labels_fault(arrays)
+
+
+def _labels_fault(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return what is wrong with the labels per frame; a sample has all of them or none."""
+    found = LABELS.keys() & arrays.keys()
+    if found and (missing := sorted(LABELS.keys() - found)):
+        return f"no label {missing[0]}, but {min(found)}"
+    for name in sorted(found):
+        low, high = float(arrays[name].min()), float(arrays[name].max())
+        if low < 0 or (name in SHARES and high > 1):
+            return f"{name} from {low:g} to {high:g}"
+    return ""
 
 
 def _range_fault(arrays: Mapping[str, NDArray[Any]], facts: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
 from pipeline.media.probe import probe
 from pipeline.params.curation import ShardsParams
+from pipeline.shards.labels import ClipSeries
 from pipeline.shards.packing import pack
 from pipeline.shards.reader import read_shards
 from pipeline.shards.sample import SelectedClip, interval_of, write_streams
@@ -51,7 +52,8 @@ def selected(num_frames: int, files: dict[str, Path], offset: int) -> SelectedCl
     assert base.sync
     row = selected_row(num_frames, offset)
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
-    return SelectedClip(row, base.video, clip, base.sync, GOOD, paths)
+    levels = [np.full(num_frames, 0.5, np.float32)] * 3
+    return SelectedClip(row, base.video, clip, base.sync, GOOD, ClipSeries(*levels), paths)
 
 
 def as_dict(row: Clip | SyncScore | Quality | Video) -> dict[str, object]:

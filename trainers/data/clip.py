@@ -9,7 +9,7 @@ Shape suffixes: T frames, C colours, H and W pixels.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import av
@@ -41,11 +41,23 @@ class DecodedClip:
     """Result of the loader's `prepare`, computed once per decode: e.g. a spectrogram."""
     video_sha256: str = ""
     """Digest of the mp4 in the shard."""
+    first_frame: int = 0
+    """Of a part, in the clip of the shard."""
 
     @property
     def num_frames(self) -> int:
         """T."""
         return len(self.frames)
+
+    def part(self, first: int, count: int) -> "DecodedClip":
+        """Return some frames with their sound; the rest is not held in memory for them."""
+        samples = slice(first * SAMPLES_PER_FRAME, (first + count) * SAMPLES_PER_FRAME)
+        return replace(
+            self,
+            frames=self.frames[first : first + count].copy(),
+            audio=self.audio[samples].copy(),
+            first_frame=first,
+        )
 
 
 def decode_clip(

@@ -1,8 +1,8 @@
 """Index of the clips of shards: shard, length and byte ranges of each.
 
 Built from the tar headers and the JSON members, once per process, and again if the file system
-reports another state of a shard. Reading a clip is then one range read by the worker that needs it,
-and `npz` is never read.
+reports another state of a shard. Reading a clip is then one range read by the worker that needs it.
+Of `npz` nothing is read but labels, and these only where `trainers.data.clip_use` skips seconds.
 """
 
 import hashlib
@@ -41,6 +41,10 @@ class ShardContents:
     """Offset and size in bytes of `mp4`, then of `flac`."""
     crop_px: list[int] = field(default_factory=list)
     """Height and width of the pictures, as the JSON says; 0 where it does not."""
+    tiers: list[str] = field(default_factory=list)
+    """`base` or `hq`, as the JSON says; empty where it does not."""
+    npz_spans: list[list[int]] = field(default_factory=list)
+    """Offset and size in bytes of `npz`; 0 where there is none."""
     sources: list[str] = field(default_factory=list)
     """SHA-256 of the film of each."""
     bad: dict[str, str] = field(default_factory=dict)
@@ -59,15 +63,25 @@ class ShardIndex:
     clip_ids: NDArray[np.str_]
     """(N,)"""
     num_frames: NDArray[np.int32]
-    """(N,) at 25 fps."""
+    """(N,) at 25 fps: of the clip, or of the part of it that is used."""
+    first_frame: NDArray[np.int32]
+    """(N,) of the part in its clip."""
+    clip_frames: NDArray[np.int32]
+    """(N,) of the whole clip."""
     spans: NDArray[np.int64]
     """(N, 2, 2): member `mp4`, `flac`; offset, size in bytes."""
     crop_px: NDArray[np.int32]
     """(N,) height and width of the pictures, as the JSON says; 0 where it does not."""
+    tiers: NDArray[np.str_]
+    """(N,) `base` or `hq`, as the JSON says; empty where it does not."""
+    npz_spans: NDArray[np.int64]
+    """(N, 2) offset, size in bytes of `npz`; 0 where there is none."""
     too_short: tuple[str, ...]
     """Keys of clips with fewer than the required frames."""
     bad: Mapping[str, str]
     """Key of an unusable sample -> error."""
+    skipped: tuple[str, ...] = ()
+    """Keys of clips without a long enough run of good seconds (`trainers.data.clip_use`)."""
 
     def __len__(self) -> int:
         return len(self.shard_of)
@@ -86,18 +100,22 @@ class ShardIndex:
         return _name(self.url(clip))
 
     def key(self, clip: int) -> str:
-        """Return `shard.tar/clip_id`, for messages."""
-        return f"{self.shard_name(clip)}/{self.clip_ids[clip]}"
+        """Return `shard.tar/clip_id`, of a part with its frames: for messages, and unique."""
+        first, frames = int(self.first_frame[clip]), int(self.num_frames[clip])
+        part = "" if frames == self.clip_frames[clip] else f"[{first}:{first + frames}]"
+        return f"{self.shard_name(clip)}/{self.clip_ids[clip]}{part}"
 
     def fingerprint(self) -> str:
         """Return a digest of the clips, their sizes and shards; if it differs, batches differ.
 
         A clip keeps its id when it is cropped, encoded or shifted again, so the sizes of its video
-        and audio in bytes are part of it. Independent of paths.
+        and audio in bytes are part of it, and where a part of it lies. Independent of paths.
         """
         sizes = self.spans[:, :, 1].tolist()
         rows = zip(self.clip_ids.tolist(), self.num_frames.tolist(), sizes, strict=True)
-        facts = [list(rows), self.clips_per_shard]
+        facts: list[object] = [list(rows), self.clips_per_shard]
+        if (self.num_frames != self.clip_frames).any():
+            facts.append(self.first_frame.tolist())
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
@@ -143,19 +161,32 @@ def _joined(
         (shard, *clip)
         for shard, one in enumerate(contents)
         for clip, source in zip(
-            zip(one.clip_ids, one.num_frames, one.spans, one.crop_px, strict=True),
+            zip(
+                one.clip_ids,
+                one.num_frames,
+                one.spans,
+                one.crop_px,
+                one.tiers,
+                one.npz_spans,
+                strict=True,
+            ),
             one.sources,
             strict=True,
         )
         if clip[0] not in excluded.samples and source not in excluded.sources
     ]
+    num_frames = np.array([row[2] for row in rows], np.int32)
     return ShardIndex(
         urls=tuple(urls),
         shard_of=np.array([row[0] for row in rows], np.int32),
         clip_ids=np.array([row[1] for row in rows], np.str_),
-        num_frames=np.array([row[2] for row in rows], np.int32),
+        num_frames=num_frames,
+        first_frame=np.zeros_like(num_frames),
+        clip_frames=num_frames,
         spans=np.array([row[3] for row in rows], np.int64).reshape(-1, 2, 2),
         crop_px=np.array([row[4] for row in rows], np.int32),
+        tiers=np.array([row[5] for row in rows], np.str_),
+        npz_spans=np.array([row[6] for row in rows], np.int64).reshape(-1, 2),
         too_short=(),
         bad={
             f"{_name(url)}/{clip_id}": why
@@ -168,14 +199,27 @@ def _joined(
 
 def _long_enough(index: ShardIndex, min_frames: int) -> ShardIndex:
     kept = index.num_frames >= min_frames
+    short = tuple(index.key(int(clip)) for clip in np.flatnonzero(~kept))
+    return replace(taken(index, np.flatnonzero(kept)), too_short=short)
+
+
+def taken(index: ShardIndex, clips: NDArray[np.integer]) -> ShardIndex:
+    """Return an index of some clips, in this order.
+
+    Args:
+        clips: (M,) numbers, ascending; a number may stand several times.
+    """
     return replace(
         index,
-        shard_of=index.shard_of[kept],
-        clip_ids=index.clip_ids[kept],
-        num_frames=index.num_frames[kept],
-        spans=index.spans[kept],
-        crop_px=index.crop_px[kept],
-        too_short=tuple(index.key(int(clip)) for clip in np.flatnonzero(~kept)),
+        shard_of=index.shard_of[clips],
+        clip_ids=index.clip_ids[clips],
+        num_frames=index.num_frames[clips],
+        first_frame=index.first_frame[clips],
+        clip_frames=index.clip_frames[clips],
+        spans=index.spans[clips],
+        crop_px=index.crop_px[clips],
+        tiers=index.tiers[clips],
+        npz_spans=index.npz_spans[clips],
     )
 
 
@@ -262,6 +306,9 @@ def _add(
     contents.clip_ids.append(clip_id)
     contents.num_frames.append(num_frames)
     contents.crop_px.append(_crop_px(facts))
+    contents.tiers.append(str(facts.get("tier") or ""))
+    npz = members.get("npz")
+    contents.npz_spans.append([npz.offset_data, npz.size] if npz else [0, 0])
     contents.sources.append(source_of(facts))
     contents.spans.append(
         [n for m in TRAINING_MEMBERS for n in (members[m].offset_data, members[m].size)]

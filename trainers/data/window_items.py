@@ -26,7 +26,8 @@ MakeItem: TypeAlias = Callable[[DecodedClip, int, np.random.Generator], Item]
 class WindowItem:
     """Frames and audio of a window, and optionally a reference window of the same clip.
 
-    Items: `clip_id`, `shard`, `start_frame`, `num_frames` (of the clip), `frames` (F, 3, H, W)
+    Items: `clip_id`, `shard`, `start_frame` (in the clip), `num_frames` (of the clip, or of the
+    part that is drawn from), `frames` (F, 3, H, W)
     uint8, `audio` int16; with a reference also `reference_start_frame` and `reference`.
     """
 
@@ -46,7 +47,7 @@ class WindowItem:
     def __call__(self, clip: DecodedClip, start: int, rng: np.random.Generator) -> dict[str, Any]:
         """Cut and augment; both windows of an item get the same augmentation."""
         item: dict[str, Any] = {"clip_id": clip.clip_id, "shard": clip.shard}
-        item |= {"start_frame": start, "num_frames": clip.num_frames}
+        item |= {"start_frame": clip.first_frame + start, "num_frames": clip.num_frames}
         drawn = draw_augmentation(self.augmentation, rng)
         item["frames"] = self._cut(clip, start, drawn)
         if self.reference:

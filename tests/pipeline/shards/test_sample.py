@@ -10,6 +10,7 @@ from pipeline.errors import DecodeError
 from pipeline.media.clip_reader import read_arrays, read_audio_int16
 from pipeline.media.encode import read_video, write_clip
 from pipeline.media.flac import write_flac
+from pipeline.shards.labels import LABELS, ClipSeries
 from pipeline.shards.sample import ReadBack, Rescored, SelectedClip, sample_facts, write_sample
 from pipeline.shards.tar import MEMBERS
 from pipeline.shards.training_sample import decode_sample
@@ -27,6 +28,7 @@ SCORE = Rescored(
     min_distance=0.9,
     probability=0.8,
     wrong_frames=2,
+    sync_by_frame=np.full(FRAMES, 0.5),
 )
 
 
@@ -51,7 +53,9 @@ def item(folder: Path, offset: int, **missing: int) -> SelectedClip:
     clip = replace(base.clip, num_frames=FRAMES, end_frame=FRAMES, artifact="key of this machine")
     row = selected_row(FRAMES, offset, split="val")
     paths = ClipFiles(clip=clip, video=files["mp4"], landmarks=files["npz"], audio=files["flac"])
-    return SelectedClip(row, base.video, clip, base.sync, base.quality, paths)
+    ramp = np.arange(FRAMES, dtype=np.float32) / 100
+    series = ClipSeries(speech=ramp, cover=ramp, change=ramp)
+    return SelectedClip(row, base.video, clip, base.sync, base.quality, series, paths)
 
 
 def written(folder: Path, one: SelectedClip) -> tuple[list[ReadBack], dict[str, Any]]:
@@ -62,11 +66,12 @@ def written(folder: Path, one: SelectedClip) -> tuple[list[ReadBack], dict[str, 
 
     def rescore(sample: ReadBack) -> Rescored:
         read_back.append(sample)
-        return SCORE
+        return replace(SCORE, sync_by_frame=np.full(len(sample.landmarks), 0.5))
 
     result = write_sample(one, out, rescore)
     facts: dict[str, Any] = json.loads((out / "c.json").read_text(encoding="utf-8"))
-    assert (result.rescored, result.interval.num_frames) == (SCORE, facts["num_frames"])
+    assert result.rescored.facts() == SCORE.facts()
+    assert result.interval.num_frames == facts["num_frames"]
     return read_back, facts
 
 
@@ -83,7 +88,7 @@ def test_all_streams_are_trimmed_to_the_frames_they_share(
     audio = read_audio_int16(out / "c.flac")
     assert audio[::SAMPLES_PER_FRAME].tolist() == list(range(first_audio, first_audio + count))
     arrays = read_arrays(out / "c.npz")
-    assert list(arrays) == ["landmarks", "matrices", "scores"]
+    assert list(arrays) == sorted(["landmarks", "matrices", "scores", *LABELS])
     for name in ("scores", "landmarks"):
         numbers = arrays[name].reshape(count, -1)[:, 0]
         assert numbers.tolist() == list(range(first_video, first_video + count))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pipeline.errors import ParamsError
 from pipeline.params.neighbours import AvSyncNetProfile
+from trainers.data.clip_use import index_training
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import SplitUrls
@@ -47,7 +48,7 @@ def train(
         ParamsError: an unknown name of a network.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
-    learn, measure = _splits(shards)
+    learn, measure = _splits(profile, shards)
     size = network_config(profile).resolution
     for index, split in ((learn, "train"), (measure, "val")):
         if not len(index):
@@ -61,7 +62,7 @@ def train(
 
 def run_folder(profile: AvSyncNetProfile, shards: SplitUrls) -> Path:
     """Return where the run of this profile and these clips keeps its checkpoints and logs."""
-    learn, measure = _splits(shards)
+    learn, measure = _splits(profile, shards)
     facts = {
         "version": VERSION,
         "network": asdict(network_config(profile)),
@@ -89,5 +90,6 @@ def network_config(profile: AvSyncNetProfile) -> AvSyncNetConfig:
     return CONFIGS[profile.network]
 
 
-def _splits(shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
-    return index_shards(shards.train, MIN_FRAMES), index_shards(shards.validation, MIN_FRAMES)
+def _splits(profile: AvSyncNetProfile, shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
+    learn = index_training(shards.train, MIN_FRAMES, profile.data)
+    return learn, index_shards(shards.validation, MIN_FRAMES)

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.params.training import LdmProfile
 from pipeline.weights.files import weights_file_sha256
+from trainers.data.clip_use import index_training
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.order import OrderConfig
@@ -126,7 +127,8 @@ def index_splits(profile: LdmProfile, shards: LdmShards) -> tuple[ShardIndex, Sh
         ShardReadError: a shard cannot be read.
     """
     item = item_of(profile, augmented=True)
-    return _index(shards.train, item), _index(shards.validation, item)
+    learn = index_training(shards.train, item.min_frames, profile.data)
+    return _said(learn, item), _said(index_shards(shards.validation, item.min_frames), item)
 
 
 def new_task(
@@ -216,8 +218,7 @@ def _network_facts(profile: LdmProfile) -> dict[str, Any]:
     return {name: value for name, value in stage.items() if not name.startswith("published_")}
 
 
-def _index(urls: Sequence[str], item: SpeakingItem) -> ShardIndex:
-    index = index_shards(urls, item.min_frames)
+def _said(index: ShardIndex, item: SpeakingItem) -> ShardIndex:
     for key in index.too_short:
         logger.info("left out: %s: under %d frames", key, item.min_frames)
     return index

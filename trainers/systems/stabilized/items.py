@@ -57,7 +57,7 @@ class TalkerItem:
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
-            "start_frame": first,
+            "start_frame": clip.first_frame + first,
             "frames": pictures[:FRAMES],
             "reference": pictures[FRAMES:],
             "mel": torch.stack(mel)[:, None].float(),

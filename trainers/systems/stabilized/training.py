@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.errors import ParamsError, WeightsError
 from pipeline.params.neighbours import TalkerProfile
+from trainers.data.clip_use import index_training
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import SplitUrls
@@ -62,7 +63,7 @@ def train(
         ParamsError, WeightsError: an unknown name, or a file that is absent or does not fit.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
-    learn, measure = _splits(shards)
+    learn, measure = _splits(profile, shards)
     size = talker_config(profile, stage).resolution
     for index, split in ((learn, "train"), (measure, "val")):
         if not len(index):
@@ -82,7 +83,7 @@ def run_folder(stage: str, profile: TalkerProfile, shards: SplitUrls) -> Path:
     Raises:
         ParamsError, WeightsError: as `train`.
     """
-    learn, measure = _splits(shards)
+    learn, measure = _splits(profile, shards)
     facts: dict[str, Any] = {
         "version": VERSION,
         "network": asdict(talker_config(profile, stage)),
@@ -182,5 +183,6 @@ def _silent_lip(
     return part
 
 
-def _splits(shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
-    return index_shards(shards.train, MIN_FRAMES), index_shards(shards.validation, MIN_FRAMES)
+def _splits(profile: TalkerProfile, shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
+    learn = index_training(shards.train, MIN_FRAMES, profile.data)
+    return learn, index_shards(shards.validation, MIN_FRAMES)

@@ -113,7 +113,7 @@ class PairItem:
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
-            "start_frame": pair.audio_start_frame,
+            "start_frame": clip.first_frame + pair.audio_start_frame,
             "visual": window_config.picture(clip, pair.visual_start_frame, drawn),
             "mel": window_config.sound(clip, pair.audio_start_frame, drawn),
             "in_sync": torch.tensor(float(pair.in_sync)),
@@ -146,7 +146,7 @@ class WindowsItem:
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
-            "start_frame": int(starts[0]),
+            "start_frame": clip.first_frame + int(starts[0]),
             "starts": torch.from_numpy(starts),
             "visual": torch.stack([window_config.picture(clip, int(one), drawn) for one in starts]),
             "mel": torch.stack([window_config.sound(clip, int(one), drawn) for one in starts]),

@@ -20,6 +20,7 @@ from pipeline.params.curation import load_params
 from pipeline.params.training import SyncnetProfile
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.augment import Augmentation
+from trainers.data.clip_use import index_training
 from trainers.data.each_clip_once import each_clip_once
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.loader import Loader, LoaderConfig
@@ -81,7 +82,8 @@ def run_folder(profile: SyncnetProfile, shards: SplitUrls) -> Path:
 def index_splits(profile: SyncnetProfile, shards: SplitUrls) -> tuple[ShardIndex, ShardIndex]:
     """Return the indices of the training and of the validation shards."""
     frames = window_config(profile).min_frames
-    return index_shards(shards.train, frames), index_shards(shards.validation, frames)
+    learn = index_training(shards.train, frames, profile.data)
+    return learn, index_shards(shards.validation, frames)
 
 
 def new_task(profile: SyncnetProfile) -> SyncNetTask:

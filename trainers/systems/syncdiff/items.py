@@ -53,7 +53,7 @@ class FrameItem:
         return {
             "clip_id": clip.clip_id,
             "shard": clip.shard,
-            "start_frame": start,
+            "start_frame": clip.first_frame + start,
             "frame": frame,
             "previous": previous,
             "identity": identity,

@@ -15,6 +15,7 @@ from typing import Any
 
 from pipeline.errors import ParamsError
 from pipeline.params.syncdiff import SyncDiffProfile
+from trainers.data.clip_use import index_training
 from trainers.data.crop_size import require_crops
 from trainers.data.index import ShardIndex, index_shards
 from trainers.data.shard_urls import SplitUrls
@@ -58,7 +59,7 @@ def run_folder(profile: SyncDiffProfile, shards: SyncDiffShards) -> Path:
         TrainingDataError, ShardReadError: the shards cannot be read.
         ParamsError, WeightsError: an unknown name, or a file that is absent.
     """
-    learn, measure = index_splits(shards)
+    learn, measure = index_splits(profile, shards)
     front = front_of(profile)
     facts: dict[str, Any] = {
         "version": VERSION,
@@ -95,7 +96,7 @@ def train(
         ParamsError, WeightsError: an unknown name, or a file that is absent or altered.
         NonFiniteLossError, TrainingStopped: as the loop.
     """
-    learn, measure = index_splits(shards)
+    learn, measure = index_splits(profile, shards)
     for index, split in ((learn, "train"), (measure, "val")):
         if not len(index):
             raise TrainingDataError(f"data/shards/{split}: no clip of {WINDOW} frames or more")
@@ -108,13 +109,14 @@ def train(
     return task, fit(task, source, profile.fit, folder, validation, world, options)
 
 
-def index_splits(shards: SyncDiffShards) -> tuple[ShardIndex, ShardIndex]:
+def index_splits(profile: SyncDiffProfile, shards: SyncDiffShards) -> tuple[ShardIndex, ShardIndex]:
     """Return the indices of the training and of the validation shards.
 
     Raises:
         ShardReadError: a shard cannot be read.
     """
-    return index_shards(shards.train, WINDOW), index_shards(shards.validation, WINDOW)
+    learn = index_training(shards.train, WINDOW, profile.data)
+    return learn, index_shards(shards.validation, WINDOW)
 
 
 def new_task(profile: SyncDiffProfile, clips: Sequence[SampleClip] = ()) -> SyncDiffTask:
