@@ -20,7 +20,7 @@ from pipeline.selection.people import divide
 from pipeline.selection.rules import Candidate, decide_each, split_of
 from pipeline.tables.funnel import funnel
 from pipeline.tables.people_facts import People, write_people
-from pipeline.tables.rows import Selected
+from pipeline.tables.rows import BASE, FPS, HQ, QUIET_TIERS, Selected
 from pipeline.tables.run_tables import ClipJoin, RunTables, table_path
 
 REPORTS = Path("reports")
@@ -64,7 +64,8 @@ def _part(one: Decision, params: SelectParams) -> Part:
         "clip_id": sample_id(one.clip_id, one.start, one.end, one.num_frames),
         "source_clip_id": one.clip_id,
         "video_id": one.video_id,
-        "split": "" if one.reason else split_of(one.group, params),
+        "split": split_of(one.group, params) if one.tier else "",
+        "tier": one.tier,
         "group": one.group,
         "person": one.person,
         "start_frame": one.clip_start + one.start,
@@ -115,6 +116,15 @@ def _of_judge(judge: str, scores: Sequence[tuple[Score, bool]]) -> list[tuple[fl
     return [(score.value, kept) for score, kept in scores if score.judge == judge]
 
 
+def tiers_of(judged: Sequence[Decision]) -> dict[str, dict[str, float]]:
+    """Return clips and seconds of every tier; an hq clip counts for base, too."""
+    lengths: dict[str, list[int]] = {tier: [] for tier in (BASE, HQ, *QUIET_TIERS)}
+    for one in judged:
+        for tier in {one.tier, BASE} if one.tier == HQ else {one.tier} - {""}:
+            lengths[tier].append(one.end - one.start)
+    return {t: {"clips": len(some), "seconds": sum(some) / FPS} for t, some in lengths.items()}
+
+
 def split_warnings(judged: Sequence[Decision], people: People, params: SelectParams) -> list[str]:
     """Return what is wrong with the splits: one group only, an empty one, people on both sides."""
     groups = {one.group for one in judged if not one.reason}
@@ -157,7 +167,12 @@ def select(data: Path, reports: Path, params: SelectParams) -> None:
     write_people(data, people)
     write_plots(judged, reports)
     warnings = split_warnings(judged, people, params)
-    facts = {**funnel(tables, UP_TO_HERE), "people": people.facts(), "warnings": warnings}
+    facts = {
+        **funnel(tables, UP_TO_HERE),
+        "people": people.facts(),
+        "tiers": tiers_of(judged),
+        "warnings": warnings,
+    }
     write_json(reports / "funnel.json", facts)
     for warning in warnings:
         sys.stderr.write(f"warning: select: {warning}\n")

@@ -1,13 +1,17 @@
 """select -> shards: the offset corrected, read back, re-scored, packed."""
 
-from collections.abc import Collection, Mapping, Sequence
+import shutil
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.atomic import write_text
+from pipeline.engine.again import note_more_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
+from pipeline.engine.manifest import each_kept_row
 from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
@@ -16,21 +20,24 @@ from pipeline.judge.landmark.weights import weights_sha256
 from pipeline.judge.seconds import sync_by_frame
 from pipeline.judge.stretches import IN_SYNC
 from pipeline.params.curation import Params, load_params
+from pipeline.shard_index.quiet import QUIET
+from pipeline.shards.correction import CommonInterval
 from pipeline.shards.datacard import datacard
 from pipeline.shards.labels import ClipSeries
 from pipeline.shards.packing import pack, with_shard_names
+from pipeline.shards.place import tar_place
+from pipeline.shards.quiet_stage import QuietShards
 from pipeline.shards.sample import (
     ReadBack,
     Rescored,
     SelectedClip,
-    WrittenSample,
     sample_facts,
     write_sample,
 )
 from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import FPS, Quality, Sample, Selected
-from pipeline.tables.run_tables import RunTables, measured_clips, table_path
+from pipeline.tables.rows import FPS, QUIET_TIERS, Quality, QuietSample, Sample, Selected
+from pipeline.tables.run_tables import RunTables, measured_clips, quiet_table, table_path
 
 OUT = DATA / "shards"
 MAX_RESIDUAL_FRAMES = 1.0
@@ -55,8 +62,7 @@ class Shards(Stage[SelectedClip, Sample]):
 
     def identity(self, item: SelectedClip) -> Mapping[str, Any]:
         """Return all facts that go into the sample, and the key of its files."""
-        files = {"files": item.clip.artifact, "series": item.series.sha256()}
-        return {**sample_facts(item), **files}
+        return {**sample_facts(item), **item.sources()}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digest of the judge that re-scores."""
@@ -74,7 +80,8 @@ class Shards(Stage[SelectedClip, Sample]):
     def process(self, item: SelectedClip, workdir: Path) -> Sequence[Sample | Reject] | Reject:
         """Write one sample; reject it if it is still out of sync after the correction."""
         written = write_sample(item, workdir, self._rescore)
-        row, again = _row(item, written), written.rescored
+        assert written.rescored is not None, "a selected clip is judged"
+        row, again = _row(item, written.interval, written.rescored), written.rescored
         if again.wrong_frames > MAX_WRONG_FRAMES and _overrules(item, again):
             detail = (
                 f"{again.wrong_frames} of {row.num_frames} frames are out of sync or foreign after "
@@ -114,8 +121,8 @@ def _overrules(item: SelectedClip, again: Rescored) -> bool:
     return by_landmarks or again.probability >= MIN_OVERRULING_PROBABILITY
 
 
-def _row(item: SelectedClip, written: WrittenSample) -> Sample:
-    selected, interval = item.selected, written.interval
+def _row(item: SelectedClip, interval: CommonInterval, again: Rescored) -> Sample:
+    selected = item.selected
     start = item.clip.start_frame + interval.first_frame
     return Sample(
         clip_id=selected.clip_id,
@@ -124,30 +131,46 @@ def _row(item: SelectedClip, written: WrittenSample) -> Sample:
         start_frame=start,
         end_frame=start + interval.num_frames,
         split=selected.split,
+        tier=selected.tier,
         shard="",
         num_frames=interval.num_frames,
         offset_applied_frames=selected.offset_frames,
-        rescored_offset_frames=written.rescored.offset_subframe,
-        rescored_confidence=written.rescored.confidence,
+        rescored_offset_frames=again.offset_subframe,
+        rescored_confidence=again.confidence,
     )
 
 
 def selected_clips(tables: RunTables, cache: Cache) -> list[SelectedClip]:
-    """Join the tables for every clip that `select` kept."""
+    """Join the tables for every clip that `select` kept, or gave a quiet tier."""
     measured = {one.clip.clip_id: one for one in measured_clips(tables)}
-    rows = tables.rows("select", Selected)
-    series = clip_series(tables, {row.source_clip_id for row in rows})
+    rows = [*((row, "") for row in tables.rows("select", Selected)), *quiet_rows(tables)]
+    series = clip_series(tables, {row.source_clip_id for row, _ in rows})
     found = []
-    for row in rows:
+    for row, reason in rows:
         one = measured[row.source_clip_id]
         assert one.sync is not None, "select keeps only clips with a sync score"
         assert one.quality is not None, "select keeps only clips that were measured"
-        files = ClipFiles.of(one.clip, cache)
-        of_frames = series[row.source_clip_id]
         found.append(
-            SelectedClip(row, one.video, one.clip, one.sync, one.quality, of_frames, files)
+            SelectedClip(
+                selected=row,
+                video=one.video,
+                clip=one.clip,
+                sync=one.sync,
+                quality=one.quality,
+                series=series[row.source_clip_id],
+                files=ClipFiles.of(one.clip, cache),
+                rejected_for=reason,
+            )
         )
     return found
+
+
+def quiet_rows(tables: RunTables) -> Iterator[tuple[Selected, str]]:
+    """Yield the rows of `select` that have a quiet tier, each with the reason of its rejection."""
+    names = [one.name for one in fields(Selected)]
+    for row in tables.each("select"):
+        if row["tier"] in QUIET_TIERS:
+            yield Selected(**{name: row[name] for name in names}), row["reason"]
 
 
 def clip_series(tables: RunTables, wanted: Collection[str]) -> dict[str, ClipSeries]:
@@ -163,11 +186,33 @@ def run(params: Params) -> None:
     name = partial(with_shard_names, params=params.shards, cache=cache)
 
     def made() -> bool:
-        execute(Shards(), clips, table_path(DATA, "shards"), Sample, params, finish=name)
+        talking = [one for one in clips if not one.is_quiet]
+        execute(Shards(), talking, table_path(DATA, "shards"), Sample, params, finish=name)
         return pack(tables.rows("shards", Sample), OUT, params.shards, cache)
 
     until_packed("shards", made)
+    run_quiet([one for one in clips if one.is_quiet], params, cache)
     write_text(OUT / "README.md", datacard(tables, OUT / "index.json"))
+
+
+def run_quiet(clips: Sequence[SelectedClip], params: Params, cache: Cache) -> None:
+    """Make samples, tars, index and table of the quiet clips, in a folder of their own."""
+    out, quiet = OUT / QUIET, QuietShards.name
+    if not params.shards.quiet_tiers:
+        tar_place(out, QUIET).remove_others(())
+        shutil.rmtree(out, ignore_errors=True)
+        return
+    name = partial(with_shard_names, params=params.shards, cache=cache, row_type=QuietSample)
+    table = quiet_table(DATA)
+
+    def made() -> bool:
+        ended = execute(QuietShards(), clips, table, QuietSample, params, finish=name)
+        unfinished = {one.item_id: one.reason for one in ended if one.transient or not one.final}
+        note_more_unfinished(Shards.name, unfinished)
+        rows = list(each_kept_row(table, QuietSample))
+        return pack(rows, out, params.shards, cache, QUIET, quiet)
+
+    until_packed(quiet, made)
 
 
 def main() -> None:

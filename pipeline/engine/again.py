@@ -30,6 +30,13 @@ def note_unfinished(stage: str, unfinished: Mapping[str, str]) -> None:
         _write(stage, {UNFINISHED: dict(unfinished)} if unfinished else {})
 
 
+def note_more_unfinished(stage: str, unfinished: Mapping[str, str]) -> None:
+    """Add items of a second kind that the same command makes."""
+    if unfinished:
+        noted = _read(stage)
+        _write(stage, {**noted, UNFINISHED: {**noted.get(UNFINISHED, {}), **unfinished}})
+
+
 def ask_for(stages: Iterable[str], why: Iterable[str]) -> None:
     """Make the next `dvc repro` run these stages."""
     for stage in stages:

@@ -16,7 +16,8 @@ from pipeline.errors import ManifestError, MediaError, UnreadableError
 from pipeline.export.errors import ExportError
 from pipeline.remote import public_url
 from pipeline.shard_index.exclusion import Exclusion, exclusion_beside
-from pipeline.shard_index.index_file import read_index
+from pipeline.shard_index.index_file import INDEX, bytes_at, parsed_index, read_index
+from pipeline.shard_index.quiet import QUIET, is_quiet
 from pipeline.shard_index.tar_end import ends_whole
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS
@@ -75,7 +76,11 @@ def list_shards(shards: str, splits: Collection[str] = ()) -> list[ShardFile]:
     Raises:
         ExportError: no index.json there, it is no index, or a split is not in it.
     """
-    entries = _index(shards)
+    index = _index(shards)
+    if is_quiet(index):
+        fix = "these layouts are of clips that talk; read them with webdataset or read_shards"
+        raise ExportError(f"{public_url(shards)}: silent and listening clips; {fix}")
+    entries = index["shards"]
     found = {str(one["split"]) for one in entries}
     if unknown := sorted(set(splits) - found):
         raise ExportError(f"--split {unknown[0]}: not in {shards}; it has {', '.join(found)}")
@@ -120,18 +125,34 @@ def read_samples(files: Sequence[ShardFile], wanted: Collection[str]) -> Iterato
                     yield ExportSample(entry, facts, members)
 
 
-def _index(shards: str) -> list[dict[str, Any]]:
+def quiet_note(shards: str) -> str:
+    """Return what is said of silent and listening clips beside the shards; empty: there are none.
+
+    Raises:
+        ExportError: their index is damaged, or its server refuses.
+    """
+    folder = f"{shards.rstrip('/')}/{QUIET}"
     try:
-        entries: list[dict[str, Any]] = read_index(shards)["shards"]
+        there = bytes_at(f"{folder}/{INDEX}")
+        entries = parsed_index(there, f"{folder}/{INDEX}")["shards"] if there else []
+    except (ManifestError, UnreadableError) as error:
+        raise ExportError(str(error)) from error
+    count = sum(one["samples"] for one in entries)
+    return f"{count} silent and listening clips stay in {QUIET}/: they do not talk" if count else ""
+
+
+def _index(shards: str) -> dict[str, Any]:
+    try:
+        index = read_index(shards)
     except (ManifestError, UnreadableError) as error:
         fix = "name the folder that `lipforge run shards` wrote with --shards"
         raise ExportError(f"{error}; {fix}") from error
-    if not entries:
+    if not index["shards"]:
         raise ExportError(f"{public_url(shards)}: names no shard; no clip was selected")
-    for one in entries:
+    for one in index["shards"]:
         if missing := [key for key in ("split", "sha256") if key not in one]:
             raise ExportError(f"{public_url(shards)}: {one['name']} without {missing[0]!r}")
-    return entries
+    return index
 
 
 def _url(shards: str, name: str) -> str:

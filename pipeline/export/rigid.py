@@ -14,6 +14,7 @@ from pipeline.export.errors import ExportError
 ROW: tuple[tuple[str, type, str], ...] = (
     ("clip_id", str, "clip_id"),
     ("split", str, "split"),
+    ("tier", str, "tier"),
     ("group", str, "group"),
     ("num_frames", int, "num_frames"),
     ("fps", int, "fps"),
@@ -41,6 +42,8 @@ ROW: tuple[tuple[str, type, str], ...] = (
     ("roll_deg", float, "quality.roll_deg"),
 )
 """(name, type, path in the sample's JSON)."""
+LATER = {"tier"}
+"""Texts that older shards do not have: empty there."""
 FACTS = "facts"
 COLUMNS = (*(name for name, _, _ in ROW), FACTS)
 
@@ -62,6 +65,8 @@ def _fact(sample: ExportSample, path: str, kind: type) -> str | int | float:
     value: Any = sample.facts
     for key in path.split("."):
         value = value.get(key) if isinstance(value, Mapping) else None
+    if value is None and path in LATER:
+        return ""
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is kind and isinstance(value, str | int | float):

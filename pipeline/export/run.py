@@ -8,7 +8,14 @@ from typing import Any
 
 from pipeline.atomic import replacing_folder, write_json
 from pipeline.errors import MediaError
-from pipeline.export.contents import ClipEntry, ShardFile, list_clips, list_shards, read_samples
+from pipeline.export.contents import (
+    ClipEntry,
+    ShardFile,
+    list_clips,
+    list_shards,
+    quiet_note,
+    read_samples,
+)
 from pipeline.export.errors import ExportError
 from pipeline.export.landmarks68 import conversion_name
 from pipeline.export.layout import ExportLayout, ExportTarget
@@ -79,7 +86,8 @@ def export_shards(
         fitting = [clip for clip in allowed if clip.clip_id not in {one.clip_id for one in short}]
         _say_before(allowed, fitting, layout, say)
         refused = _write(layout, files, fitting)
-        report = _report(layout, clips, [*excluded, *short, *refused])
+        quiet = quiet_note(shards)
+        report = _report(layout, clips, [*excluded, *short, *refused], quiet)
         write_json(folder / REPORT, report.to_json())
     return report
 
@@ -146,7 +154,10 @@ def _write(
 
 
 def _report(
-    layout: ExportLayout, clips: Sequence[ClipEntry], left_out: Sequence[OmittedClip]
+    layout: ExportLayout,
+    clips: Sequence[ClipEntry],
+    left_out: Sequence[OmittedClip],
+    quiet: str,
 ) -> ExportReport:
     return ExportReport(
         layout=layout.name,
@@ -154,5 +165,5 @@ def _report(
         exported=len(clips) - len(left_out),
         left_out=tuple(sorted(left_out, key=lambda one: one.clip_id)),
         landmarks=tuple(sorted({conversion_name(clip.landmark_schema) for clip in clips})),
-        notes=layout.notes,
+        notes=(*layout.notes, *([quiet] if quiet else [])),
     )

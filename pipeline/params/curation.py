@@ -106,6 +106,25 @@ class QualityParams(_Section):
     vad_threshold: Share = 0.5
 
 
+class HqParams(_Section):
+    """Limits of the tier `hq`, all at least as strict as those of `select`; none refuses a clip."""
+
+    min_face_px: Positive = 200
+    min_sharpness: Annotated[float, Field(ge=0)] = 30.0
+    min_landmark_score: Share = 0.8
+    max_clipped_share: Share = 0.1
+    max_yaw_deg: Annotated[float, Field(ge=0, le=90)] = 35.0
+    max_pitch_deg: Annotated[float, Field(ge=0, le=90)] = 25.0
+    max_jitter: Annotated[float, Field(ge=0)] = 0.05
+    min_snr_db: float = 10.0
+    min_probability: Share = 0.95
+    min_speech_share: Share = 0.5
+    max_cover: Share = 0.2
+    """Mean certainty over the worst second that the mouth is not visible."""
+    max_faulty_frames: Annotated[int, Field(ge=0)] = 0
+    """Of the clip: interpolated, damaged or held."""
+
+
 class SelectParams(_Section):
     """The only thresholds that refuse a clip."""
 
@@ -150,6 +169,8 @@ class SelectParams(_Section):
     min_landmark_score: Share = 0.5
     min_speech_share: Share = 0.2
     min_snr_db: float = -5.0
+    quiet_max_mouth_movement: Annotated[float, Field(ge=0)] = 0.015
+    """Of a silent or listening clip; in distances between the eyes, as `min_mouth_movement`."""
     near_duplicate_bits: Annotated[int, Field(ge=0, le=64)] = 4
     max_clips_per_source: Annotated[int, Field(ge=1)] = 1000
     person_tolerance: Annotated[float, Field(ge=0, le=1)] = 0.35
@@ -160,6 +181,7 @@ class SelectParams(_Section):
     val_share: Share = 0.1
     test_share: Share = 0.1
     split_seed: Seed = 21
+    hq: HqParams = HqParams()
 
     @model_validator(mode="after")
     def _possible(self) -> "SelectParams":
@@ -175,6 +197,8 @@ class ShardsParams(_Section):
 
     buckets: Annotated[int, Field(ge=1, le=65536)] = 4
     max_shard_mb: Annotated[int, Field(ge=1)] = 512
+    quiet_tiers: bool = True
+    """Pack silent and listening clips, apart from the others: data/shards/quiet."""
 
 
 class ReportParams(_Section):

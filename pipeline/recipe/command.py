@@ -19,9 +19,10 @@ SHOWN = 20
 
 def recipe(
     file: Annotated[Path, typer.Argument(help="Where it goes: recipe.jsonl.")],
+    quiet: Annotated[bool, typer.Option("--quiet", help="Of silent and listening clips.")] = False,
 ) -> None:
     """Write what may be published of the shards: spans, matrices, offsets, scores, digests."""
-    count = recipe_of_run(file, DATA, load_params().faces, open_cache())
+    count = recipe_of_run(file, DATA, load_params().faces, open_cache(), quiet)
     sys.stdout.write(f"{file}: {count} samples\n")
 
 

@@ -114,8 +114,8 @@ def interval_of_record(record: SampleRecord) -> CommonInterval:
         facts["part_start_frame"] - first,
         facts["part_end_frame"] - first,
         facts["clip"]["num_frames"],
-        facts["offset_applied_frames"],
-        facts["drift_applied_frames"],
+        facts["offset_applied_frames"] or 0.0,  # null of a quiet clip: its sound is as it was
+        facts["drift_applied_frames"] or 0.0,
     )
     said = record.start_frame - first, record.end_frame - record.start_frame
     if (found.first_frame, found.num_frames) != said:

@@ -23,7 +23,7 @@ from pipeline.recipe.record import Recipe, RecipeHeader, SampleRecord
 from pipeline.recipe.versions import byte_versions, other_versions
 from pipeline.remote import version_of
 from pipeline.shard_index.index_file import INDEX
-from pipeline.shards.packing import index_of
+from pipeline.shards.packing import index_of, tier_counts
 from pipeline.shards.tar import MEMBERS, write_tar
 from pipeline.sources import Source, list_sources, local_copy
 from pipeline.tables.rows import FPS, Video
@@ -47,6 +47,7 @@ class SampleEnd:
     """`identical`, `differs` or `missing`."""
     why: str = ""
     artifact: str = ""
+    tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +221,7 @@ def _end(
         return SampleEnd(*named, split, "differs", failed.get(record.video_id, "not made"))
     part, key = rows[record.clip_id]
     if part.status == "kept":
-        return SampleEnd(*named, split, "identical", "", key)
+        return SampleEnd(*named, split, "identical", "", key, str(record.facts.get("tier", "")))
     return SampleEnd(*named, split, "differs", f"other bytes: {part.detail}")
 
 
@@ -250,6 +251,7 @@ def _write_tar(out: Path, name: str, here: Sequence[SampleEnd], cache: Cache) ->
         for suffix in MEMBERS
     ]
     write_tar(out / name, files)
+    tiers = tier_counts(one.tier for one in here)
     return {
         "name": name,
         "split": here[0].split,
@@ -257,6 +259,7 @@ def _write_tar(out: Path, name: str, here: Sequence[SampleEnd], cache: Cache) ->
         "bytes": (out / name).stat().st_size,
         "samples": len(here),
         "seconds": sum(one.num_frames for one in here) / FPS,
+        **({"tiers": tiers} if tiers else {}),
     }
 
 

@@ -1,6 +1,6 @@
 """From the tables and the item cache of a finished run to its recipe."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.digest import canonical_json
 from pipeline.engine.cache import Cache
 from pipeline.engine.command import item_key, stage_facts
+from pipeline.engine.manifest import each_kept_row
 from pipeline.errors import ManifestError
 from pipeline.faces.open import weights_of
 from pipeline.faces.stage import Faces, VideoShots
@@ -20,9 +21,10 @@ from pipeline.params.curation import FacesParams
 from pipeline.recipe.record import RecipeHeader, SampleRecord, write_recipe
 from pipeline.recipe.versions import byte_versions
 from pipeline.shard_index.index_file import read_index
+from pipeline.shard_index.quiet import QUIET
 from pipeline.shards.tar import MEMBERS
-from pipeline.tables.rows import Clip, Sample, Scene, Video
-from pipeline.tables.run_tables import RunTables
+from pipeline.tables.rows import Clip, QuietSample, Sample, Scene, Video
+from pipeline.tables.run_tables import RunTables, quiet_table
 
 REBUILT = ("landmarks", "boxes", "matrices")
 """Arrays of the npz that a recipe does not hold as they are."""
@@ -30,8 +32,13 @@ LOCAL = ("insightface_name", "insightface_root")
 """Parameters of `faces` that name a place on a machine."""
 
 
-def recipe_of_run(path: Path, data: Path, params: FacesParams, cache: Cache) -> int:
+def recipe_of_run(
+    path: Path, data: Path, params: FacesParams, cache: Cache, quiet: bool = False
+) -> int:
     """Write the recipe of the run below `data`; return how many samples it has.
+
+    Args:
+        quiet: that of its silent and listening clips.
 
     Raises:
         ManifestError: a table is absent; params.yaml, a library or a network is another one than
@@ -40,12 +47,13 @@ def recipe_of_run(path: Path, data: Path, params: FacesParams, cache: Cache) -> 
         StorageError: the file cannot be written.
     """
     tables = RunTables(data)
-    samples = tables.rows("shards", Sample)
+    samples = samples_of_run(tables, quiet)
+    shards = data / "shards" / QUIET if quiet else data / "shards"
     clips = {one.clip_id: one for one in tables.each_kept("faces", Clip)}
     check_sources(tables.rows("ingest", Video))
     _check_made_with(tables, params, clips)
     header = RecipeHeader(
-        index=read_index(str(data / "shards")),
+        index=read_index(str(shards)),
         faces=params.model_dump(exclude=set(LOCAL)),
         versions=byte_versions(params.backend),
         weights=weights_of(params),
@@ -54,6 +62,17 @@ def recipe_of_run(path: Path, data: Path, params: FacesParams, cache: Cache) -> 
     ordered = sorted(samples, key=lambda one: (one.video_id, one.start_frame, one.clip_id))
     made = (_OneSample(row, clips[row.source_clip_id], cache).record() for row in ordered)
     return write_recipe(path, header, made)
+
+
+def samples_of_run(tables: RunTables, quiet: bool) -> Sequence[Sample | QuietSample]:
+    """Return the rows of the samples, or of the quiet ones."""
+    if not quiet:
+        return tables.rows("shards", Sample)
+    table = quiet_table(tables.data)
+    if not table.exists():
+        fix = "set shards.quiet_tiers: true and run `dvc repro shards`"
+        raise ManifestError(f"{table}: absent, no quiet clips were packed; {fix}")
+    return list(each_kept_row(table, QuietSample))
 
 
 def check_sources(videos: list[Video]) -> None:
@@ -100,7 +119,7 @@ def _check_made_with(tables: RunTables, params: FacesParams, clips: Mapping[str,
 class _OneSample:
     """A sample and its clip in the item cache."""
 
-    row: Sample
+    row: Sample | QuietSample
     clip: Clip
     cache: Cache
 

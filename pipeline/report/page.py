@@ -36,6 +36,7 @@ from pipeline.report.uncut import uncut
 from pipeline.tables.people_facts import read_people
 from pipeline.tables.printable import visible, visible_lines
 from pipeline.tables.run_tables import RunTables
+from pipeline.tables.tier_facts import tiers_of_run
 from pipeline.weights.files import list_weights
 
 PACKAGES = (
@@ -130,6 +131,7 @@ def _context(inputs: ReportInputs) -> dict[str, Any]:
         "params": _params(inputs.params),
         "weights": _weights(),
         "people": read_people(inputs.tables.data),
+        "tiers": tiers_of_run(inputs.tables),
         "meaning": wording.REASONS,
         "share": words.share,
     }

@@ -59,6 +59,8 @@ class Decision:
     picture: int
     """Hash of the clip's picture, 64 bits."""
     sound: int
+    tier: str = ""
+    """`base` or `hq` of what is selected; `silent` or `listening` of what is kept apart."""
 
 
 def score_of(sync: SyncScore) -> Score:
@@ -70,17 +72,37 @@ def compare(judged: Sequence[Decision], params: SelectParams) -> None:
     """Reject near-duplicates, then what is over the cap of its source, the least confident first.
 
     Of every set whose hashes of picture and sound both match, the most confident clip is kept. The
-    parts of one clip are no duplicates of each other.
+    parts of one clip are no duplicates of each other. Quiet clips come after all that are selected.
     """
     kept = KeptHashes(params.near_duplicate_bits)
+    _compare_talking([one for one in judged if not one.reason], kept, params)
+    quiet = [one for one in judged if one.reason and one.tier]
+    _compare_quiet(quiet, kept, params)
+
+
+def _compare_talking(
+    selected: Sequence[Decision], kept: "KeptHashes", params: SelectParams
+) -> None:
     taken: dict[str, int] = defaultdict(int)
-    for one in sorted((one for one in judged if not one.reason), key=_best_first):
+    for one in sorted(selected, key=_best_first):
         if first := kept.duplicate_of_or_add(one):
-            one.reason, one.detail = "near_duplicate", f"of {first}"
+            one.reason, one.detail, one.tier = "near_duplicate", f"of {first}", ""
             continue
         taken[one.video_id] += 1
         if taken[one.video_id] > params.max_clips_per_source:
-            one.reason, one.detail = "source_cap", f"{params.max_clips_per_source}"
+            one.reason, one.detail, one.tier = "source_cap", f"{params.max_clips_per_source}", ""
+
+
+def _compare_quiet(quiet: Sequence[Decision], kept: "KeptHashes", params: SelectParams) -> None:
+    """Do the same for what is kept apart, which stays rejected for the reason that it has."""
+    taken: dict[str, int] = defaultdict(int)
+    for one in sorted(quiet, key=_best_first):
+        if first := kept.duplicate_of_or_add(one):
+            one.detail, one.tier = f"{one.detail}; near duplicate of {first}", ""
+            continue
+        taken[one.video_id] += 1
+        if taken[one.video_id] > params.max_clips_per_source:
+            one.detail, one.tier = f"{one.detail}; over the cap of its source", ""
 
 
 class KeptHashes:

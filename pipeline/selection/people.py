@@ -11,6 +11,7 @@ from pipeline.identity.components import first_of_component
 from pipeline.identity.persons import ComparedFaces, SeenClip
 from pipeline.params.curation import SelectParams
 from pipeline.selection.decision import Decision
+from pipeline.selection.quiet_groups import group_name, persons_of_all, place_quiet
 from pipeline.selection.rules import split_of
 from pipeline.tables.people_facts import People
 
@@ -20,11 +21,14 @@ HELD_OUT = "held out"
 def divide(judged: Sequence[Decision], seen: Iterable[SeenClip], params: SelectParams) -> People:
     """Give every selected part its person, and its group where it is divided by person.
 
+    Quiet clips follow, as far as there is a place for them (`pipeline.selection.quiet_groups`).
+
     Args:
-        judged: `person` and `group` of the selected ones are set.
+        judged: `person` and `group` of the selected and the quiet ones are set.
         seen: the embeddings of all clips.
     """
     kept = [one for one in judged if not one.reason]
+    seen, raw_groups = list(seen), {one.clip_id: one.group for one in kept}
     wanted = {one.clip_id for one in kept}
     faces = ComparedFaces([one for one in seen if one.clip_id in wanted])
     firsts = faces.persons(params.person_tolerance)
@@ -34,6 +38,14 @@ def divide(judged: Sequence[Decision], seen: Iterable[SeenClip], params: SelectP
     for one in kept:
         one.person = persons.get(one.clip_id, "")
         one.group = by_person[one.clip_id] if split_by == "person" else one.group
+    quiet = [one for one in judged if one.reason and one.tier]
+    if quiet:
+        by_face = persons_of_all(kept, quiet, seen, params)
+        tied_by = by_face if split_by == "person" else {}
+        splits = {one.group: split_of(one.group, params) for one in kept}
+        place_quiet(kept, quiet, raw_groups, tied_by, splits)
+        for one in quiet:
+            one.person = by_face.get(one.clip_id, "") if one.tier else ""
     sides = {one.clip_id: _side(split_of(one.group, params)) for one in kept}
     return People(
         persons=len(set(persons.values())),
@@ -68,7 +80,7 @@ def groups(kept: Sequence[Decision], persons: Mapping[str, str]) -> dict[str, st
     members: dict[int, list[str]] = {}
     for name, root in root_of.items():
         members.setdefault(root, []).append(name)
-    called = {root: _name(some) for root, some in members.items()}
+    called = {root: group_name(some) for root, some in members.items()}
     return {clip: called[root_of[some[0]]] for clip, some in ties.items()}
 
 
@@ -84,17 +96,6 @@ def chosen_way(by_person: Mapping[str, str], params: SelectParams) -> str:
 def _ties(one: Decision, persons: Mapping[str, str]) -> list[str]:
     ties = [one.group, f"source:{one.video_id}"]
     return ties + ([f"person:{persons[one.clip_id]}"] if one.clip_id in persons else [])
-
-
-def _name(members: Sequence[str]) -> str:
-    """Return a name that another film does not change, as far as there is one."""
-    kinds = {kind: sorted(n for n in members if n.startswith(kind)) for kind in _KINDS}
-    if kinds["speaker:"]:
-        return kinds["speaker:"][0]
-    return kinds["source:"][0] if len(kinds["source:"]) == 1 else kinds["person:"][0]
-
-
-_KINDS = ("speaker:", "source:", "person:")
 
 
 def _side(split: str) -> str:

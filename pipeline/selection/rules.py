@@ -12,6 +12,7 @@ from pipeline.params.curation import SelectParams
 from pipeline.selection.active_speaker import ScoredClip, non_speakers
 from pipeline.selection.decision import Decision, compare, score_of
 from pipeline.selection.parts import ClipPart, parts_of
+from pipeline.selection.tiers import quiet_tier, talking_tier
 from pipeline.tables.rows import Clip, Quality, SyncScore, SyncStretch, Video
 
 
@@ -29,6 +30,8 @@ class Candidate:
     reason: str = ""
     """Empty while no rule has rejected it."""
     detail: str = ""
+    tier: str = ""
+    """Of a part that is selected, or of a clip that is kept apart (`pipeline.selection.tiers`)."""
 
     @property
     def group(self) -> str:
@@ -120,7 +123,7 @@ def decide_each(
     """
     table = rules(params, not_speaking)
     judged = [
-        decision_of(part)
+        decision_of(_with_tier(part, params))
         for one in candidates
         for part in _in_parts(_first_broken(table, one), params)
     ]
@@ -160,9 +163,19 @@ def _in_parts(one: Candidate, params: SelectParams) -> list[Candidate]:
     ]
 
 
+def _with_tier(one: Candidate, params: SelectParams) -> Candidate:
+    if one.sync is None or one.quality is None:
+        return one
+    if one.part and not one.reason:
+        return replace(one, tier=talking_tier(one.clip, one.quality, one.part, params.hq))
+    whole = (one.start, one.end) == (0, one.clip.num_frames)
+    return replace(one, tier=quiet_tier(one.clip, one.quality, one.reason, whole, params))
+
+
 def decision_of(one: Candidate) -> Decision:
     """Return what is decided on a part of a clip, before parts are compared."""
     sync, quality, part = one.sync, one.quality, one.part
+    compared = quality if part or one.tier else None
     return Decision(
         clip_id=one.clip.clip_id,
         video_id=one.video.video_id,
@@ -178,8 +191,9 @@ def decision_of(one: Candidate) -> Decision:
         probability=part.probability if part else 0.0,
         score=score_of(sync) if sync and quality else None,
         face_px=quality.face_px if quality else 0.0,
-        picture=int(quality.picture_hash, 16) if part and quality else 0,
-        sound=int(quality.audio_hash, 16) if part and quality else 0,
+        picture=int(compared.picture_hash, 16) if compared else 0,
+        sound=int(compared.audio_hash, 16) if compared else 0,
+        tier=one.tier,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from pipeline.errors import ManifestError
 from pipeline.remote import HTTP
 from pipeline.shard_index.index_file import bytes_at
+from pipeline.shard_index.quiet import QUIET
 
 EXCLUDE = "exclude.json"
 VERSION = 1
@@ -77,6 +78,8 @@ def read_exclusion(shards: str) -> Exclusion:
 def exclusion_beside(urls: Iterable[str]) -> Exclusion:
     """Return what the lists beside tars leave out: in the folder of each, and the one above it.
 
+    What holds for the shards holds for the quiet clips below them.
+
     Raises: as `read_exclusion`.
     """
     found = Exclusion()
@@ -88,7 +91,9 @@ def exclusion_beside(urls: Iterable[str]) -> Exclusion:
 def _folders_of(url: str) -> list[str]:
     if "://" not in url:
         folder = Path(url).parent
-        return [str(folder), str(folder.absolute().parent)]
+        above = folder.absolute().parent
+        return [str(folder), str(above), *([str(above.parent)] if above.name == QUIET else [])]
     address = url.partition("?")[0] if url.startswith(HTTP) else url
-    folders = [address.rsplit("/", depth)[0] for depth in (1, 2)]
-    return [one for one in folders if not one.endswith((":", "/"))]
+    folders = [address.rsplit("/", depth)[0] for depth in (1, 2, 3)]
+    named = folders if folders[1].endswith(f"/{QUIET}") else folders[:2]
+    return [one for one in named if not one.endswith((":", "/"))]

@@ -1,5 +1,6 @@
 """Assignment of samples to shards, and the index of the shards."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,16 +17,19 @@ from pipeline.shard_index.index_file import FORMAT_VERSION, INDEX
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS, bucket_of, plan_shards
 from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
-from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, Sample
+from pipeline.tables.rows import BASE, FPS, HQ, SAMPLE_RATE_HZ, QuietSample, Sample
 
 LOOKUP_THREADS = 16
+
+
+AnySample = Sample | QuietSample
 
 
 @dataclass(frozen=True, slots=True)
 class CachedSample:
     """A sample as it lies in the item cache."""
 
-    row: Sample
+    row: AnySample
     bucket: int
     num_bytes: int
     """Of its four members."""
@@ -42,11 +46,14 @@ class CachedSample:
 
 
 def with_shard_names(
-    outcomes: Sequence[Outcome], params: ShardsParams, cache: Cache
+    outcomes: Sequence[Outcome],
+    params: ShardsParams,
+    cache: Cache,
+    row_type: type[Sample] | type[QuietSample] = Sample,
 ) -> list[Outcome]:
     """Write into every kept row the name of its shard."""
     rows = [
-        Sample(**outcome.parts[0].row)
+        row_type(**outcome.parts[0].row)
         for outcome in outcomes
         if outcome.status == "kept" and outcome.parts[0].row
     ]
@@ -55,8 +62,19 @@ def with_shard_names(
     return [_with_shard_name(outcome, shard_of) for outcome in outcomes]
 
 
-def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cache) -> bool:
+def pack(
+    samples: Sequence[AnySample],
+    out: Path,
+    params: ShardsParams,
+    cache: Cache,
+    below: str = "",
+    owner: str = "shards",
+) -> bool:
     """Write the tars that are not there yet, and index.json; those of an earlier run are removed.
+
+    Args:
+        below: folder below $LIPFORGE_SHARDS.
+        owner: the stage whose tars they are.
 
     Returns:
         False where a sample was damaged in the item cache: the samples are to be made once more.
@@ -64,12 +82,12 @@ def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cach
     Raises:
         StorageError: a tar could not be written, or the disk is full.
     """
-    shards: dict[str, list[Sample]] = {}
+    shards: dict[str, list[AnySample]] = {}
     for row in sorted(samples, key=lambda row: (row.shard, row.clip_id)):
         shards.setdefault(row.shard, []).append(row)
     tars = [_tar(name, members, params.max_shard_mb * 2**20) for name, members in shards.items()]
-    place = tar_place(out)
-    written = write_tars(tars, place, cache, "shards")
+    place = tar_place(out, below)
+    written = write_tars(tars, place, cache, owner)
     if written is None:
         return False
     _remove_unless(out, place.sealed)
@@ -80,13 +98,22 @@ def pack(samples: Sequence[Sample], out: Path, params: ShardsParams, cache: Cach
 
 def index_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the content of index.json for the entries of its shards."""
+    have_tiers = bool(entries) and all("tiers" in one for one in entries)
     return {
         "format_version": FORMAT_VERSION,
         "fps": FPS,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "shards": list(entries),
         "splits": _totals(entries),
+        **({"tiers": _tier_totals(entries)} if have_tiers else {}),
     }
+
+
+def tier_counts(tiers: Iterable[str]) -> dict[str, int]:
+    """Return how many samples of each tier there are; an hq one counts for base, too."""
+    found = Counter(tiers)
+    found[BASE] += found[HQ]
+    return {tier: count for tier, count in sorted(found.items()) if tier and count}
 
 
 def _remove_unless(out: Path, elsewhere: bool) -> None:
@@ -96,7 +123,7 @@ def _remove_unless(out: Path, elsewhere: bool) -> None:
 
 
 def _cached_samples(
-    rows: Iterable[Sample], params: ShardsParams, cache: Cache
+    rows: Iterable[AnySample], params: ShardsParams, cache: Cache
 ) -> list[CachedSample]:
     """Return the samples with their sizes, as the cache states them: no file is fetched.
 
@@ -104,7 +131,7 @@ def _cached_samples(
         DamagedCacheError: an entry is gone.
     """
 
-    def cached(row: Sample) -> CachedSample:
+    def cached(row: AnySample) -> CachedSample:
         stored = cache.lookup(row.artifact)
         if stored is None:
             raise DamagedCacheError(row.artifact, META, "gone")
@@ -116,7 +143,7 @@ def _cached_samples(
         return list(threads.map(cached, rows))
 
 
-def _tar(name: str, rows: Sequence[Sample], most_bytes: int) -> TarToWrite:
+def _tar(name: str, rows: Sequence[AnySample], most_bytes: int) -> TarToWrite:
     members = [(f"{row.clip_id}.{suffix}", row.artifact) for row in rows for suffix in MEMBERS]
     return TarToWrite(name, tuple(members), most_bytes)
 
@@ -129,7 +156,7 @@ def _with_shard_name(outcome: Outcome, shard_of: Mapping[str, str]) -> Outcome:
     return replace(outcome, parts=(replace(part, row=row),))
 
 
-def _index_entry(tar: WrittenTar, members: Sequence[Sample]) -> dict[str, Any]:
+def _index_entry(tar: WrittenTar, members: Sequence[AnySample]) -> dict[str, Any]:
     return {
         "name": tar.name,
         "split": members[0].split,
@@ -137,7 +164,15 @@ def _index_entry(tar: WrittenTar, members: Sequence[Sample]) -> dict[str, Any]:
         "bytes": tar.num_bytes,
         "samples": len(members),
         "seconds": sum(row.num_frames for row in members) / FPS,
+        "tiers": tier_counts(row.tier for row in members),
     }
+
+
+def _tier_totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    found = Counter[str]()
+    for entry in entries:
+        found.update(entry["tiers"])
+    return dict(sorted(found.items()))
 
 
 def _totals(entries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:

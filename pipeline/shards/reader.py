@@ -1,8 +1,9 @@
 """Reads shards with the package webdataset, which imports torch: the writer does without."""
 
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import webdataset
 from webdataset.shardlists import expand_urls
@@ -14,10 +15,16 @@ from pipeline.shard_index.exclusion import exclusion_beside
 from pipeline.shard_index.tar_end import ends_whole
 from pipeline.shards.training_sample import TrainingSample, clip_id_of, decode_sample
 from pipeline.sources import local_copy
+from pipeline.tables.rows import BASE, HQ, QUIET_TIERS
+
+TIERS = (BASE, HQ, *QUIET_TIERS)
 
 
-def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
+def read_shards(urls: str | Sequence[str], tier: str = BASE) -> Iterator[TrainingSample]:
     """Yield every sample of the shards, in their order, decoded. Paths or URLs that fsspec knows.
+
+    Args:
+        tier: `base`: all of the shards; `hq`, or of quiet ones `silent` or `listening`: these only.
 
     In a worker of torch's DataLoader: those of its own shards, so that all workers together yield
     every sample once. Fewer shards than workers leave some of these without work.
@@ -26,8 +33,11 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
 
     Raises:
         UnreadableError: a shard is not there, or its server refuses.
-        DecodeError: it is cut or damaged; names it.
+        DecodeError: it is cut or damaged; names it. Or a sample has no tier, and one is asked for.
+        ValueError: no such tier.
     """
+    if tier not in TIERS:
+        raise ValueError(f"tier {tier!r}: one of {', '.join(TIERS)}")
     named = [urls] if isinstance(urls, str) else urls
     shards = [one for name in named for one in expand_urls(name)]
     excluded = exclusion_beside(shards)
@@ -42,8 +52,18 @@ def read_shards(urls: str | Sequence[str]) -> Iterator[TrainingSample]:
                 workersplitter=None,
             )
             for sample in dataset:
-                if not excluded.has(clip_id_of(sample), read_facts(sample["json"])):
+                facts = read_facts(sample["json"])
+                if not excluded.has(clip_id_of(sample), facts) and _is_of(facts, tier, url):
                     yield decode_sample(sample)
+
+
+def _is_of(facts: Mapping[str, Any], tier: str, url: str) -> bool:
+    if tier == BASE:
+        return True
+    if "tier" not in facts:
+        fix = "`lipforge run shards` makes our own again"
+        raise DecodeError(f"{public_url(url)}: a sample has no tier, older shards have none; {fix}")
+    return bool(facts["tier"] == tier)
 
 
 def _require_whole(path: Path, url: str) -> None:

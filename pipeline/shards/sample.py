@@ -18,6 +18,7 @@ from pipeline.shards.labels import ClipSeries, labels_of
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import (
     FPS,
+    QUIET_TIERS,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
     Clip,
@@ -42,6 +43,17 @@ class SelectedClip:
     quality: Quality
     series: ClipSeries
     files: ClipFiles
+    rejected_for: str = ""
+    """Of a quiet clip: why `select` did not select it."""
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the clip is silent or listening: nobody can say what offset it has."""
+        return self.selected.tier in QUIET_TIERS
+
+    def sources(self) -> dict[str, str]:
+        """Return what names the content of its files and of its labels."""
+        return {"files": self.clip.artifact, "series": self.series.sha256()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,11 +95,12 @@ class WrittenSample:
     """One sample as it was written, and the score of what was read back."""
 
     interval: CommonInterval
-    rescored: Rescored
+    rescored: Rescored | None
+    """None for a quiet clip."""
 
 
 def write_sample(
-    item: SelectedClip, folder: Path, rescore: Callable[[ReadBack], Rescored]
+    item: SelectedClip, folder: Path, rescore: Callable[[ReadBack], Rescored | None]
 ) -> WrittenSample:
     """Write `<clip_id>.flac/.json/.mp4/.npz` into a folder, with the offset corrected.
 
@@ -102,13 +115,12 @@ def write_sample(
     interval = interval_of(item)
     write_streams(item, interval, folder)
     rescored = rescore(_read_back(item, interval, folder))
-    add_arrays(
-        _member(item, folder, "npz"), labels_of(item.series, interval, rescored.sync_by_frame)
-    )
+    sync = rescored.sync_by_frame if rescored else None
+    add_arrays(_member(item, folder, "npz"), labels_of(item.series, interval, sync))
     facts = {
         **sample_facts(item),
         "num_frames": interval.num_frames,
-        "rescored": rescored.facts(),
+        "rescored": rescored.facts() if rescored else None,
     }
     _member(item, folder, "json").write_text(canonical_json(facts), encoding="utf-8")
     return WrittenSample(interval, rescored)
@@ -131,6 +143,14 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
     clip, sync, quality = _fields(item.clip), _fields(item.sync), _fields(item.quality)
     del clip["artifact"], sync["artifact"]
     measured = {name: value for name, value in quality.items() if not name.endswith(LEFT_OUT)}
+    judged = {
+        "offset_applied_frames": item.selected.offset_frames,
+        "drift_applied_frames": item.selected.drift_frames,
+        "probability": item.selected.probability,
+        "sync": sync,
+    }
+    if item.is_quiet:
+        judged = {**dict.fromkeys(judged), "rejected_for": item.rejected_for}
     return {
         "clip_id": item.selected.clip_id,
         "source_clip_id": item.clip.clip_id,
@@ -138,16 +158,14 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "licence": item.video.licence,
         "split": item.selected.split,
+        "tier": item.selected.tier,
         "group": item.selected.group,
         "person": item.selected.person,
         "part_start_frame": item.selected.start_frame,
         "part_end_frame": item.selected.end_frame,
-        "offset_applied_frames": item.selected.offset_frames,
-        "drift_applied_frames": item.selected.drift_frames,
-        "probability": item.selected.probability,
+        **judged,
         "video": _fields(item.video),
         "clip": clip,
-        "sync": sync,
         "quality": measured,
     }
 

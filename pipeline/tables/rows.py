@@ -11,6 +11,11 @@ FPS = 25
 """Frames per second of every table, clip and shard."""
 SAMPLE_RATE_HZ = 16_000
 """Sampling rate of all audio after decoding."""
+BASE, HQ = "base", "hq"
+"""Tiers of what is selected; an hq clip is a base clip, too."""
+SILENT, LISTENING = "silent", "listening"
+QUIET_TIERS = (SILENT, LISTENING)
+"""Tiers of what is rejected for that and packed apart."""
 SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 """640 audio samples belong to one video frame."""
 
@@ -227,7 +232,10 @@ class Selected:
     """The clip of `faces` that this is a part of."""
     video_id: str
     split: str
-    """`train`, `val` or `test`; empty for what is rejected."""
+    """`train`, `val` or `test`; empty for what is rejected, unless it has a quiet tier."""
+    tier: str = ""
+    """`base` or `hq` of what is selected; `silent` or `listening` of what is rejected for that and
+    packed apart; else empty."""
     group: str
     """What the split was drawn by: `speaker:<name>`, `source:<video_id>`, or `person:<name>` for
     several sources of one person."""
@@ -256,6 +264,8 @@ class Sample:
     """First frame of the sample's picture, of the film's grid."""
     end_frame: int
     split: str
+    tier: str = ""
+    """`base` or `hq`."""
     shard: str
     num_frames: int
     offset_applied_frames: float
@@ -264,4 +274,26 @@ class Sample:
     said what to correct."""
     rescored_confidence: float
     """The landmark judge's."""
+    artifact: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietSample:
+    """One silent or listening clip inside a tar of data/shards/quiet. Written by `shards`.
+
+    Its sound is as it was: what offset it has cannot be judged.
+    """
+
+    clip_id: str
+    source_clip_id: str
+    video_id: str
+    start_frame: int
+    """First frame of the picture, of the film's grid."""
+    end_frame: int
+    split: str
+    tier: str
+    """`silent` or `listening`."""
+    shard: str
+    """Name of its tar below data/shards/quiet."""
+    num_frames: int
     artifact: str = ""

@@ -37,6 +37,11 @@ def table_path(data: Path, stage: str) -> Path:
     return data / stage / f"{TABLES[stage]}.parquet"
 
 
+def quiet_table(data: Path) -> Path:
+    """Return the path of the table of silent and listening clips, which is no stage's own."""
+    return data / "shards" / "quiet" / "samples.parquet"
+
+
 class RunTables:
     """The tables below a data folder; `records` are read once and kept, all else is streamed."""
 

@@ -16,7 +16,7 @@ from pipeline.media.clip_reader import read_facts
 from pipeline.scratch import local_scratch, scratch_folder
 from pipeline.shard_index.index_file import INDEX, read_index
 from pipeline.shard_index.sidecar import contents_digest
-from pipeline.shards.packing import index_of
+from pipeline.shards.packing import index_of, tier_counts
 from pipeline.shards.place import TarPlace
 from pipeline.shards.tar import write_tar
 from pipeline.sources import local_copy
@@ -38,6 +38,8 @@ class TarNow:
     """Name -> offset of its content."""
     frames: int
     """Of the samples' JSON; 0 in a tar that has none."""
+    tiers: tuple[str, ...] = ()
+    """Of the samples, as far as their JSON names one."""
 
 
 def without_clips(place: TarPlace, name: str, clips: Collection[str]) -> TarNow | None:
@@ -83,13 +85,15 @@ def _clip_of(member: str) -> str:
 
 
 def _now(path: Path) -> TarNow:
-    members, frames = {}, 0
+    members, frames, tiers = {}, 0, list[str]()
     with tarfile.open(path, "r:") as tar:
         for member in tar:
             members[member.name] = member.offset_data
             content = tar.extractfile(member) if member.name.endswith(".json") else None
-            frames += read_facts(content.read())["num_frames"] if content else 0
-    return TarNow(file_sha256(path), path.stat().st_size, members, frames)
+            facts = read_facts(content.read()) if content else {}
+            frames += facts.get("num_frames", 0)
+            tiers += [facts["tier"]] if "tier" in facts else []
+    return TarNow(file_sha256(path), path.stat().st_size, members, frames, tuple(tiers))
 
 
 def rewrite_shards(
@@ -106,7 +110,8 @@ def rewrite_shards(
 
 def _shard_facts(now: TarNow) -> dict[str, Any]:
     samples = sum(name.endswith(".json") for name in now.members)
-    return {"samples": samples, "seconds": now.frames / FPS}
+    counted = {"tiers": tier_counts(now.tiers)} if now.tiers else {}
+    return {"samples": samples, "seconds": now.frames / FPS, **counted}
 
 
 def _rewritten(

@@ -16,6 +16,7 @@ from pipeline.errors import ManifestError, StorageError
 from pipeline.faces.film_source import FilmSource
 from pipeline.shard_index.exclusion import EXCLUDE, Exclusion, read_exclusion
 from pipeline.shard_index.index_file import INDEX, bytes_at, read_index
+from pipeline.shard_index.quiet import QUIET
 from pipeline.shards.datacard import datacard
 from pipeline.shards.place import TarPlace, tar_place
 from pipeline.tables.rows import Video
@@ -175,6 +176,9 @@ def _noted(takedown: Takedown) -> dict[str, Any]:
 
 def _rewrite_tars(target: Target) -> None:
     rewrite_shards(SHARDS, tar_place(SHARDS), target.shards, target.clip_ids)
+    if (SHARDS / QUIET / INDEX).is_file():
+        place = tar_place(SHARDS / QUIET, QUIET)
+        rewrite_shards(SHARDS / QUIET, place, target.shards, target.clip_ids)
     digests = {one["name"]: one["sha256"] for one in read_index(str(SHARDS))["shards"]}
     for below in array_folders():
         rewrite_sidecar(DATA / below, tar_place(DATA / below, below), target, digests)
@@ -242,7 +246,8 @@ def remains(takedown: Takedown, films: Collection[str] = ()) -> dict[str, list[s
 
 def _placed_tars() -> list[str]:
     found = []
-    for folder, below in ((SHARDS, ""), *((DATA / one, one) for one in array_folders())):
+    beside = [(DATA / one, one) for one in array_folders()]
+    for folder, below in ((SHARDS, ""), (SHARDS / QUIET, QUIET), *beside):
         place: TarPlace = tar_place(folder, below)
         text = bytes_at(str(folder / INDEX)) if place.sealed else None
         found += [place.url(one["name"]) for one in json.loads(text or b"{}").get("shards", ())]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.errors import MediaError
@@ -64,6 +64,15 @@ class Findings:
         except MediaError as error:
             reason = str(error)
         self.check(name, not reason, file, sample, reason)
+
+    def add(self, others: "Findings", below: str) -> None:
+        """Add what was found in a folder below.
+
+        Args:
+            below: goes before the names of its files.
+        """
+        self.found += [replace(one, file=f"{below}{one.file}") for one in others.found]
+        self.checked += others.checked
 
     def faults(self, name: str) -> int:
         """Return how many faults a property has."""

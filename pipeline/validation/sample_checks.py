@@ -22,7 +22,7 @@ from pipeline.media.container import as_media_error
 from pipeline.media.encode import GOP, whole_frames
 from pipeline.shards.labels import LABELS, SHARES
 from pipeline.shards.training_sample import decode_sample
-from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
+from pipeline.tables.rows import FPS, QUIET_TIERS, SAMPLE_RATE_HZ, SAMPLES_PER_FRAME
 
 DTYPES = {
     "landmarks": "float32",
@@ -80,11 +80,26 @@ def facts_fault(facts: Mapping[str, Any], key: str, split: str) -> str:
             return "the part is not inside of its clip"
         if clip["video_id"] != facts["video"]["video_id"]:
             return "clip and video name two sources"
-        if not math.isfinite(facts["offset_applied_frames"]):
-            return "offset_applied_frames is no number"
+        if fault := _offset_fact_fault(facts):
+            return fault
     except (KeyError, TypeError) as error:
         return f"cannot be used: {error!r}"
     return ""
+
+
+def _offset_fact_fault(facts: Mapping[str, Any]) -> str:
+    """Return what is wrong with the offset that was taken out; a quiet clip's cannot be known."""
+    if not is_quiet_sample(facts):
+        finite = math.isfinite(facts["offset_applied_frames"])
+        return "" if finite else "offset_applied_frames is no number"
+    unknown = ("offset_applied_frames", "sync", "rescored")
+    said = [name for name in unknown if facts[name] is not None]
+    return f"{said[0]} of a clip that is {facts['tier']}" if said else ""
+
+
+def is_quiet_sample(facts: Mapping[str, Any]) -> bool:
+    """Return whether a sample is of a tier of which nobody can say what its offset is."""
+    return facts.get("tier") in QUIET_TIERS
 
 
 def finite_facts(content: bytes) -> dict[str, Any]:
@@ -120,8 +135,9 @@ def arrays_fault(npz: bytes, facts: Mapping[str, Any]) -> str:
             return f"{name} has {len(array)} rows for {frames} frames"
         if array.dtype.name != dtypes.get(name, array.dtype.name):
             return f"{name} is {array.dtype}, it must be {dtypes[name]}"
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            return f"{name} has a value that is no number"
+        known = not (name == "sync" and is_quiet_sample(facts))
+        if array.dtype.kind == "f" and np.isfinite(array).all() != known:
+            return f"{name} has a value that is {'no' if known else 'a'} number"
     return _range_fault(arrays, facts) or _labels_fault(arrays)
 
 
@@ -132,6 +148,8 @@ def _labels_fault(arrays: Mapping[str, NDArray[Any]]) -> str:
         return f"no label {missing[0]}, but {min(found)}"
     for name in sorted(found):
         low, high = float(arrays[name].min()), float(arrays[name].max())
+        if math.isnan(low):  # allowed, or named before
+            continue
         if low < 0 or (name in SHARES and high > 1):
             return f"{name} from {low:g} to {high:g}"
     return ""

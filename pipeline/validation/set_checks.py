@@ -6,7 +6,7 @@ import random
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.recipe.record import Recipe
 from pipeline.remote import FETCH_ATTEMPTS, HTTP, file_system, patiently
 from pipeline.shard_index.index_file import INDEX, bytes_at, read_index
+from pipeline.shard_index.quiet import QUIET, is_quiet
 from pipeline.shards.packing import index_of
 from pipeline.shards.tar import MEMBERS
 from pipeline.sources import local_copy
@@ -82,23 +83,46 @@ class SetValidation:
         self._check_index(index)
         self._check_others(index)
         self._wanted = self._recipe_digests()
-        if self.options.rescored and not self.options.quick:
+        if self.options.rescored and not self.options.quick and not is_quiet(index):
             self._judge = LandmarkJudge.load()
         for entry in index["shards"]:
             self._check_tar(entry)
         self._check_offsets()
         self._check_splits()
         self._check_table()
+        quiet = self._quiet()
+        if quiet:
+            self.findings.add(quiet.run(), f"{QUIET}/")
+            self._check_together(quiet)
         return self.findings
+
+    def _quiet(self) -> "SetValidation | None":
+        """Return the look at the silent and listening clips beside them; None: there are none."""
+        folder = f"{self.shards}/{QUIET}"
+        if bytes_at(f"{folder}/{INDEX}") is None:
+            return None
+        return SetValidation(folder, replace(self.options, recipe=None))
+
+    def _check_together(self, quiet: "SetValidation") -> None:
+        """Compare both: no key and, across the splits, no source and no group is in both."""
+        for key, shard in sorted(quiet._shard_of.items()):
+            fault = f"also in {self._shard_of.get(key)}"
+            new = key not in self._shard_of
+            self.findings.check("key", new, f"{QUIET}/{shard}", key, fault)
+        for one in sorted(self._splits_of.keys() & quiet._splits_of.keys()):
+            here, there = self._splits_of[one], quiet._splits_of[one]
+            fault = f"{one} is in {', '.join(sorted(here))}, quiet clips of it in "
+            fault += ", ".join(sorted(there))
+            self.findings.check("split", here == there, f"{QUIET}/{INDEX}", "", fault)
 
     def _check_index(self, index: Mapping[str, Any]) -> None:
         names = [one.get("name", "") for one in index["shards"]]
         twice = len(set(names)) < len(names)
         self.findings.check("index", not twice, "index.json", "", "a tar is named twice")
         made = index_of(index["shards"])
-        for name in ("fps", "sample_rate_hz", "splits"):
+        for name in ("fps", "sample_rate_hz", "splits", "tiers"):
             fault = f"{name} is not that of its shards"
-            self.findings.check("index", made[name] == index.get(name), "index.json", "", fault)
+            self.findings.check("index", made.get(name) == index.get(name), "index.json", "", fault)
         for one in index["shards"]:
             right = one.get("name", "").partition("/")[0] == one.get("split")
             fault = f"{one.get('name')} is of split {one.get('split')}"

@@ -15,6 +15,7 @@ from pipeline.engine.stage import Reject
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.curve import JudgeResult, read_curve
 from pipeline.media.audio import decode_audio
+from pipeline.media.clip_reader import read_arrays
 from pipeline.media.encode import write_clip
 from pipeline.media.flac import write_flac
 from pipeline.media.frames import frames_at_25fps
@@ -22,11 +23,13 @@ from pipeline.media.probe import probe
 from pipeline.params.curation import ShardsParams
 from pipeline.shards.labels import ClipSeries
 from pipeline.shards.packing import pack
+from pipeline.shards.quiet_stage import QuietShards
 from pipeline.shards.reader import read_shards
 from pipeline.shards.sample import SelectedClip, interval_of, write_streams
 from pipeline.shards.tar import MEMBERS, PackedSample, bucket_of, plan_shards, write_shard
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import Clip, Quality, SyncScore, Video
+from pipeline.validation.sample_checks import facts_fault
 from stages.shards import Shards
 from tests.media import beep_flash, measure_av_error_s
 from tests.pipeline.selection.test_rules import GOOD, candidate, selected_row
@@ -189,6 +192,7 @@ def test_the_index_says_what_lies_in_the_folder(tmp_path):
         end_frame=100,
         split="val",
         shard="val/val-0001-000.tar",
+        tier="hq",
         num_frames=100,
         offset_applied_frames=3.0,
         rescored_offset_frames=0.1,
@@ -204,3 +208,23 @@ def test_the_index_says_what_lies_in_the_folder(tmp_path):
     assert index["splits"] == {
         "val": {"bytes": entry["bytes"], "samples": 1, "seconds": 4.0, "shards": 1}
     }
+    assert (entry["tiers"], index["tiers"]) == ({"base": 1, "hq": 1}, {"base": 1, "hq": 1})
+
+
+def test_a_quiet_clip_is_whole_with_its_sound_and_null_where_nobody_knows(tmp_path):
+    num_frames, files = clip_files(beep_flash(tmp_path / "source.mp4"), tmp_path)
+    item = selected(num_frames, files, 0)
+    row = replace(item.selected, tier="listening", probability=0.3)
+    quiet = replace(item, selected=row, rejected_for="not_speaking")
+    out = tmp_path / "out"
+    out.mkdir()
+    (found,) = QuietShards().process(quiet, out)
+    assert (found.tier, found.num_frames, found.split) == ("listening", num_frames, row.split)
+    assert (out / "c.flac").read_bytes() == files["flac"].read_bytes()
+    facts = json.loads((out / "c.json").read_text(encoding="utf-8"))
+    unknown = ("offset_applied_frames", "drift_applied_frames", "probability", "sync", "rescored")
+    assert [facts[name] for name in unknown] == [None] * 5
+    assert (facts["tier"], facts["rejected_for"]) == ("listening", "not_speaking")
+    assert facts_fault({**facts, "split": row.split}, "c", row.split) == ""
+    assert "sync of a clip that is" in facts_fault({**facts, "sync": {}}, "c", row.split)
+    assert np.isnan(read_arrays(out / "c.npz")["sync"]).all()

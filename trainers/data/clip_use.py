@@ -22,13 +22,12 @@ from pipeline.errors import DecodeError, ParamsError
 from pipeline.media.clip_reader import arrays_in
 from pipeline.params.clip_use import ClipUseParams, SecondsParams
 from pipeline.runs import runs_of
-from pipeline.tables.rows import FPS
+from pipeline.tables.rows import BASE, FPS
 from trainers.data.index import SCANNERS, ShardIndex, index_shards, taken
 from trainers.data.range_reads import asked
 from trainers.errors import TrainingDataError
 
 logger = logging.getLogger(__name__)
-BASE, HQ = "base", "hq"
 Span = tuple[int, int]
 """[start, end) in frames of a sample."""
 _LIMITS: dict[str, tuple[str, Callable[[Any, float], Any]]] = {

@@ -9,6 +9,7 @@ from webdataset.shardlists import expand_urls
 
 from pipeline.engine.command import DATA
 from pipeline.shard_index.index_file import INDEX, parsed_index
+from pipeline.shard_index.quiet import QUIET
 from pipeline.shards.place import tar_place
 from trainers.data.range_reads import asked
 from trainers.errors import TrainingDataError
@@ -27,7 +28,8 @@ def shard_urls(sources: str | Path | Iterable[str | Path]) -> list[str]:
 
     Args:
         sources: folders, tars, globs or brace lists (`s3://b/train-{0000..0007}.tar`); local paths
-            or any URL that fsspec knows.
+            or any URL that fsspec knows. Below a folder, `quiet` is left out: its clips do not
+            talk; name that folder to read them.
 
     Raises:
         TrainingDataError: a source has no tar.
@@ -51,7 +53,7 @@ def curated_urls(shards: Path = DATA / "shards") -> list[str]:
     """
     place = tar_place(shards)
     if not place.sealed:
-        return shard_urls(shards)
+        return shard_urls(f"{shards}/*/*.tar")
     names = indexed_digests(shards)
     if not names:
         raise TrainingDataError(f"{shards}/index.json: names no tar; run `dvc repro shards`")
@@ -102,7 +104,9 @@ def _expand(source: str) -> list[str]:
 
 def _tars(fs: Any, path: str) -> list[str]:
     if fs.isdir(path):
-        found = fs.glob(f"{path.rstrip('/')}/**/*.tar")
+        folder = path.rstrip("/")
+        below = {one: one.partition(folder)[2] for one in fs.glob(f"{folder}/**/*.tar")}
+        found = [one for one, rest in below.items() if f"/{QUIET}/" not in rest]
     elif any(sign in path for sign in "*?["):
         found = fs.glob(path)
     else:

@@ -1,5 +1,6 @@
 """The README's plain reader: every clip once, however many workers read."""
 
+import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,3 +57,24 @@ def test_a_torn_tar_is_an_error_that_names_it_and_no_short_data_set(tmp_path, ke
     path.write_bytes(content[: ends.get(kept, 0)])
     with pytest.raises(DecodeError, match=r"0\.tar: "):
         list(read_shards(str(path)))
+
+
+def test_a_tier_is_read_alone_and_base_is_all(tmp_path):
+    folder = write_tars(tmp_path / "plain", [[20, 21, 22]])
+    samples = [write_sample(tmp_path / "tiered", n, 20 + n) for n in range(3)]
+    for sample, tier in zip(samples, ("base", "hq", "base"), strict=True):
+        facts = {"clip_id": sample.clip_id, "num_frames": sample.num_frames, "tier": tier}
+        sample.files["json"].write_text(json.dumps(facts))
+        landmarks = np.zeros((sample.num_frames, 478, 3), np.float32)
+        matrices = np.zeros((sample.num_frames, 2, 3), np.float32)
+        np.savez(sample.files["npz"], landmarks=landmarks, matrices=matrices)
+    write_shard(tmp_path / "t.tar", samples)
+    tiers = {
+        tier: [one.clip_id for one in read_shards(str(tmp_path / "t.tar"), tier)]
+        for tier in ("base", "hq")
+    }
+    assert tiers == {"base": ["clip000", "clip001", "clip002"], "hq": ["clip001"]}
+    with pytest.raises(DecodeError, match="`lipforge run shards`"):
+        list(read_shards(str(folder / "0.tar"), tier="hq"))
+    with pytest.raises(ValueError, match="one of base, hq, silent, listening"):
+        list(read_shards(str(folder / "0.tar"), tier="best"))

@@ -1,12 +1,22 @@
-"""The rules for a sample's JSON."""
+"""The rules for a sample's JSON and its labels."""
 
+import io
 import json
+from collections.abc import Callable
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pipeline.errors import DecodeError
-from pipeline.validation.sample_checks import finite_facts, kinds, offset_fault, schema_fault
+from pipeline.shards.labels import LABELS
+from pipeline.validation.sample_checks import (
+    arrays_fault,
+    finite_facts,
+    kinds,
+    offset_fault,
+    schema_fault,
+)
 from pipeline.validation.set_checks import samples_of
 from tests.pipeline.export.made_shards import make_shards
 
@@ -64,3 +74,47 @@ def test_a_number_of_frames_that_is_none_is_a_damaged_sample(members, number):
     facts = {**json.loads(members["json"]), "num_frames": number}
     with pytest.raises(DecodeError, match="num_frames of the JSON is"):
         offset_fault("aaaa", {**members, "json": json.dumps(facts).encode()}, Judge())
+
+
+TALKS = {"num_frames": 30, "tier": "base", "clip": {}}
+Arrays = dict[str, np.ndarray]
+
+
+def npz(change: Callable[[Arrays], object] = lambda arrays: None) -> bytes:
+    arrays: Arrays = {
+        "landmarks": np.zeros((30, 468, 3), np.float32),
+        "matrices": np.tile(np.eye(2, 3), (30, 1, 1)),
+        "scores": np.ones(30, np.float32),
+        "boxes": np.tile(np.array([0, 0, 9, 9], np.float32), (30, 1)),
+        "interpolated": np.zeros(30, bool),
+        **{name: np.full(30, 0.5, np.float32) for name in LABELS},
+    }
+    change(arrays)
+    content = io.BytesIO()
+    np.savez(content, **arrays)
+    return content.getvalue()
+
+
+def test_whole_labels_and_those_of_older_shards_are_right():
+    assert arrays_fault(npz(), TALKS) == ""
+    assert arrays_fault(npz(lambda a: [a.pop(name) for name in LABELS]), TALKS) == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda a: a.pop("cover"), "no label cover, but change"),
+        (lambda a: a.update(sync=np.full(30, 1.5, np.float32)), "sync from 1.5 to 1.5"),
+        (lambda a: a.update(change=np.full(30, -1, np.float32)), "change from -1 to -1"),
+        (lambda a: a.update(cover=np.ones(30)), "cover is float64, it must be float32"),
+        (lambda a: a["sync"].fill(np.nan), "sync has a value that is no number"),
+    ],
+)
+def test_a_label_that_is_missing_or_impossible_is_named(change, fault):
+    assert arrays_fault(npz(change), TALKS).startswith(fault)
+
+
+def test_the_sync_of_a_quiet_clip_is_no_number_and_must_be_none():
+    quiet = {**TALKS, "tier": "silent"}
+    assert arrays_fault(npz(lambda a: a["sync"].fill(np.nan)), quiet) == ""
+    assert arrays_fault(npz(), quiet) == "sync has a value that is a number"
