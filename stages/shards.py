@@ -192,7 +192,7 @@ def run(params: Params) -> None:
 
     until_packed("shards", made)
     run_quiet([one for one in clips if one.is_quiet], params, cache)
-    write_text(OUT / "README.md", datacard(tables, OUT / "index.json"))
+    write_text(OUT / "README.md", datacard(tables, OUT / "index.json", params))
 
 
 def run_quiet(clips: Sequence[SelectedClip], params: Params, cache: Cache) -> None:

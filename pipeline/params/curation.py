@@ -192,6 +192,16 @@ class SelectParams(_Section):
         return self
 
 
+class CardParams(_Section):
+    """What the data set card says that no table knows."""
+
+    title: Annotated[str, Field(min_length=1)] = "Lip-sync clips, curated by lipforge"
+    licence: str = ""
+    """Of the set as it is published, an SPDX id say; empty: the card says that none is stated."""
+    contact: str = ""
+    """Address or URL for people who want to be taken out; empty: the card says that none is."""
+
+
 class ShardsParams(_Section):
     """WebDataset tars."""
 
@@ -199,6 +209,7 @@ class ShardsParams(_Section):
     max_shard_mb: Annotated[int, Field(ge=1)] = 512
     quiet_tiers: bool = True
     """Pack silent and listening clips, apart from the others: data/shards/quiet."""
+    card: CardParams = CardParams()
 
 
 class ReportParams(_Section):

@@ -14,6 +14,7 @@ from pipeline.atomic import write_json, write_text
 from pipeline.engine.command import DATA
 from pipeline.errors import ManifestError, StorageError
 from pipeline.faces.film_source import FilmSource
+from pipeline.params.curation import load_params
 from pipeline.shard_index.exclusion import EXCLUDE, Exclusion, read_exclusion
 from pipeline.shard_index.index_file import INDEX, bytes_at, read_index
 from pipeline.shard_index.quiet import QUIET
@@ -147,7 +148,8 @@ def carry_out(takedown: Takedown) -> Iterator[str]:
     recount_people(DATA)
     _unlist(target)
     if (SHARDS / INDEX).is_file() and RunTables(DATA).exists("ingest"):
-        write_text(SHARDS / "README.md", datacard(RunTables(DATA), SHARDS / INDEX))
+        card = datacard(RunTables(DATA), SHARDS / INDEX, load_params())
+        write_text(SHARDS / "README.md", card)
         yield f"{SHARDS / 'README.md'} counts anew"
     entries = cache_entries()
     hints = entries.hints(traces)
