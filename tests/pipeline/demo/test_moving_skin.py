@@ -39,8 +39,7 @@ def aligned(one: TalkingPortrait, anchors: NDArray[np.float64]) -> NDArray[np.fl
     return cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float64)
 
 
-@pytest.mark.parametrize("is_mirrored", [False, True])
-@pytest.mark.parametrize("sitter", ["astronaut", "hopper"])
+@pytest.mark.parametrize(("sitter", "is_mirrored"), [("astronaut", False), ("hopper", True)])
 def test_pixels_outside_of_the_masks_hole_do_not_know_the_mouth(
     sitter: Sitter, is_mirrored: bool
 ) -> None:

@@ -40,7 +40,7 @@ def test_dvc_calls_every_stage_without_arguments_and_each_has_a_page():
         assert (ROOT / "docs" / f"{PAGES.get(name, name)}.md").exists(), name
 
 
-@pytest.mark.parametrize("module", ["stages.faces", "stages.truth", "trainers.evaluate"])
+@pytest.mark.parametrize("module", ["stages.faces", "stages.truth", "trainers.features"])
 def test_a_stage_asked_for_help_says_what_it_is_and_does_nothing(workspace, module):
     command = f"python -m {module}"
     ended = called(command, "--help", cwd=workspace)

@@ -62,6 +62,7 @@ def network(variant: str) -> SyncNet:
     return built.eval()
 
 
+@cache
 def judge(variant: str = "tweaked", **options: Any) -> SyncNetJudge:
     """A judge with those weights."""
     return SyncNetJudge(network(variant), **options)
