@@ -38,7 +38,7 @@ class SyncDiffProfile(TrainSection):
     """How the frame before reaches the network: through the bottleneck, as published; as it is; or
     not at all."""
     pose_norm: Literal["batch", "none"] = "batch"
-    """Batch norm behind the bottleneck."""
+    """Batch norm behind the bottleneck; the paper's BN(E_p) may mean that, or the bottleneck."""
     pose_noise: Weight = 1.0
     """Deviation of the noise on the latents of the frame before, in training. Published: 0."""
     prediction: Literal["epsilon", "x0"] = "x0"

@@ -101,6 +101,7 @@ def frozen_parts(profile: TalkerProfile, stage: str = "stabilized") -> FrozenPar
         ParamsError: no such VGG.
         WeightsError: a file is absent, or G_S or the generator does not fit this AVSyncNet.
     """
+    frozen.require_known("vgg19", profile.vgg, f"params.yaml: {stage}.profiles, vgg")
     avsyncnet = frozen.trained(Path(profile.avsyncnet), load_avsyncnet, "avsyncnet")
     heard, wanted = avsyncnet.network.config.embedding, talker_config(profile, stage).sound
     if heard != wanted:

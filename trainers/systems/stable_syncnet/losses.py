@@ -31,9 +31,10 @@ def cosine(vision_BD: Tensor, audio_BD: Tensor) -> Tensor:
 def cosine_bce(cosine_B: Tensor, in_sync_B: Tensor, clamp: bool = False) -> Tensor:
     """Return the loss (B,) of each pair: -log(cos) in sync, -log(1 - cos) out of sync.
 
-    Each logarithm ends at -100, so one pair costs 100 at most. A pair in sync with cosine 0 costs
-    that and teaches nothing: its embeddings have no component in common, and where one has a
-    component the ReLU behind the other tower is shut.
+    Each logarithm ends at -100, so one pair costs 100 at most, and teaches nothing where it costs
+    that: PyTorch's gradient there is 10^12, and the rounding of a cosine of 1 would give it a
+    direction. (A pair in sync with cosine 0 could teach nothing anyway: its embeddings have no
+    component in common, and where one has a component the ReLU behind the other tower is shut.)
 
     Args:
         in_sync_B: (B,) 1 or True for pairs of one moment, 0 or False for others.
@@ -45,6 +46,8 @@ def cosine_bce(cosine_B: Tensor, in_sync_B: Tensor, clamp: bool = False) -> Tens
         cosine_B = cosine_B.clamp(0, 1)
     inside = (cosine_B >= 0) & (cosine_B <= 1)
     safe_B = torch.where(inside, cosine_B, torch.full_like(cosine_B, 0.5))
+    worst_B = safe_B == torch.where(in_sync_B.bool(), 0, 1)
+    safe_B = torch.where(worst_B, safe_B.detach(), safe_B)
     with torch.autocast(cosine_B.device.type, enabled=False):  # refused under fp16 autocast
         loss_B = functional.binary_cross_entropy(safe_B, in_sync_B.to(safe_B), reduction="none")
     return torch.where(inside, loss_B, torch.full_like(loss_B, torch.nan))

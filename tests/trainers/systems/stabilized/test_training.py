@@ -125,6 +125,8 @@ def test_an_absent_network_and_another_size_name_the_fix(tmp_path, files):
         task_of(profile_of(files, network="tiny"))
     with pytest.raises(ParamsError, match="known: paper, tiny"):
         task_of(profile_of(files, network="huge"))
+    with pytest.raises(ParamsError, match=r"stabilized.profiles, vgg: .*known: vgg19, stand-in:v"):
+        task_of(profile_of(files, vgg="vgg16"))
 
 
 def test_the_section_of_g_s_refuses_what_would_make_it_another_thing():

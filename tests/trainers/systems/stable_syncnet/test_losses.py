@@ -70,6 +70,17 @@ def test_a_pair_in_sync_without_a_common_component_costs_100_and_gives_no_gradie
     assert before.grad.abs().max() == 0
 
 
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_a_pair_at_the_end_of_the_logarithm_teaches_nothing(label):
+    """A cosine that rounds to 1 has a direction by rounding alone."""
+    sound = torch.tensor([[1.0, 0.0]])
+    picture = torch.tensor([[1.0, 1e-4]] if label == 0 else [[0.0, 1.0]], requires_grad=True)
+    loss = cosine_bce(cosine(picture, sound), torch.tensor([label]), clamp=True)
+    assert loss.tolist() == [100]
+    loss.sum().backward()
+    assert picture.grad.tolist() == [[0, 0]]
+
+
 def test_accuracy_is_the_share_on_their_side_of_one_half():
     pairs = torch.tensor([0.9, 0.6, 0.5, 0.1])
     assert sync_accuracy(pairs, torch.tensor([1, 0, 1, 0])).item() == 0.5
