@@ -87,3 +87,13 @@ def test_a_second_takedown_keeps_what_was_noted_of_the_first(workspace):
     LIST.write_text("[]")
     with pytest.raises(ParamsError, match=r"takedowns\.json: no list of takedowns"):
         taken_down()
+
+
+def test_where_no_row_names_a_person_that_is_said(data):
+    with pytest.raises(SourceError) as named:
+        find_target("nobody", data)
+    assert "no persons are labelled" not in str(named.value)
+    rows = [{"item_id": ANNA, "video_id": ANNA, "clip_id": CLIP, "person": "", "artifact": "k1"}]
+    pq.write_table(pa.Table.from_pylist(rows), data / "faces/clips.parquet")
+    with pytest.raises(SourceError, match="no persons are labelled"):
+        find_target("nobody", data)
