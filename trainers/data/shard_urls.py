@@ -1,5 +1,6 @@
 """Listing of shards: by folder, tar, glob or brace list, and those of a curated split."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from pipeline.shard_index.quiet import QUIET
 from pipeline.shards.place import tar_place
 from trainers.data.range_reads import asked
 from trainers.errors import TrainingDataError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +105,18 @@ def _expand(source: str) -> list[str]:
     return urls
 
 
+def _talking(found: Sequence[str], folder: str) -> list[str]:
+    """Return the tars that lie in no folder `quiet` below the one that was named."""
+    named = f"{folder.rstrip('/')}/".count(f"/{QUIET}/")
+    kept = [one for one in found if one.count(f"/{QUIET}/") <= named]
+    if len(kept) < len(found):
+        logger.info("%s: %d tars in %s/ are left out", folder, len(found) - len(kept), QUIET)
+    return kept
+
+
 def _tars(fs: Any, path: str) -> list[str]:
     if fs.isdir(path):
-        folder = path.rstrip("/")
-        below = {one: one.partition(folder)[2] for one in fs.glob(f"{folder}/**/*.tar")}
-        found = [one for one, rest in below.items() if f"/{QUIET}/" not in rest]
+        found = _talking(fs.glob(f"{path.rstrip('/')}/**/*.tar"), path)
     elif any(sign in path for sign in "*?["):
         found = fs.glob(path)
     else:

@@ -2,6 +2,7 @@
 
 import json
 
+import fsspec
 import pytest
 
 from pipeline.errors import ManifestError
@@ -50,6 +51,19 @@ def test_the_list_is_found_from_inside_of_the_folder_too(tmp_path, monkeypatch):
     for folder, name in ((tmp_path, "train/one.tar"), (tmp_path / "train", "one.tar")):
         monkeypatch.chdir(folder)
         assert exclusion_beside([name]).samples == {"a"}
+
+
+@pytest.mark.parametrize("scheme", ["", "memory://"])
+def test_the_list_beside_the_shards_holds_for_the_quiet_clips_below_them(tmp_path, scheme):
+    content = json.dumps(Exclusion(frozenset("a")).to_json())
+    if scheme:
+        fsspec.filesystem("memory").pipe_file("/set/shards/exclude.json", content.encode())
+        shards = "memory://set/shards"
+    else:
+        (tmp_path / "exclude.json").write_text(content)
+        shards = str(tmp_path)
+    assert exclusion_beside([f"{shards}/quiet/train/one.tar"]).samples == {"a"}
+    assert exclusion_beside([f"{shards}/loud/train/one.tar"]).samples == set()
 
 
 def test_a_damaged_list_stops_the_reader(tmp_path):

@@ -20,6 +20,24 @@ def test_a_folder_a_glob_a_brace_list_and_a_file_name_the_same_tars(shards):
     assert shard_urls([f"{shards}/train-0001-000.tar", shards]) == expected
 
 
+def test_quiet_clips_are_left_out_and_counted_unless_their_folder_is_named(
+    shards, caplog, monkeypatch
+):
+    talking = shard_urls(shards)
+    (shards / "quiet/train").mkdir(parents=True)
+    (shards / "quiet/train/train-0000-000.tar").touch()
+    caplog.set_level("INFO")
+    assert shard_urls(shards) == talking
+    assert "1 tars in quiet/ are left out" in caplog.text
+    (one,) = shard_urls(shards / "quiet")
+    assert one.endswith("quiet/train/train-0000-000.tar")
+    assert shard_urls(shards / "quiet/train") == [one]
+    monkeypatch.chdir(shards.parent)
+    assert shard_urls(shards.name) == talking
+    monkeypatch.chdir(shards / "quiet")
+    assert shard_urls("train") == [one]
+
+
 def test_a_name_without_tars_is_an_error(tmp_path):
     with pytest.raises(TrainingDataError, match=r"no \.tar"):
         shard_urls(tmp_path)
