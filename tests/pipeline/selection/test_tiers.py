@@ -178,6 +178,20 @@ def test_a_quiet_clip_that_ties_two_splits_together_is_not_kept():
     assert between.detail.endswith("tied to clips of two splits")
 
 
+def test_a_quiet_clip_that_ties_two_groups_of_one_split_together_is_in_that_split():
+    talking = [one(f"{n:02}", f"v{n}") for n in range(60)]
+    faces = [seen(f"{n:02}", n) for n in range(60)]
+    alone = decide(talking, SPLITS)
+    divide(alone, faces, SPLITS)
+    split = {d.clip_id: split_of(d.group, SPLITS) for d in alone}
+    for wanted in ("train", "val", "test"):
+        first, second, *_ = (n for n in range(60) if split[f"{n:02}"] == wanted)
+        judged = decide([*talking, one("between", f"v{first}", quiet=True)], SPLITS)
+        divide(judged, [*faces, seen("between", second)], SPLITS)
+        between = next(d for d in judged if d.clip_id == "between")
+        assert (between.tier, split_of(between.group, SPLITS)) == ("silent", wanted)
+
+
 def test_quiet_clips_of_one_person_are_in_one_split_where_nobody_talks():
     judged = decide([one(f"q{n}", f"w{n}", quiet=True) for n in range(4)], SPLITS)
     by_person = SPLITS.model_copy(update={"split_by": "person"})
