@@ -33,7 +33,7 @@ check: setup ## style, types, and a line in CHANGELOG.md for every change of cod
 latest: ## the core tests with the newest versions that pyproject.toml allows, in a venv of their own
 	$(PYTHON) -m venv --clear $(LATEST)
 	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade pip
-	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade -e '.[demo,train,train-logs,s3,dev]'
+	$(LATEST)/bin/pip install --quiet --disable-pip-version-check --upgrade -e '.[demo,labels,train,train-logs,s3,dev]'
 	$(LATEST)/bin/lipforge weights fetch
 	$(LATEST)/bin/pip freeze --exclude-editable > $(LATEST)/versions.txt
 	diff --unchanged-line-format= --old-line-format= constraints.txt $(LATEST)/versions.txt || true
@@ -44,7 +44,7 @@ setup: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,train,train-logs,s3,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[demo,labels,train,train-logs,s3,dev]'
 	touch $@
 
 bench: setup ## the targets of speed and memory, measured: an hour or two; real clips in ../shared/clips

@@ -1,37 +1,82 @@
 """clips -> quality: picture, head, mouth and speech of every clip. Measures, decides nothing."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import cv2
 
-from pipeline.engine.cache import open_cache
+from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, run_main
-from pipeline.engine.stage import Reject, Resources
+from pipeline.engine.stage import Reject, Resources, Stage
 from pipeline.engine.streamed import execute_streamed
 from pipeline.identity import clip_identity
 from pipeline.identity.clip_identity import IdentityNetworks
 from pipeline.identity.face_network import FaceNetwork
 from pipeline.identity.voice_network import VoiceNetwork
-from pipeline.params.curation import QualityParams, load_params
-from pipeline.quality import cover, speech
+from pipeline.media.spans import reading_s
+from pipeline.params.curation import Params, QualityParams, load_params
+from pipeline.quality import cover, speech, text_reader
 from pipeline.quality.clip_measures import Detectors, measure_clip
-from pipeline.tables.clip_files import ClipFiles, ClipStage
-from pipeline.tables.rows import Clip, Quality
+from pipeline.quality.faces_seen import NEEDED, FacesSeen, SeenTracks
+from pipeline.sources import local_copy, locations
+from pipeline.tables.clip_files import ClipFiles
+from pipeline.tables.rows import FPS, Clip, Quality, Video
 from pipeline.tables.run_tables import RunTables, table_path
 from pipeline.weights.bundled_arrays import bundled_sha256
 
+WITHOUT_TEXT = Resources(memory_bytes=500_000_000)
+WITH_TEXT = Resources(memory_bytes=1_000_000_000)
 
-class QualityStage(ClipStage[Quality]):
+
+@dataclass(frozen=True, slots=True)
+class ClipToMeasure:
+    """A clip, what `faces` saw beside it, and for text the film it was taken from."""
+
+    files: ClipFiles
+    faces_seen: FacesSeen
+    film: Video | None = None
+    """None: no frame of the film is looked at."""
+    location: str = ""
+    """A local path or an fsspec URL of the film."""
+
+    @property
+    def clip(self) -> Clip:
+        """The clip's row."""
+        return self.files.clip
+
+
+class QualityStage(Stage[ClipToMeasure, Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "6"
-    resources = Resources(memory_bytes=500_000_000)
+    version: ClassVar[str] = "7"
 
     def __init__(self, params: QualityParams) -> None:
+        """Take the parameters.
+
+        Raises:
+            ParamsError: text is to be read and the recognizer is not installed.
+        """
         self.params = params
+        self.reads_text = params.text == "overlay"
+        if self.reads_text:
+            text_reader.require_reader()
+        self.resources = WITH_TEXT if self.reads_text else WITHOUT_TEXT
+
+    def item_id(self, item: ClipToMeasure) -> str:
+        """Return the clip's id."""
+        return item.clip.clip_id
+
+    def identity(self, item: ClipToMeasure) -> Mapping[str, Any]:
+        """Return what names the clip's content, and what is known of the faces beside it."""
+        return {**item.files.identity(), "faces_seen": asdict(item.faces_seen)}
+
+    def artifacts(self, item: ClipToMeasure) -> Sequence[tuple[str, str]]:
+        """Return the clip's files."""
+        return item.files.artifacts()
 
     def cache_params(self) -> Mapping[str, Any]:
         """Return the section's values."""
@@ -43,24 +88,61 @@ class QualityStage(ClipStage[Quality]):
             speech.WEIGHTS: speech.weights_digest(),
             cover.WEIGHTS: bundled_sha256(cover.WEIGHTS_PATH),
             **clip_identity.weights(),
+            **(text_reader.reader_digests() if self.reads_text else {}),
         }
+
+    def deadline_s(self, item: ClipToMeasure) -> float:
+        """Return a hundred times what it takes, fetching and decoding the film included."""
+        clip_s = item.clip.num_frames / FPS
+        if item.film is None:
+            return 60.0 + clip_s
+        return 600.0 + 100 * clip_s + reading_s(item.film, item.film.num_frames)
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""
         cv2.setNumThreads(1)
         identity = IdentityNetworks(FaceNetwork(), VoiceNetwork())
-        self._detectors = Detectors(speech.SpeechDetector(), cover.CoverDetector(), identity)
+        reader = text_reader.TextReader() if self.reads_text else None
+        self._detectors = Detectors(
+            speech.SpeechDetector(), cover.CoverDetector(), identity, reader
+        )
 
-    def process(self, item: ClipFiles, workdir: Path) -> Sequence[Quality | Reject]:
+    def process(self, item: ClipToMeasure, workdir: Path) -> Sequence[Quality | Reject]:
         """Measure one clip."""
-        measured = measure_clip(item, self._detectors, self.params.vad_threshold)
-        return [Quality(clip_id=item.clip.clip_id, face_px=item.clip.face_px, **measured)]
+        film = nullcontext() if item.film is None else local_copy(item.location)
+        with film as path:
+            measured = measure_clip(item.files, self._detectors, self.params.vad_threshold, path)
+        return [
+            Quality(
+                clip_id=item.clip.clip_id,
+                face_px=item.clip.face_px,
+                faces_seen_median=item.faces_seen.median,
+                faces_seen_max=item.faces_seen.most,
+                **measured,
+            )
+        ]
+
+
+def clips_to_measure(tables: RunTables, cache: Cache, params: Params) -> list[ClipToMeasure]:
+    """List the clips; only where text is read they get their films."""
+    seen = SeenTracks(tables.each("faces", NEEDED))
+    files = [ClipFiles.of(clip, cache) for clip in tables.rows("faces", Clip)]
+    if params.quality.text == "none":
+        return [ClipToMeasure(one, seen.during(one.clip)) for one in files]
+    films = {one.video_id: one for one in tables.rows("ingest", Video)}
+    needed = [films[video_id] for video_id in sorted({one.clip.video_id for one in files})]
+    where = locations(params.ingest.source, [film.uri for film in needed])
+    return [
+        ClipToMeasure(one, seen.during(one.clip), film, where[film.uri])
+        for one in files
+        for film in [films[one.clip.video_id]]
+    ]
 
 
 def main() -> None:
     """`python -m stages.quality`, called by dvc.yaml."""
-    params, cache = load_params(), open_cache()
-    items = [ClipFiles.of(clip, cache) for clip in RunTables(DATA).rows("faces", Clip)]
+    params = load_params()
+    items = clips_to_measure(RunTables(DATA), open_cache(), params)
     table = table_path(DATA, "quality")
     execute_streamed(QualityStage(params.quality), items, table, Quality, params)
 

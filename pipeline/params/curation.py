@@ -101,9 +101,11 @@ class StretchesParams(_Section):
 
 
 class QualityParams(_Section):
-    """Nothing that changes the result, so far."""
+    """Measurements; no threshold of these refuses a clip."""
 
     vad_threshold: Share = 0.5
+    text: Literal["none", "overlay"] = "none"
+    """overlay: read text in a few frames of every clip's film (extra `labels`; seconds a clip)."""
 
 
 class HqParams(_Section):
@@ -155,6 +157,8 @@ class SelectParams(_Section):
     max_covered_frames: Annotated[int, Field(ge=0)] = 4
     max_roll_deg: Annotated[float, Field(ge=0, le=180)] = 40.0
     max_rolled_frames: Annotated[int, Field(ge=0)] = 0
+    jump_cuts: Literal["cut", "label"] = "cut"
+    """Where a person jumps before an unchanged background: two parts, or one with a label."""
     not_speaking_overlap: Share = 0.5
     """Faces that share more than this share of a clip's time compete for its sound."""
     min_face_px: Positive = 64

@@ -1,7 +1,8 @@
 """All measurements of one clip: landmarks, picture and sound, by the name of their column."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,10 @@ import numpy.typing as npt
 from pipeline.faces.schemas import schema_named
 from pipeline.identity.clip_identity import IdentityNetworks, face_embedding, voice_embedding
 from pipeline.media.clip_reader import read_arrays, read_audio
-from pipeline.quality import cover, hashes, landmarks, picture, pose, speech
+from pipeline.quality import cover, hashes, landmarks, picture, pose, speech, text_overlay
+from pipeline.quality.film_samples import samples_of
+from pipeline.quality.jump_cuts import jump_cuts
+from pipeline.quality.text_reader import TextReader
 from pipeline.tables.clip_files import ClipFiles
 
 _ARRAYS = ("landmarks", "matrices", "scores", "interpolated")
@@ -23,13 +27,18 @@ class Detectors:
     speech: speech.SpeechDetector
     cover: cover.CoverDetector
     identity: IdentityNetworks
+    text: TextReader | None = None
+    """None: text is not looked for."""
 
 
-def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) -> dict[str, Any]:
+def measure_clip(
+    item: ClipFiles, detectors: Detectors, vad_threshold: float, film: Path | None = None
+) -> dict[str, Any]:
     """Return the measured columns of `Quality`.
 
     Args:
         vad_threshold: speech probability from which a window starts to be speech.
+        film: the clip's film, where text is looked for.
 
     Raises:
         UnreadableError: the storage refuses to give one of the three files.
@@ -43,7 +52,21 @@ def measure_clip(item: ClipFiles, detectors: Detectors, vad_threshold: float) ->
         **_measure_picture(item, arrays, detectors.cover),
         **heard,
         **_identify(item, audio_N, heard["speech_by_frame"], detectors.identity),
+        **_read_text(item, arrays, detectors.text, film),
     }
+
+
+def _read_text(
+    item: ClipFiles, arrays: Mapping[str, Any], reader: TextReader | None, film: Path | None
+) -> dict[str, Any]:
+    if reader is None:
+        return {}
+    assert film is not None, "text is looked for in the film"
+    schema = schema_named(item.clip.landmark_schema)
+    face = text_overlay.FaceInCrop(
+        arrays["landmarks"], arrays["matrices"], schema, item.clip.crop_px
+    )
+    return asdict(text_overlay.label_text(samples_of(film, item.clip), reader, face))
 
 
 def _identify(
@@ -103,6 +126,7 @@ def _measure_picture(
         "frozen_share": picture.frozen_share(changes_T),
         "change_by_frame": series(changes_T),
         "cover_by_frame": series(cover.cover(pictures.planes, lips_TP2, detector)),
+        "jump_cuts": jump_cuts(changes_T, arrays["landmarks"], arrays["interpolated"], schema),
         "picture_hash": hashes.picture_hash(pictures.small),
     }
 

@@ -35,6 +35,7 @@ REASONS = {
     "standing_picture": (
         "the picture stands: for longer than faces.max_held_frames or select.max_standing_frames"
     ),
+    "jump_cut": "the person jumps before an unchanged background: frames are missing",
     "transition": "a dissolve, a wipe or a fade between two shots",
     "damaged_picture": "torn pictures, for longer than faces.max_damaged_frames",
     "face_lost": "the face was not seen for longer than faces.max_interpolated_frames",

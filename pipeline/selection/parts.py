@@ -1,8 +1,9 @@
 """Parts of a clip: what is right in every second is kept, the rest is named with its reason.
 
-A clip is cut where its sound becomes foreign or jumps to another offset, where its picture stands,
-and where the mouth is covered or the head lies. The parts cover the clip without gap; those that
-are right but shorter than `select.min_seconds` are `rest_too_short`.
+A clip is cut where its sound becomes foreign or jumps to another offset, where its picture stands
+or the person jumps because frames are missing, and where the mouth is covered or the head lies. The
+parts cover the clip without gap; those that are right but shorter than `select.min_seconds` are
+`rest_too_short`.
 
 Shape suffix: T frames of the clip.
 """
@@ -118,6 +119,9 @@ def _picture_faults(quality: Quality, params: SelectParams) -> Iterable[_Fault]:
     if min(quality.change_by_frame, default=np.inf) < p.still_change:
         standing = _standing(np.asarray(quality.change_by_frame), p)
         yield from _faults(standing, p.max_standing_frames, "standing_picture")
+    if p.jump_cuts == "cut":
+        for frame in quality.jump_cuts:
+            yield _Fault(frame, frame + 1, "jump_cut", "frames are missing before it")
     if max(quality.cover_by_frame, default=0.0) > p.max_cover:
         covered = _covered(np.asarray(quality.cover_by_frame), p)
         yield from _faults(covered, p.max_covered_frames, "mouth_covered")

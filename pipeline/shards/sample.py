@@ -28,8 +28,8 @@ from pipeline.tables.rows import (
     Video,
 )
 
-LEFT_OUT = ("_by_frame", "_embedding")
-"""Endings of columns of `quality` that are no part of a sample's JSON."""
+LEFT_OUT = ("_by_frame", "_embedding", "jump_cuts")
+"""Endings of columns of `quality` that are no part of a sample's JSON, or stand there otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,10 +164,18 @@ def sample_facts(item: SelectedClip) -> dict[str, Any]:
         "part_start_frame": item.selected.start_frame,
         "part_end_frame": item.selected.end_frame,
         **judged,
+        "jump_cuts": _jump_cuts(item),
         "video": _fields(item.video),
         "clip": clip,
         "quality": measured,
     }
+
+
+def _jump_cuts(item: SelectedClip) -> list[int]:
+    """Return the jump cuts in frames of the sample."""
+    interval = interval_of(item)
+    inside = (frame - interval.first_frame for frame in item.quality.jump_cuts)
+    return [frame for frame in inside if 0 < frame < interval.num_frames]
 
 
 def _fields(row: Video | Clip | SyncScore | Quality) -> dict[str, Any]:

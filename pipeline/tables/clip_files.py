@@ -1,15 +1,12 @@
 """One clip with the local paths of its files: the input of every stage that measures clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pipeline.engine.cache import Cache
-from pipeline.engine.stage import Stage
-from pipeline.tables.rows import FPS, Clip
-
-Out = TypeVar("Out")
+from pipeline.tables.rows import Clip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +39,3 @@ class ClipFiles:
         """Return (cache key, file name) of the files, for `Stage.artifacts`."""
         paths = (self.video, self.landmarks, self.audio)
         return [(self.clip.artifact, path.name) for path in paths if path is not None]
-
-
-class ClipStage(Stage[ClipFiles, Out]):
-    """A stage that measures one clip after the other."""
-
-    def item_id(self, item: ClipFiles) -> str:
-        """Return the clip's id."""
-        return item.clip.clip_id
-
-    def identity(self, item: ClipFiles) -> Mapping[str, Any]:
-        """Return the clip's id and the cache key of its files, which names their content."""
-        return item.identity()
-
-    def deadline_s(self, item: ClipFiles) -> float:
-        """Return a minute, and a second per second of clip: a hundred times what it takes."""
-        return 60.0 + item.clip.num_frames / FPS
-
-    def artifacts(self, item: ClipFiles) -> Sequence[tuple[str, str]]:
-        """Return the clip's files."""
-        return item.artifacts()

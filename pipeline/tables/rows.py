@@ -178,6 +178,21 @@ class Quality:
     """Perceptual hash of the clip, 16 hex digits: near-duplicates differ in few bits."""
     audio_hash: str
     """Fingerprint of the loudness contour, 16 hex digits."""
+    faces_seen_median: float = 0.0
+    """Faces in the picture on the clip's frames, this one included, as `faces` tracks them."""
+    faces_seen_max: int = 0
+    jump_cuts: list[int] = field(default_factory=list)
+    """Frames of the clip before which frames are missing: the same person jumps, the background
+    stays."""
+    text_overlay_share: float | None = None
+    """Share of the frames that were read on which text lies over the picture; this and the other
+    fields on text are None unless `quality.text` asks for them."""
+    text_still_share: float | None = None
+    """Share of them on which text stays in a picture that stands: an overlay or a sign."""
+    text_crop_share: float | None = None
+    """Mean share of the crop's area that lies under overlays."""
+    text_on_mouth: bool | None = None
+    """Whether an overlay touches the lower face: nose tip to chin."""
     roll_by_frame: list[float] = field(default_factory=list)
     """Roll in degrees, positive = clockwise. This and the other series have one value per frame of
     the clip, to 3 significant digits: what is wrong in a part of a clip."""

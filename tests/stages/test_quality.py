@@ -1,16 +1,28 @@
 import dataclasses
+import importlib.util
 import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from pipeline.errors import DecodeError, UnreadableError
+from pipeline.errors import DecodeError, ParamsError, UnreadableError
 from pipeline.faces.schemas import INSIGHTFACE106, MESH468
+from pipeline.media.probe import probe
 from pipeline.params.curation import QualityParams
-from pipeline.tables.rows import Quality
-from stages.quality import QualityStage
-from tests.pipeline.quality.synthetic import Recipe, make_clip, moving, texture, track
+from pipeline.quality.faces_seen import FacesSeen
+from pipeline.quality.text_reader import reader_digests
+from pipeline.tables.rows import Quality, Video
+from stages.quality import ClipToMeasure, QualityStage
+from tests.pipeline.quality.synthetic import (
+    Recipe,
+    make_clip,
+    moving,
+    texture,
+    track,
+    with_caption,
+    write_video,
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +32,12 @@ def stage() -> QualityStage:
     return made
 
 
-def measure(stage, clip, tmp_path) -> Quality:
-    (row,) = stage.process(clip, tmp_path)
+def alone(files, **changes) -> ClipToMeasure:
+    return ClipToMeasure(files, FacesSeen(1.0, 1), **changes)
+
+
+def measure(stage, files, tmp_path) -> Quality:
+    (row,) = stage.process(alone(files), tmp_path)
     return row
 
 
@@ -87,15 +103,18 @@ def test_a_file_that_cannot_be_read_fails_this_clip_only(stage, tmp_path, suffix
         path.write_bytes(content)
     refused = content is None
     with pytest.raises(UnreadableError if refused else DecodeError):
-        stage.process(clip, tmp_path)
+        stage.process(alone(clip), tmp_path)
 
 
 def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp_path):
     clip = make_clip(tmp_path)
     elsewhere = replace(clip, video=tmp_path / "elsewhere.mp4")
     other = replace(clip, clip=replace(clip.clip, artifact="other"))
-    assert stage.identity(clip) == stage.identity(elsewhere) != stage.identity(other)
-    assert stage.cache_params() == {"vad_threshold": 0.5}
+    crowded = ClipToMeasure(clip, FacesSeen(1.5, 2))
+    keys = [stage.identity(alone(one)) for one in (clip, elsewhere, other)]
+    assert keys[0] == keys[1] != keys[2]
+    assert keys[0] != stage.identity(crowded)
+    assert stage.cache_params() == {"vad_threshold": 0.5, "text": "none"}
     assert list(stage.weights()) == [
         "silero_vad_16k_sequence.onnx",
         "mouth_cover.safetensors",
@@ -132,3 +151,38 @@ def test_a_picture_that_stands_in_part_of_a_clip_changes_little_in_these_frames(
     row = measure(stage, make_clip(tmp_path, recipe=Recipe(luma=luma)), tmp_path)
     standing = np.flatnonzero(np.array(row.change_by_frame) < 0.25)
     assert standing.tolist() == list(range(20, 45))
+
+
+def test_text_is_null_where_it_was_not_looked_for(stage, tmp_path):
+    row = measure(stage, make_clip(tmp_path), tmp_path)
+    fields = ("overlay_share", "still_share", "crop_share", "on_mouth")
+    assert [getattr(row, f"text_{name}") for name in fields] == [None] * 4
+
+
+def test_text_without_the_recognizer_stops_with_key_and_fix(monkeypatch):
+    find = importlib.util.find_spec
+    absent = lambda name, *more: None if name == "rapidocr" else find(name, *more)  # noqa: E731
+    monkeypatch.setattr("pipeline.quality.text_reader.find_spec", absent)
+    with pytest.raises(ParamsError, match=r"quality\.text.*pip install 'lipforge\[labels\]'"):
+        QualityStage(QualityParams(text="overlay"))
+
+
+def test_text_over_the_film_of_a_clip_is_labelled(tmp_path):
+    pytest.importorskip("rapidocr")
+    reading = QualityStage(QualityParams(text="overlay"))
+    reading.setup()
+    assert set(reader_digests()) <= set(reading.weights())
+    film = write_video(tmp_path / "film.mp4", with_caption(moving(50)))
+    facts = probe(film)
+    video = Video(video_id="video", uri="film.mp4", size_bytes=1, num_frames=facts.num_frames)
+    item = alone(make_clip(tmp_path), film=video, location=str(film))
+    (row,) = reading.process(item, tmp_path)
+    assert (row.text_overlay_share, row.text_still_share) == (1.0, 0.0)
+    assert 0.02 < row.text_crop_share < 0.3
+    assert row.text_on_mouth
+
+
+def test_faces_of_the_run_come_from_every_track_of_the_film(stage, tmp_path):
+    item = ClipToMeasure(make_clip(tmp_path), FacesSeen(1.5, 3))
+    (row,) = stage.process(item, tmp_path)
+    assert (row.faces_seen_median, row.faces_seen_max) == (1.5, 3)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import soundfile
 
@@ -75,6 +76,16 @@ def moving(num_frames: int, seed: int = 0) -> np.ndarray:
     speed = np.kron(rng.uniform(0.2, 1.5, (4, 4)), np.ones((64, 64)))
     phase = np.kron(rng.uniform(0, 6, (4, 4)), np.ones((64, 64)))
     return texture(seed) + 25 * np.sin(2 * np.pi * speed * time + phase)
+
+
+def with_caption(luma: np.ndarray, text: str = "BREAKING NEWS", at: int = 190) -> np.ndarray:
+    """Write white letters with a black edge over every picture of (T, 256, 256), at a height."""
+    written = luma.astype(np.uint8).copy()
+    for picture in written:
+        for grey, width in ((0, 8), (255, 2)):
+            place, font = (10, at), cv2.FONT_HERSHEY_SIMPLEX
+            cv2.putText(picture, text, place, font, 0.9, grey, width, cv2.LINE_AA)
+    return written
 
 
 def write_video(path: Path, luma: np.ndarray, crf: int = 14) -> Path:

@@ -89,6 +89,17 @@ def test_a_run_longer_than_its_limit_is_cut_out(
     assert spans(over) == [(0, 100, ""), (100, again, reason), (again, FRAMES, "")]
 
 
+def test_at_a_jump_cut_a_clip_becomes_two_parts_or_by_option_stays_one() -> None:
+    again = next_cut_frame(121)
+    assert spans(cut(jump_cuts=[120])) == [
+        (0, 120, ""),
+        (120, again, "jump_cut"),
+        (again, FRAMES, ""),
+    ]
+    labelled = PARAMS.model_copy(update={"jump_cuts": "label"})
+    assert spans(cut(params=labelled, jump_cuts=[120])) == [(0, FRAMES, "")]
+
+
 def test_what_is_right_but_short_is_named_and_not_lost() -> None:
     parts = cut(cover_by_frame=run(0.99, 60, 185, 0.01))
     assert spans(parts) == [
@@ -124,7 +135,14 @@ def test_every_reason_of_a_part_has_words_on_the_report_and_on_its_page() -> Non
     page = (ROOT / "docs" / "select.md").read_text(encoding="utf-8")
     for reason in (
         *("foreign_sound", "low_confidence", "drift", "offset_too_large", "offset_step"),
-        *("standing_picture", "mouth_covered", "rolled", "rest_too_short", "frozen_picture"),
+        *(
+            "jump_cut",
+            "standing_picture",
+            "mouth_covered",
+            "rolled",
+            "rest_too_short",
+            "frozen_picture",
+        ),
     ):
         assert reason in REASONS
         assert f"`{reason}`" in page

@@ -124,11 +124,20 @@ def test_the_json_holds_every_row_and_the_second_score_without_its_probability(
     assert (facts["num_frames"], facts["offset_applied_frames"]) == (FRAMES - 4, -4)
     assert (facts["split"], facts["group"], facts["fps"]) == ("val", "g", 25)
     assert facts["video"] == asdict(one.video)
-    left_out = ("_by_frame", "_embedding")
+    left_out = ("_by_frame", "_embedding", "jump_cuts")
     whole = {k: v for k, v in asdict(one.quality).items() if not k.endswith(left_out)}
     assert facts["quality"] == whole
     assert {**facts["clip"], "artifact": one.clip.artifact} == asdict(one.clip)
     assert {**facts["sync"], "artifact": one.sync.artifact} == asdict(one.sync)
+
+
+@pytest.mark.parametrize(("offset", "inside"), [(0, [1, 3, 29]), (3, [26]), (-4, [1, 3])])
+def test_jump_cuts_are_counted_from_the_first_frame_of_the_sample(
+    tmp_path: Path, offset: int, inside: list[int]
+) -> None:
+    one = item(tmp_path, offset)
+    one = replace(one, quality=replace(one.quality, jump_cuts=[0, 1, 3, 29]))
+    assert sample_facts(one)["jump_cuts"] == inside
 
 
 def test_cache_keys_are_no_facts_of_a_sample(tmp_path: Path) -> None:
