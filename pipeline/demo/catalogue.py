@@ -6,6 +6,7 @@ from fractions import Fraction
 from pipeline.demo.actors import ANNA, BELLA, GRACE, HOPE, alone, beside, listens, says
 from pipeline.demo.fault_films import FAULT_FILMS
 from pipeline.demo.film_writer import Format
+from pipeline.demo.label_films import LABEL_FILMS
 from pipeline.demo.motion import Pose
 from pipeline.demo.scenario import BrokenFile, Film, Shot
 
@@ -341,6 +342,7 @@ FILMS = (
         keep=False,
     ),
     *FAULT_FILMS,
+    *LABEL_FILMS,
 )
 BROKEN_FILES = (
     BrokenFile(uri="broken/zero.mp4", kind="zero_bytes", faults=("zero_bytes",)),

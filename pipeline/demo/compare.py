@@ -9,10 +9,12 @@ import numpy as np
 
 from pipeline.demo import targets
 from pipeline.demo.kept import OFFSET_TOLERANCE_FRAMES, Verdict, judge, kept_intervals
+from pipeline.demo.label_scores import measure_labels
 from pipeline.demo.matching import Match, match_clips
 from pipeline.demo.seconds import MIN_GOOD_FRAMES, measure_seconds
 from pipeline.demo.truth import Face, FileTruth, read_truth
 from pipeline.engine.cache import Cache, open_cache
+from pipeline.params.curation import SelectParams
 from pipeline.tables.rows import FPS, Video
 from pipeline.tables.run_tables import Record, RunTables
 
@@ -23,8 +25,13 @@ MIN_OFFSET_SHARE = 0.8
 """A clip has a true offset when so much of it lies in one good stretch."""
 
 
-def compare(truth: Path, data: Path, cache: Cache | None = None) -> dict[str, Any]:
+def compare(
+    truth: Path, data: Path, cache: Cache | None = None, max_cover: float = SelectParams().max_cover
+) -> dict[str, Any]:
     """Compare the tables below `data` with truth.json.
+
+    Args:
+        max_cover: `select.max_cover` of the run.
 
     Returns:
         Shares in 0 to 1 (1 where nothing was to be found and nothing was), counts, seconds,
@@ -54,6 +61,7 @@ def compare(truth: Path, data: Path, cache: Cache | None = None) -> dict[str, An
         **_offsets(tables, matches, wrong),
         **_speakers(tables, matches, wrong),
         **_endings(tables, files, known, wrong),
+        **measure_labels(tables, matches, known, files, max_cover, wrong),
         **measure_seconds(tables, every, found, verdicts, wrong),
     }
     return {**metrics, "wrong": wrong}

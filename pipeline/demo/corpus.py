@@ -17,6 +17,7 @@ from pipeline.demo.catalogue import BROKEN_FILES, FILMS
 from pipeline.demo.film_rendering import PreparedFilm, prepare_film
 from pipeline.demo.film_writer import Format, write_film
 from pipeline.demo.labels import Piece, pieces, stretches, transitions
+from pipeline.demo.picture_faults import hidden_share
 from pipeline.demo.scenario import BrokenFile, Ending, Film
 from pipeline.demo.spoiling import spoil
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
@@ -142,6 +143,7 @@ def _truth(prepared: PreparedFilm, shown: _FaceBoxLog) -> FileTruth:
         num_frames=num_frames,
         cuts=tuple(cut for cut in cuts if not any(a <= cut <= b for a, b in spans)),
         transitions=spans,
+        jumps=film.fault.jumps if film.fault else (),
         may_fail=scenario.MAY_FAIL.get(film.kind, ()),
         faces=tuple(
             _face(prepared, shown, number, piece, index)
@@ -162,7 +164,7 @@ def _face(
 ) -> Face:
     frames = tuple(range(piece.start, piece.end, BOX_EVERY))
     shot, film = prepared.shots[piece.shot], prepared.film
-    matches = index == shot.speaker and not piece.is_other
+    matches = index == shot.speaker and not piece.is_other and not film.muted
     good, bad = stretches(film, piece, matches)
     return Face(
         shot=number,
@@ -176,7 +178,20 @@ def _face(
         should_be_kept=matches and film.keep,
         good=good,
         bad=bad,
+        hidden=() if piece.is_other else _hidden(prepared, shown, piece, index),
     )
+
+
+def _hidden(
+    prepared: PreparedFilm, shown: _FaceBoxLog, piece: Piece, index: int
+) -> tuple[tuple[int, float], ...]:
+    """Return (frame, hidden share of the lips) where something is before the picture."""
+    fault, found = prepared.film.fault, []
+    for frame in range(piece.start, piece.end):
+        if fault is not None and fault.holds(frame):
+            share = hidden_share(prepared, fault, index, shown.at(frame)[index], frame)
+            found += [] if share is None else [(frame, round(share, 3))]
+    return tuple(found)
 
 
 def _rounded(box: Box) -> Box:

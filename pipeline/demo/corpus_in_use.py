@@ -45,6 +45,6 @@ def write_comparison(params: Params, data: Path, out: Path) -> dict[str, Any] | 
     if not is_in_use(params) or not answers.exists():
         write_json(out, {"compared": False, "why": "ingest.source is not the demo corpus"})
         return None
-    metrics = compare(answers, data)
+    metrics = compare(answers, data, max_cover=params.select.max_cover)
     write_json(out, {"compared": True, **metrics})
     return metrics

@@ -10,10 +10,10 @@ from pipeline.demo.actors import ANNA, BELLA, GRACE, HOPE, alone, says
 from pipeline.demo.film_writer import Format
 from pipeline.demo.scenario import Actor, Fault, Film, Shot
 
-SIZE = (320, 240)
+SMALL = (320, 240)
 
 
-def _small(actor: Actor) -> Actor:
+def small(actor: Actor) -> Actor:
     """Place an actor in a small picture."""
     return replace(actor, face_px=76.0, centre=(0.5, 0.5))
 
@@ -28,12 +28,12 @@ FAULT_FILMS = (
         kind="foreign_sound",
         shots=alone(
             says(
-                _small(ANNA),
+                small(ANNA),
                 "Mom bought a pumpkin and five plums. Then we may bake a fabulous pie for Bob, "
                 "Amy.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("foreign_sound",),
         fault=Fault(kind="foreign_sound", start=100),
         other=_voice(
@@ -47,12 +47,12 @@ FAULT_FILMS = (
         kind="lost_sound",
         shots=alone(
             says(
-                _small(GRACE),
+                small(GRACE),
                 "Peppermint tea for both of you? A warm cup may help before we move the piano up "
                 "to my room above. Fine by me.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("lost_sound", "shifted"),
         offset_frames=-5,
         fault=Fault(kind="lost_sound", start=90, end=100),
@@ -62,24 +62,24 @@ FAULT_FILMS = (
         kind="other_person",
         shots=alone(
             says(
-                _small(BELLA),
+                small(BELLA),
                 "Move over, Bob. Papa found an amber button by the pier. Maybe we can buy him a "
                 "beer.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("other_person",),
         fault=Fault(kind="other_person", start=90, end=102),
-        other=Shot(actors=(_small(GRACE),)),
+        other=Shot(actors=(small(GRACE),)),
     ),
     Film(
         uri="parts/dissolve.mp4",
         kind="dissolve",
         shots=(
-            *alone(says(_small(HOPE), "Our family may spend May by the Baltic, above a bay.")),
-            *alone(says(_small(ANNA), "Uncle Abe brews beer and bakes brown bread in Bavaria.")),
+            *alone(says(small(HOPE), "Our family may spend May by the Baltic, above a bay.")),
+            *alone(says(small(ANNA), "Uncle Abe brews beer and bakes brown bread in Bavaria.")),
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("dissolve",),
         fault=Fault(kind="dissolve", start=93, end=118),
     ),
@@ -87,10 +87,10 @@ FAULT_FILMS = (
         uri="parts/fade.mkv",
         kind="fade",
         shots=(
-            *alone(says(_small(BELLA), "Paper boats bob up and down in a puddle before my home.")),
-            *alone(says(_small(GRACE), "Every Monday five farmers meet in a pub by the bamboo.")),
+            *alone(says(small(BELLA), "Paper boats bob up and down in a puddle before my home.")),
+            *alone(says(small(GRACE), "Every Monday five farmers meet in a pub by the bamboo.")),
         ),
-        size=SIZE,
+        size=SMALL,
         how=Format(".mkv"),
         faults=("fade",),
         fault=Fault(kind="fade", start=98, end=123),
@@ -100,12 +100,12 @@ FAULT_FILMS = (
         kind="frozen",
         shots=alone(
             says(
-                _small(HOPE),
+                small(HOPE),
                 "A baboon from the valley above may eat your papaya. Hide every plum, every apple "
                 "and all your bread from him.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("frozen",),
         fault=Fault(kind="frozen", start=95, end=170),
     ),
@@ -114,12 +114,12 @@ FAULT_FILMS = (
         kind="hole",
         shots=alone(
             says(
-                _small(ANNA),
+                small(ANNA),
                 "We forgot my umbrella by the embankment. Perhaps Pam found it. The map says we "
                 "move up, over a bumpy footpath, before we meet them.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         how=Format(".mkv", audio_rate_hz=48_000, b_frames=False),
         faults=("hole",),
         fault=Fault(kind="hole", start=100, end=150),
@@ -129,11 +129,11 @@ FAULT_FILMS = (
         kind="covered_mouth",
         shots=alone(
             says(
-                _small(GRACE),
+                small(GRACE),
                 "Bamboo forests may be warm. Move the lamp above the table, Fiona, but be prompt.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         faults=("covered_mouth",),
         fault=Fault(kind="covered_mouth", start=95),
     ),
@@ -142,12 +142,12 @@ FAULT_FILMS = (
         kind="damaged",
         shots=alone(
             says(
-                _small(BELLA),
+                small(BELLA),
                 "From my window you may view the Baltimore bay. Both of my brothers have moved up "
                 "here, above a pub.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         how=Format(gop_frames=25, b_frames=False),
         faults=("damaged",),
         fault=Fault(kind="damaged", start=103, end=125),
@@ -157,12 +157,12 @@ FAULT_FILMS = (
         kind="clock_restarts",
         shots=alone(
             says(
-                _small(HOPE),
+                small(HOPE),
                 "Pablo bought a violin and a viola. Maybe his mother plays one of them above a "
                 "bar, but never for me.",
             )
         ),
-        size=SIZE,
+        size=SMALL,
         how=Format(".ts", audio_rate_hz=48_000, gop_frames=45),
         faults=("clock_restarts",),
         fault=Fault(kind="clock_restarts", start=90, end=90),
@@ -170,8 +170,8 @@ FAULT_FILMS = (
     Film(
         uri="tracks/second picture.mp4",
         kind="second_picture",
-        shots=alone(says(_small(ANNA), "Above a beam we have found a very old map of Bombay.")),
-        size=SIZE,
+        shots=alone(says(small(ANNA), "Above a beam we have found a very old map of Bombay.")),
+        size=SMALL,
         how=Format(b_frames=False),
         faults=("second_picture",),
         fault=Fault(kind="second_picture", end=0),
@@ -180,8 +180,8 @@ FAULT_FILMS = (
     Film(
         uri="tracks/second sound.mkv",
         kind="second_sound",
-        shots=alone(says(_small(BELLA), "My boss may move to Boston, before a new job appears.")),
-        size=SIZE,
+        shots=alone(says(small(BELLA), "My boss may move to Boston, before a new job appears.")),
+        size=SMALL,
         how=Format(".mkv", audio_rate_hz=48_000, b_frames=False),
         faults=("second_sound",),
         fault=Fault(kind="second_sound", end=0),

@@ -22,6 +22,7 @@ from pipeline.demo.speech import Speech, speak
 from pipeline.demo.talking_portrait import TalkingPortrait
 from pipeline.faces.backend import Frame
 from pipeline.faces.box import Box
+from pipeline.faces.schemas import MESH468
 from pipeline.tables.rows import FPS
 
 BEFORE_S, AFTER_S = 0.36, 0.4
@@ -51,12 +52,21 @@ class PreparedShot:
         if self.backdrop is not None:
             return _pan(self.backdrop, time_s), ()
         rendered = [portrait.render(time_s) for portrait in self.portraits]
-        lefts = [0, *accumulate(one.image.shape[1] for one in rendered)]
         boxes = tuple(
             (one.box[0] + left, one.box[1], one.box[2] + left, one.box[3])
-            for one, left in zip(rendered, lefts, strict=False)
+            for one, left in zip(rendered, self._lefts, strict=True)
         )
         return np.concatenate([one.image for one in rendered], axis=1), boxes
+
+    def lips(self, face: int, time_s: float) -> NDArray[np.float64]:
+        """Return the outer edge of a face's lips at a time of the shot, (P, 2), pixels."""
+        points = self.portraits[face].landmarks(time_s)[list(MESH468.outer_lip.points), :2]
+        return np.asarray(points + np.array([self._lefts[face], 0.0]))
+
+    @property
+    def _lefts(self) -> list[int]:
+        widths = [one.portrait.image.shape[1] for one in self.portraits]
+        return [0, *accumulate(widths)][: len(widths)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,17 @@ class PreparedFilm:
 
     def paint(self, shot: int, time_s: float) -> Painted:
         """Paint a shot at a time of the film, which may lie outside of the shot."""
-        return self.shots[shot].picture(time_s - self.starts[shot] / FPS)
+        return self.shots[shot].picture(self._in_shot(shot, time_s))
+
+    def lips(self, shot: int, face: int, time_s: float) -> NDArray[np.float64]:
+        """Return the outer edge of a face's lips at a time of the film, (P, 2), pixels."""
+        return self.shots[shot].lips(face, self._in_shot(shot, time_s))
+
+    def _in_shot(self, shot: int, time_s: float) -> float:
+        """Return the time of what was recorded: behind a jump cut, more than was shown."""
+        fault = self.film.fault
+        missing = fault.missing_before(int(time_s * FPS + 1e-6)) if fault else 0
+        return time_s + (missing - self.starts[shot]) / FPS
 
     def paint_other(self, time_s: float) -> Painted:
         """Paint the film's `other` shot at a time counted from its own beginning."""
@@ -116,7 +136,8 @@ class PreparedFilm:
 
     def sound(self) -> Sound:
         """Return the sound of the whole film, on the picture's clock."""
-        own = self._speech(zip(self.starts, self.shots, strict=False))
+        shots = zip(self.starts, self.shots, strict=False)
+        own = self._speech(() if self.film.muted else shots)
         fault = self.film.fault
         if fault and fault.kind == "foreign_sound":
             own = joined(own, self.other_sound(), fault)
@@ -160,6 +181,7 @@ def _shot(film: Film, shot: Shot, seed: int) -> PreparedShot:
     seen_from_s = BEFORE_S + max(0.0, lead_s)
     longest_s = max((speech.duration_s for speech in (*spoken, voice) if speech), default=0.0)
     frames = ceil((seen_from_s + longest_s + AFTER_S + max(0.0, -lead_s)) * FPS)
+    missing = film.fault.missing_frames if film.fault else 0
     width = film.size[0] // max(1, len(shot.actors))
     portraits = tuple(
         _talking_portrait(
@@ -168,7 +190,7 @@ def _shot(film: Film, shot: Shot, seed: int) -> PreparedShot:
         for index, (actor, speech) in enumerate(zip(shot.actors, spoken, strict=True))
     )
     return PreparedShot(
-        frames=frames,
+        frames=frames - missing,
         portraits=portraits,
         speaking=tuple(speech is not None for speech in spoken),
         speaker=speaker,

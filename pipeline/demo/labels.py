@@ -50,7 +50,7 @@ def transitions(film: Film, num_frames: int) -> tuple[Span, ...]:
     """Return [start, end] frames in which a cut may be found or not."""
     fault = film.fault
     if fault is None or fault.kind not in _MAY_BE_CUT:
-        return ()
+        return tuple((at, at) for at, _ in fault.jumps) if fault else ()
     return ((fault.start, num_frames if fault.end is None else fault.end),)
 
 

@@ -5,7 +5,10 @@ from typing import Protocol
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from pipeline.demo import occluders
+from pipeline.demo.occluders import MOUTH_HEIGHT, share_of_lips
 from pipeline.demo.scenario import Fault
 from pipeline.faces.backend import Frame
 from pipeline.faces.box import Box
@@ -14,8 +17,6 @@ from pipeline.tables.rows import FPS
 Painted = tuple[Frame, tuple[Box, ...]]
 """A picture and the boxes of the faces on it."""
 _SKIN, _SHADE = (214, 168, 142), (158, 112, 92)
-_MOUTH_HEIGHT = 0.76
-"""Where the mouth is in the extent of the landmarks, from its upper edge."""
 
 
 class Painter(Protocol):
@@ -30,6 +31,9 @@ class Painter(Protocol):
 
     def paint(self, shot: int, time_s: float) -> Painted:
         """Paint a shot at a time of the film."""
+
+    def lips(self, shot: int, face: int, time_s: float) -> NDArray[np.float64]:
+        """Return the outer edge of a face's lips at a time of the film, (P, 2), pixels."""
 
     def paint_other(self, time_s: float) -> Painted:
         """Paint the film's `other` shot at a time counted from its own beginning."""
@@ -94,13 +98,48 @@ def _cover(film: Painter, fault: Fault, time_s: float) -> Painted:
 def _hand(image: Frame, box: Box) -> None:
     """Draw a hand over the mouth of one face, in place."""
     width, height = box[2] - box[0], box[3] - box[1]
-    x, y = (box[0] + box[2]) / 2, box[1] + _MOUTH_HEIGHT * height
-    centre = (round(x), round(y))
-    axes = (round(0.36 * width), round(0.17 * height))
-    cv2.ellipse(image, centre, axes, 8.0, 0.0, 360.0, _SKIN, -1, cv2.LINE_AA)
+    x, y = (box[0] + box[2]) / 2, box[1] + MOUTH_HEIGHT * height
+    _palm(image, box, _SKIN)
     for finger in (-0.08, 0.0, 0.08):
         ends = [(round(x + side * width), round(y + finger * height)) for side in (-0.33, 0.2)]
         cv2.line(image, ends[0], ends[1], _SHADE, max(1, round(0.015 * width)), cv2.LINE_AA)
+
+
+def _palm(image: NDArray[np.uint8], box: Box, colour: tuple[int, int, int] | int) -> None:
+    width, height = box[2] - box[0], box[3] - box[1]
+    x, y = (box[0] + box[2]) / 2, box[1] + MOUTH_HEIGHT * height
+    axes = (round(0.36 * width), round(0.17 * height))
+    cv2.ellipse(image, (round(x), round(y)), axes, 8.0, 0.0, 360.0, colour, -1, cv2.LINE_AA)
+
+
+def _occlude(film: Painter, fault: Fault, time_s: float) -> Painted:
+    """Draw a hand or a microphone before every face."""
+    image, boxes = film.paint(film.shot_at(time_s), time_s)
+    image = image.copy()
+    for box in boxes:
+        occluders.draw(image, _occluder(fault), box, int(time_s * FPS + 1e-6))
+    return image, boxes
+
+
+def _occluder(fault: Fault) -> occluders.Occluder:
+    assert fault.occluder is not None, f"{fault.kind} has an occluder"
+    return fault.occluder
+
+
+def hidden_share(
+    film: Painter, fault: Fault | None, face: int, box: Box, frame: int
+) -> float | None:
+    """Return which share of a face's lips an object before the picture hides; None without one.
+
+    Args:
+        box: extent of the face's landmarks at this frame of the 25 fps grid.
+    """
+    if fault is None or not fault.holds(frame) or fault.kind not in ("occluder", "covered_mouth"):
+        return None
+    lips = film.lips(film.shot_at(frame / FPS), face, frame / FPS)
+    if fault.kind == "covered_mouth":
+        return share_of_lips(lips, lambda mask: _palm(mask, box, 255))
+    return occluders.hidden_share(lips, _occluder(fault), box, frame)
 
 
 _CHANGES: dict[str, Callable[[Painter, Fault, float], Painted]] = {
@@ -110,5 +149,6 @@ _CHANGES: dict[str, Callable[[Painter, Fault, float], Painted]] = {
     "frozen": _stand,
     "hole": _stand,
     "covered_mouth": _cover,
+    "occluder": _occlude,
 }
 """By kind. The frames of a hole are thrown away as packets: they are not worth painting."""

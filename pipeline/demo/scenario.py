@@ -5,8 +5,9 @@ from typing import Literal
 
 from pipeline.demo.film_writer import Format
 from pipeline.demo.motion import Pose
+from pipeline.demo.occluders import Occluder
 from pipeline.demo.portrait import Sitter
-from pipeline.demo.truth import FaultKind
+from pipeline.demo.truth import FaultKind, LabelKind
 
 Status = Literal["kept", "rejected", "failed"]
 
@@ -53,13 +54,27 @@ class Fault:
     `clock_restarts`: the timestamps of both streams begin anew at `start`.
     `second_picture`, `second_sound`: the film's is the second track and the default, the first
     one is that of `other`.
+    `occluder`: a hand or a microphone, before the mouth or beside it. `jump_cuts`: frames are
+    missing at `jumps`.
     """
 
-    kind: FaultKind
+    kind: FaultKind | LabelKind
     start: int = 0
     end: int | None = None
     """None: where the film ends."""
     damaged_frames: int = 8
+    occluder: Occluder | None = None
+    jumps: tuple[tuple[int, int], ...] = ()
+    """(frame of the film, frames missing before it), ascending."""
+
+    @property
+    def missing_frames(self) -> int:
+        """By how much the film is shorter than what was recorded."""
+        return sum(missing for _, missing in self.jumps)
+
+    def missing_before(self, frame: int) -> int:
+        """Return how many frames of what was recorded are missing before a frame of the film."""
+        return sum(missing for at, missing in self.jumps if at <= frame)
 
     def holds(self, frame: int) -> bool:
         """Return whether a frame lies in the stretch."""
@@ -81,6 +96,9 @@ class Film:
     blur_px: float = 0.0
     keep: bool = True
     """Whether clips of its speaking faces must be kept."""
+    muted: bool = False
+    """Nothing is heard of what is said: nothing can be kept of it, and only labels of the picture
+    are measured on it."""
     fault: Fault | None = None
     other: Shot | None = None
     """Another picture or sound, of which the fault takes some."""

@@ -30,6 +30,8 @@ FaultKind = Literal[
     "second_sound",
 ]
 """What a film is that is good in part, or that an other track or clock must be read from."""
+LabelKind = Literal["occluder", "jump_cuts"]
+"""What a film is of which nothing is to be kept, and on which labels are measured."""
 EDGE_FRAMES = 5
 """0.2 s: a line that finds a boundary so near has found it."""
 BOX_EVERY = 5
@@ -81,6 +83,9 @@ class Face:
     bad: tuple[TrueStretch, ...] = ()
     """No frame of these may be in a kept clip. What is in neither list may be kept or not: the
     frames at an end whose sound lies beyond it."""
+    hidden: tuple[tuple[int, float], ...] = ()
+    """(frame, share of the lips' area that is hidden), for every frame in which a hand or a
+    microphone is before the picture, over the mouth or beside it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +101,8 @@ class FileTruth:
     cuts: tuple[int, ...] = ()
     transitions: tuple[tuple[int, int], ...] = ()
     """[start, end] frames in which a cut may be found or not."""
+    jumps: tuple[tuple[int, int], ...] = ()
+    """(first frame of the new picture, frames that are missing before it): jump cuts."""
     may_fail: tuple[str, ...] = ()
     """The line may also refuse the file with one of these reasons."""
     faces: tuple[Face, ...] = ()
@@ -133,11 +140,17 @@ def _file(record: dict[str, Any]) -> FileTruth:
     lists: dict[str, Any] = {
         name: tuple(record.pop(name)) for name in ("cuts", "faults", "may_fail")
     }
-    transitions = tuple((start, end) for start, end in record.pop("transitions"))
-    return FileTruth(faces=faces, transitions=transitions, **lists, **record)
+    pairs: dict[str, Any] = {
+        name: tuple((one, two) for one, two in record.pop(name))
+        for name in ("transitions", "jumps")
+    }
+    return FileTruth(faces=faces, **pairs, **lists, **record)
 
 
 def _face(record: dict[str, Any]) -> Face:
     boxes: tuple[Any, ...] = tuple(tuple(box) for box in record.pop("boxes"))
     good, bad = (tuple(TrueStretch(**one) for one in record.pop(name)) for name in ("good", "bad"))
-    return Face(frames=tuple(record.pop("frames")), boxes=boxes, good=good, bad=bad, **record)
+    hidden = tuple((frame, share) for frame, share in record.pop("hidden"))
+    return Face(
+        frames=tuple(record.pop("frames")), boxes=boxes, good=good, bad=bad, hidden=hidden, **record
+    )
