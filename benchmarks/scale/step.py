@@ -28,11 +28,10 @@ from pipeline.engine.roots import needed
 from pipeline.engine.side_store import side_store
 from pipeline.engine.stage import Stage
 from pipeline.params.curation import Params
-from pipeline.tables.clip_files import ClipFiles
-from pipeline.tables.rows import Clip, Quality
+from pipeline.tables.rows import Quality
 from pipeline.tables.run_tables import SERIES, RunTables, table_path
 from stages import report, select
-from stages.quality import QualityStage
+from stages.quality import QualityStage, clips_to_measure
 
 DATA, REPORTS = Path("data"), Path("reports")
 SCALARS = [f.name for f in fields(Quality) if f.type is float]
@@ -99,11 +98,11 @@ def empty(items: int, found: bool) -> None:
 def quality(items: int, found: bool) -> None:
     """Run the whole engine on clips whose rows have a value per frame."""
     cache = NoCache()
-    files = [ClipFiles.of(clip, cache) for clip in RunTables(DATA).rows("faces", Clip)]
+    clips = clips_to_measure(RunTables(DATA), cache, Params())
     table = table_path(Path("out"), "quality")
     with engine(a_quality, found):
         stage = QualityStage(Params().quality)
-        streamed.execute_streamed(stage, files, table, Quality, Params())
+        streamed.execute_streamed(stage, clips, table, Quality, Params())
 
 
 def rows_alone(items: int, found: bool) -> None:
