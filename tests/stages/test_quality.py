@@ -8,11 +8,9 @@ import pytest
 
 from pipeline.errors import DecodeError, ParamsError, UnreadableError
 from pipeline.faces.schemas import INSIGHTFACE106, MESH468
-from pipeline.media.probe import probe
 from pipeline.params.curation import QualityParams
 from pipeline.quality.faces_seen import FacesSeen
-from pipeline.quality.text_reader import reader_digests
-from pipeline.tables.rows import Quality, Video
+from pipeline.tables.rows import Quality
 from stages.quality import ClipToMeasure, QualityStage
 from tests.pipeline.quality.synthetic import (
     Recipe,
@@ -20,8 +18,6 @@ from tests.pipeline.quality.synthetic import (
     moving,
     texture,
     track,
-    with_caption,
-    write_video,
 )
 
 
@@ -165,21 +161,6 @@ def test_text_without_the_recognizer_stops_with_key_and_fix(monkeypatch):
     monkeypatch.setattr("pipeline.quality.text_reader.find_spec", absent)
     with pytest.raises(ParamsError, match=r"quality\.text.*pip install 'lipforge\[labels\]'"):
         QualityStage(QualityParams(text="overlay"))
-
-
-def test_text_over_the_film_of_a_clip_is_labelled(tmp_path):
-    pytest.importorskip("rapidocr")
-    reading = QualityStage(QualityParams(text="overlay"))
-    reading.setup()
-    assert set(reader_digests()) <= set(reading.weights())
-    film = write_video(tmp_path / "film.mp4", with_caption(moving(50)))
-    facts = probe(film)
-    video = Video(video_id="video", uri="film.mp4", size_bytes=1, num_frames=facts.num_frames)
-    item = alone(make_clip(tmp_path), film=video, location=str(film))
-    (row,) = reading.process(item, tmp_path)
-    assert (row.text_overlay_share, row.text_still_share) == (1.0, 0.0)
-    assert 0.02 < row.text_crop_share < 0.3
-    assert row.text_on_mouth
 
 
 def test_faces_of_the_run_come_from_every_track_of_the_film(stage, tmp_path):

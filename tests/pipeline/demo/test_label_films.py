@@ -72,10 +72,10 @@ def test_what_is_hidden_is_known_on_every_frame_on_which_something_is_in_the_pic
 
 def test_the_hand_is_in_the_picture_where_it_is_said_to_be_and_nowhere_else(corpus: Path) -> None:
     shown = pictures(corpus, "hand.mp4")
-    assert apart(shown[2], painted(0, 2)) < 4.0
+    assert apart(shown[2], painted(0, 2)) < 6.0
     assert apart(shown[25], painted(0, 25)) > 8.0
     eyes = slice(0, 70)
-    assert apart(shown[25][eyes], painted(0, 25)[eyes]) < 4.0
+    assert apart(shown[25][eyes], painted(0, 25)[eyes]) < 6.0
 
 
 def test_at_a_jump_cut_frames_are_missing_and_nothing_else_changes(
@@ -85,7 +85,7 @@ def test_at_a_jump_cut_frames_are_missing_and_nothing_else_changes(
     assert truth.jumps == ((12, 3), (25, 9))
     assert len(shown) == truth.num_frames == 47 - 12
     for frame, recorded in ((11, 11), (12, 15), (24, 27), (25, 37), (34, 46)):
-        assert apart(shown[frame], painted(2, recorded)) < 4.0, frame
+        assert apart(shown[frame], painted(2, recorded)) < 6.0, frame
     assert truth.cuts == ()
     assert truth.transitions == ((12, 12), (25, 25))
 
