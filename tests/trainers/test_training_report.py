@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -18,7 +19,7 @@ from trainers.page.charts import MOST_POINTS, learning_chart, syncnet_charts, te
 from trainers.page.embedded_samples import MOST_SAMPLES, MOST_VIDEO_BYTES, read_samples
 from trainers.page.listening_section import listening_section, without_listening
 from trainers.page.offset_histograms import offset_histograms
-from trainers.page.report_tables import metric_tables, stand_ins
+from trainers.page.report_tables import MEANINGS, metric_tables, stand_ins
 from trainers.training_report import build_training_report
 
 HOSTILE = "<script>document.title='owned'</script>"
@@ -196,6 +197,13 @@ def test_systems_stand_side_by_side_with_their_curves_and_samples(page, tmp_path
     assert len([one for one in links if "short.mp4" in str(one)]) == 1
     assert "Not trained, so not measured: syncdiff ." in shown.text
     assert "metrics.json: systems.stabilized.names.whisper" in text
+
+
+def test_what_is_the_same_as_another_number_stands_right_below_it():
+    names = sorted(MEANINGS)  # as metrics.json and the tables have them
+    for above, name in pairwise(names):
+        if MEANINGS[name].startswith("the same"):
+            assert name.startswith(above.partition("_")[0]), (above, name)
 
 
 def test_without_other_systems_one_line_says_so(page):
