@@ -147,7 +147,7 @@ def test_a_fallback_stands_in_the_head_of_the_page_with_its_reason_as_text(tmp_p
 def test_the_card_names_the_judge_and_a_fallback(tmp_path: Path) -> None:
     write_run(tmp_path, clips_each=2, **FELL_BACK)
     (tmp_path / "index.json").write_text('{"splits": {}}')
-    card = datacard(RunTables(tmp_path), tmp_path / "index.json")
+    card = datacard(RunTables(tmp_path), tmp_path / "index.json", Params())
     assert f"| landmark | masked | {2 * len(HOSTILE)} |" in card
     assert re.search(r"\*\*12 clips scored by the judge landmark and not .*&lt;no network>", card)
 
