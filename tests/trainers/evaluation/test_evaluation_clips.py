@@ -91,7 +91,7 @@ def test_the_seed_draws_the_clips_and_the_index_orders_them(index):
 
 def test_a_clip_that_does_not_decode_is_recorded_and_left_out(index):
     wrong = index.num_frames + np.array([0, 1, 0, 0], np.int32)
-    clips = held_out(replace(index, num_frames=wrong), clips=9)
+    clips = held_out(replace(index, num_frames=wrong, clip_frames=wrong), clips=9)
     assert [clip.foreign is None for clip in clips] == [False, False, True]
     assert list(clips.skipped) == [index.key(1)]
     assert "36 frames" in clips.skipped[index.key(1)]
