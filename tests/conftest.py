@@ -13,8 +13,6 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 """PyTorch 2.13's bfloat16 convolutions on AMX gave NaN in a virtual machine; other results are the
 same with and without."""
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many processes of tests as cores
 
 
 @pytest.fixture(scope="session")
