@@ -50,6 +50,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {
         "elementary",
         "exact_layers",
         "processor",
+        "roc",
         "runs",
         "faults",
         "errors",

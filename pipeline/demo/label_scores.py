@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.demo.matching import Match
 from pipeline.demo.truth import Face, FileTruth
+from pipeline.roc import area_under_curve
 from pipeline.tables.rows import FPS
 from pipeline.tables.run_tables import Record, RunTables
 
@@ -64,7 +65,7 @@ def _covers(seen: Iterable[tuple[Match, Record]], max_cover: float) -> dict[str,
         _sort(frames, one.face, range(one.clip["start_frame"], one.clip["end_frame"]), row)
     free = frames.free + frames.beside
     return {
-        "cover_auc": area_under_curve(frames.covered, free),
+        "cover_auc": cover_auc(frames.covered, free),
         "cover_found": _above(frames.covered, max_cover),
         "cover_false_alarms": _above(free, max_cover),
         "cover_beside_false_alarms": _above(frames.beside, max_cover),
@@ -85,13 +86,9 @@ def _sort(frames: _Frames, face: Face, span: range, row: Record) -> None:
             frames.beside.append(score)
 
 
-def area_under_curve(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """Return how often a positive scores above a negative, ties half; 1 where one side is empty."""
-    if not positive or not negative:
-        return 1.0
-    low = np.sort(negative)
-    below = np.searchsorted(low, positive, "left") + np.searchsorted(low, positive, "right")
-    return float(below.mean() / 2 / len(low))
+def cover_auc(covered: Sequence[float], free: Sequence[float]) -> float:
+    """Return the area under the curve; 1 where one side is empty."""
+    return area_under_curve(covered, free) if covered and free else 1.0
 
 
 def _above(scores: Sequence[float], limit: float) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.demo.compare import compare
-from pipeline.demo.label_scores import area_under_curve
+from pipeline.demo.label_scores import cover_auc
 from pipeline.demo.truth import FileTruth, write_truth
 from pipeline.engine.cache import LocalCache
 from pipeline.engine.manifest import write_table
@@ -58,14 +58,14 @@ def test_alarms_beside_the_mouth_are_counted_apart_and_half_hidden_frames_not_at
     assert found["cover_beside_false_alarms"] == 0.5
     assert found["cover_false_alarms"] == pytest.approx(9 / 48)
     assert found["cover_auc"] == pytest.approx(
-        area_under_curve([0.9] * 25 + [0.1] * 25, [0.0] * 39 + [0.9] * 9)
+        cover_auc([0.9] * 25 + [0.1] * 25, [0.0] * 39 + [0.9] * 9)
     )
 
 
 def test_the_area_under_the_curve_counts_ties_half() -> None:
-    assert area_under_curve([1.0, 0.5], [0.5, 0.0]) == 7 / 8
-    assert area_under_curve([0.0], [1.0]) == 0.0
-    assert area_under_curve([], [1.0]) == area_under_curve([1.0], []) == 1.0
+    assert cover_auc([1.0, 0.5], [0.5, 0.0]) == 7 / 8
+    assert cover_auc([0.0], [1.0]) == 0.0
+    assert cover_auc([], [1.0]) == cover_auc([1.0], []) == 1.0
 
 
 @pytest.mark.parametrize(

@@ -167,12 +167,6 @@ def _pieces(
     return [(a, with_audio_of(a, other)) for a, other in zip(own, foreign, strict=True)]
 
 
-def auc(positive: Sequence[float], negative: Sequence[float]) -> float:
-    """Return the chance that a positive scores higher than a negative (ties count half)."""
-    more = np.subtract.outer(np.asarray(positive), np.asarray(negative))
-    return float((more > 0).mean() + 0.5 * (more == 0).mean())
-
-
 def nearest_to_zero(curve_K: NDArray[np.float64]) -> int:
     """Return the index of the lowest of the three offsets -1, 0, +1."""
     middle = len(curve_K) // 2

@@ -7,10 +7,10 @@ import numpy as np
 
 from pipeline.judge.curve import JudgeResult
 from pipeline.judge.landmark.calibration import Calibration
+from pipeline.roc import area_under_curve
 from trainers.systems.landmark_judge.calibration_fit import CalibrationExample, fit_calibration
 from trainers.systems.landmark_judge.cross_validation import (
     JudgedClip,
-    auc,
     nearest_to_zero,
     shift_followed,
 )
@@ -102,7 +102,7 @@ def _share(answers: Sequence[bool]) -> float | None:
 def _auc_foreign(clips: Sequence[JudgedClip], without: Mapping[str, Calibration]) -> float | None:
     own = [without[one.clip.fold].probability(one.own) for one in clips]
     foreign = [without[one.clip.fold].probability(r) for one in clips for r in one.foreign]
-    return auc(own, foreign) if own and foreign else None
+    return area_under_curve(own, foreign) if own and foreign else None
 
 
 def _auc_shifted(clips: Sequence[JudgedClip], without: Mapping[str, Calibration]) -> float | None:
@@ -112,4 +112,4 @@ def _auc_shifted(clips: Sequence[JudgedClip], without: Mapping[str, Calibration]
 
     own = [near_zero(one, one.own) for one in clips]
     moved = [near_zero(one, result) for one in clips for result in one.shifted.values()]
-    return auc(own, moved) if own and moved else None
+    return area_under_curve(own, moved) if own and moved else None

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
+from pipeline.roc import area_under_curve
 from trainers.audio.mel import WindowStart
 from trainers.audio.mel_windows import PrepareMel
 from trainers.data.clip import DecodedClip
@@ -83,16 +83,6 @@ def evaluate_protocol(
     return {**_summary(scores), "by_clip": {one.clip_id: _of_clip(one) for one in scores}}
 
 
-def area_under_curve(scores_N: NDArray[Any], positive_N: NDArray[np.bool_]) -> float:
-    """Return how often a positive scores above a negative, ties half; NaN without both."""
-    positives = int(positive_N.sum())
-    negatives = len(positive_N) - positives
-    if not positives or not negatives:
-        return float("nan")
-    above = rankdata(scores_N)[positive_N].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
-
-
 def _scores(
     network: StableSyncNet, index: ShardIndex, pairs: int, seed: int, window_config: WindowConfig
 ) -> Iterator[_Scores]:
@@ -135,7 +125,7 @@ def _summary(scores: list[_Scores]) -> dict[str, Any]:
     loss = cosine_bce(torch.from_numpy(cosines), torch.from_numpy(in_sync), clamp=True)
     return {
         "accuracy": float(np.concatenate([one.right for one in scores]).mean()),
-        "auc": area_under_curve(cosines, in_sync),
+        "auc": area_under_curve(cosines[in_sync], cosines[~in_sync]),
         "loss": float(loss.mean()),
         "cosine_in_sync": float(cosines[in_sync].mean()),
         "cosine_out_of_sync": float(cosines[~in_sync].mean()),

@@ -8,9 +8,10 @@ import torch
 
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.judge.landmark.weights import weights_sha256
+from pipeline.roc import area_under_curve
 from tests.pipeline.judge.talking import talking
 from trainers.systems.landmark_judge.card_tables import BEGIN, END, write_card
-from trainers.systems.landmark_judge.cross_validation import auc, cross_validate, shifted, subclip
+from trainers.systems.landmark_judge.cross_validation import cross_validate, shifted, subclip
 from trainers.systems.landmark_judge.files import save_networks
 from trainers.systems.landmark_judge.fit_network import FitConfig, fit_network
 from trainers.systems.landmark_judge.items import MIRRORED_POINTS, ChunkAugmentation, ChunkBatches
@@ -178,9 +179,9 @@ def test_a_piece_keeps_picture_and_sound_together(clips: list[SpeechClip]) -> No
 
 
 def test_auc_is_the_chance_of_ranking_right() -> None:
-    assert auc([2, 3], [0, 1]) == 1
-    assert auc([1, 1], [1, 1]) == 0.5
-    assert auc([0], [1, 2]) == 0
+    assert area_under_curve([2, 3], [0, 1]) == 1
+    assert area_under_curve([1, 1], [1, 1]) == 0.5
+    assert area_under_curve([0], [1, 2]) == 0
 
 
 def test_the_card_keeps_its_words_and_changes_its_numbers(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from trainers.data.shard_urls import shard_urls
 from trainers.errors import TrainingDataError
 from trainers.systems.stable_syncnet.configs import CONFIGS
 from trainers.systems.stable_syncnet.network import StableSyncNet
-from trainers.systems.stable_syncnet.protocol import area_under_curve, evaluate_protocol
+from trainers.systems.stable_syncnet.protocol import evaluate_protocol
 
 
 @pytest.fixture(scope="module")
@@ -46,13 +46,6 @@ def test_a_network_that_knows_nothing_is_right_half_of_the_time(index):
     found = evaluate_protocol(Constant(CONFIGS["tiny"]), index, pairs=8, seed=0)
     assert (found["accuracy"], found["auc"]) == (0.5, 0.5)
     assert found["cosine_in_sync"] == found["cosine_out_of_sync"] == 1
-
-
-def test_the_area_counts_won_comparisons_and_half_of_the_ties():
-    scores = np.array([0.9, 0.4, 0.4, 0.1])
-    assert area_under_curve(scores, np.array([True, True, False, False])) == 3.5 / 4
-    assert area_under_curve(scores, np.array([False, False, True, True])) == 0.5 / 4
-    assert np.isnan(area_under_curve(scores, np.ones(4, bool)))
 
 
 def test_nothing_to_measure_on_is_said(index, network):
