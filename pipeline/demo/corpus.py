@@ -17,7 +17,7 @@ from pipeline.demo.catalogue import BROKEN_FILES, FILMS
 from pipeline.demo.film_rendering import PreparedFilm, prepare_film
 from pipeline.demo.film_writer import Format, write_film
 from pipeline.demo.labels import Piece, pieces, stretches, transitions
-from pipeline.demo.picture_faults import hidden_share
+from pipeline.demo.picture_faults import hidden_share, hides_lips
 from pipeline.demo.scenario import BrokenFile, Ending, Film
 from pipeline.demo.spoiling import spoil
 from pipeline.demo.truth import BOX_EVERY, Face, FileTruth, write_truth
@@ -186,12 +186,15 @@ def _hidden(
     prepared: PreparedFilm, shown: _FaceBoxLog, piece: Piece, index: int
 ) -> tuple[tuple[int, float], ...]:
     """Return (frame, hidden share of the lips) where something is before the picture."""
-    fault, found = prepared.film.fault, []
-    for frame in range(piece.start, piece.end):
-        if fault is not None and fault.holds(frame):
-            share = hidden_share(prepared, fault, index, shown.at(frame)[index], frame)
-            found += [] if share is None else [(frame, round(share, 3))]
-    return tuple(found)
+    fault = prepared.film.fault
+    if fault is None or not hides_lips(fault):
+        return ()
+    shares = {
+        frame: hidden_share(prepared, fault, index, shown.at(frame)[index], frame)
+        for frame in range(piece.start, piece.end)
+        if fault.holds(frame)
+    }
+    return tuple((frame, round(share, 3)) for frame, share in shares.items())
 
 
 def _rounded(box: Box) -> Box:

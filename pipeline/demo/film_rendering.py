@@ -16,7 +16,7 @@ from pipeline.demo.film_writer import Sound
 from pipeline.demo.motion import move
 from pipeline.demo.picture_faults import Painted, paint
 from pipeline.demo.portrait import Framing, backdrop, framed
-from pipeline.demo.scenario import Actor, Film, Shot
+from pipeline.demo.scenario import Actor, Film, Shot, frame_at
 from pipeline.demo.sound_faults import joined, shortened
 from pipeline.demo.speech import Speech, speak
 from pipeline.demo.talking_portrait import TalkingPortrait
@@ -89,7 +89,7 @@ class PreparedFilm:
 
     def shot_at(self, time_s: float) -> int:
         """Return the index of the shot that is shown at a time."""
-        frame = int(time_s * FPS + 1e-6)
+        frame = frame_at(time_s)
         return next(i for i, end in enumerate(self.starts[1:]) if frame < end)
 
     def paint(self, shot: int, time_s: float) -> Painted:
@@ -103,7 +103,7 @@ class PreparedFilm:
     def _in_shot(self, shot: int, time_s: float) -> float:
         """Return the time of what was recorded: behind a jump cut, more than was shown."""
         fault = self.film.fault
-        missing = fault.missing_before(int(time_s * FPS + 1e-6)) if fault else 0
+        missing = fault.missing_before(frame_at(time_s)) if fault else 0
         return time_s + (missing - self.starts[shot]) / FPS
 
     def paint_other(self, time_s: float) -> Painted:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.demo import occluders
 from pipeline.demo.occluders import MOUTH_HEIGHT, share_of_lips
-from pipeline.demo.scenario import Fault
+from pipeline.demo.scenario import Fault, frame_at
 from pipeline.faces.backend import Frame
 from pipeline.faces.box import Box
 from pipeline.tables.rows import FPS
@@ -45,7 +45,7 @@ class Painter(Protocol):
 
 def paint(film: Painter, fault: Fault | None, time_s: float) -> Painted:
     """Paint what the film shows at a time."""
-    if fault is None or fault.kind not in _CHANGES or not fault.holds(int(time_s * FPS + 1e-6)):
+    if fault is None or fault.kind not in _CHANGES or not fault.holds(frame_at(time_s)):
         return film.paint(film.shot_at(time_s), time_s)
     return _CHANGES[fault.kind](film, fault, time_s)
 
@@ -97,17 +97,21 @@ def _cover(film: Painter, fault: Fault, time_s: float) -> Painted:
 
 def _hand(image: Frame, box: Box) -> None:
     """Draw a hand over the mouth of one face, in place."""
-    width, height = box[2] - box[0], box[3] - box[1]
-    x, y = (box[0] + box[2]) / 2, box[1] + MOUTH_HEIGHT * height
+    (x, y), width, height = _mouth(box)
     _palm(image, box, _SKIN)
     for finger in (-0.08, 0.0, 0.08):
         ends = [(round(x + side * width), round(y + finger * height)) for side in (-0.33, 0.2)]
         cv2.line(image, ends[0], ends[1], _SHADE, max(1, round(0.015 * width)), cv2.LINE_AA)
 
 
-def _palm(image: NDArray[np.uint8], box: Box, colour: tuple[int, int, int] | int) -> None:
+def _mouth(box: Box) -> tuple[tuple[float, float], float, float]:
+    """Return where the mouth is, and width and height of the face."""
     width, height = box[2] - box[0], box[3] - box[1]
-    x, y = (box[0] + box[2]) / 2, box[1] + MOUTH_HEIGHT * height
+    return ((box[0] + box[2]) / 2, box[1] + MOUTH_HEIGHT * height), width, height
+
+
+def _palm(image: NDArray[np.uint8], box: Box, colour: tuple[int, int, int] | int) -> None:
+    (x, y), width, height = _mouth(box)
     axes = (round(0.36 * width), round(0.17 * height))
     cv2.ellipse(image, (round(x), round(y)), axes, 8.0, 0.0, 360.0, colour, -1, cv2.LINE_AA)
 
@@ -117,7 +121,7 @@ def _occlude(film: Painter, fault: Fault, time_s: float) -> Painted:
     image, boxes = film.paint(film.shot_at(time_s), time_s)
     image = image.copy()
     for box in boxes:
-        occluders.draw(image, _occluder(fault), box, int(time_s * FPS + 1e-6))
+        occluders.draw(image, _occluder(fault), box, frame_at(time_s))
     return image, boxes
 
 
@@ -126,16 +130,17 @@ def _occluder(fault: Fault) -> occluders.Occluder:
     return fault.occluder
 
 
-def hidden_share(
-    film: Painter, fault: Fault | None, face: int, box: Box, frame: int
-) -> float | None:
-    """Return which share of a face's lips an object before the picture hides; None without one.
+def hides_lips(fault: Fault) -> bool:
+    """Return whether an object is drawn before the picture, over the mouth or beside it."""
+    return fault.kind in ("occluder", "covered_mouth")
+
+
+def hidden_share(film: Painter, fault: Fault, face: int, box: Box, frame: int) -> float:
+    """Return which share of a face's lips the object hides, of a fault that `hides_lips`.
 
     Args:
-        box: extent of the face's landmarks at this frame of the 25 fps grid.
+        box: extent of the face's landmarks at this frame of the 25 fps grid, which the fault holds.
     """
-    if fault is None or not fault.holds(frame) or fault.kind not in ("occluder", "covered_mouth"):
-        return None
     lips = film.lips(film.shot_at(frame / FPS), face, frame / FPS)
     if fault.kind == "covered_mouth":
         return share_of_lips(lips, lambda mask: _palm(mask, box, 255))

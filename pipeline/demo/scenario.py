@@ -8,8 +8,14 @@ from pipeline.demo.motion import Pose
 from pipeline.demo.occluders import Occluder
 from pipeline.demo.portrait import Sitter
 from pipeline.demo.truth import FaultKind, LabelKind
+from pipeline.tables.rows import FPS
 
 Status = Literal["kept", "rejected", "failed"]
+
+
+def frame_at(time_s: float) -> int:
+    """Return the frame of the 25 fps grid that is shown at a time, which may be a rounded one."""
+    return int(time_s * FPS + 1e-6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
