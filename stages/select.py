@@ -20,7 +20,7 @@ from pipeline.selection.people import divide
 from pipeline.selection.rules import Candidate, decide_each, split_of
 from pipeline.tables.funnel import funnel
 from pipeline.tables.people_facts import People, write_people
-from pipeline.tables.rows import BASE, FPS, HQ, QUIET_TIERS, Selected
+from pipeline.tables.rows import BASE, FPS, HQ, QUIET_TIERS, Selected, counted_tiers
 from pipeline.tables.run_tables import ClipJoin, RunTables, table_path
 
 REPORTS = Path("reports")
@@ -120,7 +120,7 @@ def tiers_of(judged: Sequence[Decision]) -> dict[str, dict[str, float]]:
     """Return clips and seconds of every tier; an hq clip counts for base, too."""
     lengths: dict[str, list[int]] = {tier: [] for tier in (BASE, HQ, *QUIET_TIERS)}
     for one in judged:
-        for tier in {one.tier, BASE} if one.tier == HQ else {one.tier} - {""}:
+        for tier in counted_tiers(one.tier):
             lengths[tier].append(one.end - one.start)
     return {t: {"clips": len(some), "seconds": sum(some) / FPS} for t, some in lengths.items()}
 

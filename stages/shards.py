@@ -5,14 +5,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from pipeline.atomic import write_text
 from pipeline.engine.again import note_more_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import each_kept_row
-from pipeline.engine.stage import Reject, Resources, Stage
+from pipeline.engine.stage import Reject
 from pipeline.judge.choice import evidence_model
 from pipeline.judge.film import FilmClip, SyncedFrames, judge_corrected
 from pipeline.judge.landmark.judge import LandmarkJudge
@@ -31,9 +30,9 @@ from pipeline.shards.sample import (
     ReadBack,
     Rescored,
     SelectedClip,
-    sample_facts,
     write_sample,
 )
+from pipeline.shards.sample_stage import SampleStage
 from pipeline.shards.tar_stage import until_packed
 from pipeline.tables.clip_files import ClipFiles
 from pipeline.tables.rows import FPS, QUIET_TIERS, Quality, QuietSample, Sample, Selected
@@ -49,28 +48,15 @@ MIN_OVERRULING_PROBABILITY = 0.5
 """From here on the landmark judge's answer is more likely right than wrong."""
 
 
-class Shards(Stage[SelectedClip, Sample]):
-    """Makes the four members of one sample."""
+class Shards(SampleStage[Sample]):
+    """Corrects the offset, and judges again what it has written."""
 
     name = "shards"
     version = "6"
-    resources = Resources(memory_bytes=500_000_000)
-
-    def item_id(self, item: SelectedClip) -> str:
-        """Return the clip's id."""
-        return item.selected.clip_id
-
-    def identity(self, item: SelectedClip) -> Mapping[str, Any]:
-        """Return all facts that go into the sample, and the key of its files."""
-        return {**sample_facts(item), **item.sources()}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digest of the judge that re-scores."""
         return {"landmark_judge": weights_sha256()}
-
-    def artifacts(self, item: SelectedClip) -> Sequence[tuple[str, str]]:
-        """Return the clip's three files."""
-        return item.files.artifacts()
 
     def setup(self) -> None:
         """Load the judge."""

@@ -17,7 +17,7 @@ from pipeline.shard_index.index_file import FORMAT_VERSION, INDEX
 from pipeline.shards.place import tar_place
 from pipeline.shards.tar import MEMBERS, bucket_of, plan_shards
 from pipeline.shards.tar_stage import TarToWrite, WrittenTar, write_tars
-from pipeline.tables.rows import BASE, FPS, HQ, SAMPLE_RATE_HZ, QuietSample, Sample
+from pipeline.tables.rows import FPS, SAMPLE_RATE_HZ, QuietSample, Sample, counted_tiers
 
 LOOKUP_THREADS = 16
 
@@ -111,9 +111,7 @@ def index_of(entries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def tier_counts(tiers: Iterable[str]) -> dict[str, int]:
     """Return how many samples of each tier there are; an hq one counts for base, too."""
-    found = Counter(tiers)
-    found[BASE] += found[HQ]
-    return {tier: count for tier, count in sorted(found.items()) if tier and count}
+    return dict(sorted(Counter(one for tier in tiers for one in counted_tiers(tier)).items()))
 
 
 def _remove_unless(out: Path, elsewhere: bool) -> None:

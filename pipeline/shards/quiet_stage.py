@@ -1,32 +1,20 @@
 """The stage that makes the samples of silent and listening clips: whole, the sound as it was."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from pipeline.engine.stage import Reject, Resources, Stage
-from pipeline.shards.sample import SelectedClip, sample_facts, write_sample
+from pipeline.engine.stage import Reject
+from pipeline.shards.sample import SelectedClip, write_sample
+from pipeline.shards.sample_stage import SampleStage
 from pipeline.tables.rows import QuietSample
 
 
-class QuietShards(Stage[SelectedClip, QuietSample]):
-    """Makes the four members of one sample; nothing judges its sync."""
+class QuietShards(SampleStage[QuietSample]):
+    """Nothing judges the sync of its samples."""
 
     name: ClassVar[str] = "quiet"
     version: ClassVar[str] = "1"
-    resources = Resources(memory_bytes=500_000_000)
-
-    def item_id(self, item: SelectedClip) -> str:
-        """Return the clip's id."""
-        return item.selected.clip_id
-
-    def identity(self, item: SelectedClip) -> Mapping[str, Any]:
-        """Return all facts that go into the sample, and what names its files and labels."""
-        return {**sample_facts(item), **item.sources()}
-
-    def artifacts(self, item: SelectedClip) -> Sequence[tuple[str, str]]:
-        """Return the clip's three files."""
-        return item.files.artifacts()
 
     def process(self, item: SelectedClip, workdir: Path) -> Sequence[QuietSample | Reject] | Reject:
         """Write one sample.

@@ -20,6 +20,13 @@ SAMPLES_PER_FRAME = SAMPLE_RATE_HZ // FPS
 """640 audio samples belong to one video frame."""
 
 
+def counted_tiers(tier: str) -> tuple[str, ...]:
+    """Return the tiers that a clip counts for: of hq for base, too; without a tier for none."""
+    if not tier:
+        return ()
+    return (BASE, HQ) if tier == HQ else (tier,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Video:
     """One source file. Written by `ingest`."""

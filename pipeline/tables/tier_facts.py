@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from pipeline.engine.manifest import each_row
-from pipeline.tables.rows import BASE, FPS, HQ, QUIET_TIERS
+from pipeline.tables.rows import BASE, FPS, HQ, QUIET_TIERS, counted_tiers
 from pipeline.tables.run_tables import Record, RunTables, quiet_table
 
 
@@ -23,7 +22,7 @@ class TierFacts:
 def tiers_of_run(tables: RunTables) -> list[TierFacts]:
     """Return every tier in the order base, hq, silent, listening; none before `select` has run."""
     facts = {tier: TierFacts(tier) for tier in (BASE, HQ, *QUIET_TIERS)}
-    for tier, seconds in _of_rows(tables.each("select", _SELECT)):
+    for tier, seconds in _of_rows(tables.each("select", _COLUMNS)):
         facts[tier].found += 1
         facts[tier].found_seconds += seconds
     for tier, seconds in _of_rows(_packed(tables)):
@@ -32,21 +31,19 @@ def tiers_of_run(tables: RunTables) -> list[TierFacts]:
     return [*facts.values()] if tables.exists("select") else []
 
 
-_SELECT = ("status", "tier", "start_frame", "end_frame")
-_SAMPLES = ("status", "tier", "start_frame", "end_frame")
+_COLUMNS = ("status", "tier", "start_frame", "end_frame")
 
 
 def _packed(tables: RunTables) -> Iterator[Record]:
-    rows = [tables.each("shards", _SAMPLES)]
+    rows = [tables.each("shards", _COLUMNS)]
     table = quiet_table(tables.data)
     if table.exists():
-        rows.append(each_row(table, _SAMPLES))
+        rows.append(each_row(table, _COLUMNS))
     yield from (row for some in rows for row in some if row["status"] == "kept")
 
 
 def _of_rows(rows: Iterable[Record]) -> Iterator[tuple[str, float]]:
     for row in rows:
-        tier: Any = row.get("tier")
-        if tier:
+        if tier := row.get("tier"):
             seconds = (row["end_frame"] - row["start_frame"]) / FPS
-            yield from ((one, seconds) for one in ((BASE, HQ) if tier == HQ else (tier,)))
+            yield from ((one, seconds) for one in counted_tiers(tier))
