@@ -14,7 +14,7 @@ from torch import Tensor
 
 from benchmarks.claims.listening import means
 from benchmarks.claims.runs import AVSYNCNET_WEIGHTS, SUPERVISING_SEED
-from benchmarks.claims.syncnet_run import read_curve
+from benchmarks.claims.syncnet_run import result
 from benchmarks.claims.wav2lip_syncnet import NARROW, Wav2LipSyncNet
 from pipeline.params.neighbours import AvSyncNetProfile
 from trainers.data.clip import DecodedClip
@@ -61,12 +61,8 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     found = means(
         [cosine_numbers(task.syncnet, one, facts["evaluation"]["windows"]) for one in clips]
     )
-    return {
-        "steps": outcome.step,
-        "metrics": {"loss": outcome.metrics["loss"], **with_shares(found)},
-        "curve": read_curve(training / "metrics.jsonl"),
-        "parameters": sum(one.numel() for one in task.syncnet.parameters()),
-    }
+    metrics = {"loss": outcome.metrics["loss"], **with_shares(found)}
+    return result(outcome.step, metrics, training, task.syncnet)
 
 
 def task_of(profile: AvSyncNetProfile, architecture: str) -> AvSyncNetTask:

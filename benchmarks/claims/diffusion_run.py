@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 from benchmarks.claims.listening import listening
-from benchmarks.claims.syncnet_run import read_curve
+from benchmarks.claims.syncnet_run import result
 from benchmarks.claims.temporal_encoder import TemporalEncoder
 from pipeline.params.training import LdmProfile
 from trainers.data.shard_urls import shard_urls
@@ -37,12 +37,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     task, outcome = train(profile, shards, World(), RunOptions(), training, networks=networks)
     save_bundle(training / BUNDLE, task.unet, bundle_facts(task, outcome))
     heard = listening(load_bundle(training / BUNDLE), order, folder, WITHOUT_GUIDANCE)
-    return {
-        "steps": outcome.step,
-        "metrics": {**outcome.metrics, **heard},
-        "curve": read_curve(training / "metrics.jsonl"),
-        "parameters": sum(one.numel() for one in task.unet.parameters()),
-    }
+    return result(outcome.step, {**outcome.metrics, **heard}, training, task.unet)
 
 
 def frozen_networks(profile: LdmProfile, encoder: str) -> FrozenNetworks:

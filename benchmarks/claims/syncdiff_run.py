@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.claims.dub_scores import drift_numbers, picture_numbers
 from benchmarks.claims.listening import listening
-from benchmarks.claims.syncnet_run import read_curve
+from benchmarks.claims.syncnet_run import result
 from pipeline.params.syncdiff import SyncDiffProfile
 from trainers.data.shard_urls import shard_urls
 from trainers.loop.fit import RunOptions
@@ -28,9 +28,4 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     save_bundle(training / BUNDLE, task.network, bundle_facts(task, outcome))
     model = load_bundle(training / BUNDLE)
     heard = listening(model, order, folder, {}, (picture_numbers, drift_numbers))
-    return {
-        "steps": outcome.step,
-        "metrics": {**outcome.metrics, **heard},
-        "curve": read_curve(training / "metrics.jsonl"),
-        "parameters": sum(one.numel() for one in task.network.parameters()),
-    }
+    return result(outcome.step, {**outcome.metrics, **heard}, training, task.network)

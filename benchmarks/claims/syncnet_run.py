@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from benchmarks.claims.runs import SUPERVISING_SEED, SYNCNET_WEIGHTS
 from benchmarks.claims.wav2lip_syncnet import Wav2LipSyncNet
 from pipeline.params.training import SyncnetProfile
@@ -25,6 +27,7 @@ from trainers.systems.stable_syncnet.training import (
 LEFT_BELOW = 0.68
 """Validation loss from which on a run has left 0.693."""
 Curve = list[dict[str, float]]
+Result = dict[str, Any]
 
 
 def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -40,14 +43,12 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     )
     if profile.fit.seed == SUPERVISING_SEED and not facts["architecture"]:
         save_safetensors(folder / SYNCNET_WEIGHTS, task.syncnet, {"steps": outcome.step})
-    curve = read_curve(folder / "training" / "metrics.jsonl")
+    found = result(outcome.step, {}, folder / "training", task.syncnet)
     return {
-        "steps": outcome.step,
-        "metrics": curve_metrics(curve, embedded_windows(profile)),
-        "curve": curve,
+        **found,
+        "metrics": curve_metrics(found["curve"], embedded_windows(profile)),
         "train_clips": len(learn),
         "train_seconds": float(learn.num_frames.sum()) / 25,
-        "parameters": sum(one.numel() for one in task.syncnet.parameters()),
     }
 
 
@@ -62,6 +63,16 @@ def _task(profile: SyncnetProfile, architecture: str) -> SyncNetTask:
 def embedded_windows(profile: SyncnetProfile) -> int:
     """Return how many pictures a step embeds."""
     return profile.batch * (profile.windows if profile.item == "windows" else 1)
+
+
+def result(steps: int, metrics: Mapping[str, float], training: Path, network: nn.Module) -> Result:
+    """Return what every run writes of its training: in `training` lies the loop's log."""
+    return {
+        "steps": steps,
+        "metrics": dict(metrics),
+        "curve": read_curve(training / "metrics.jsonl"),
+        "parameters": sum(one.numel() for one in network.parameters()),
+    }
 
 
 def read_curve(path: Path) -> Curve:

@@ -12,7 +12,7 @@ from benchmarks.claims.dub_scores import (
 )
 from benchmarks.claims.listening import listening
 from benchmarks.claims.runs import SILENT_LIP_MODEL
-from benchmarks.claims.syncnet_run import read_curve
+from benchmarks.claims.syncnet_run import result
 from pipeline.faces.backend import FaceBackend
 from pipeline.faces.open import open_backend
 from pipeline.params.curation import FacesParams
@@ -37,12 +37,7 @@ def run(order: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     model = (folder if stage == "silent_lip" else training) / SILENT_LIP_MODEL
     save_model(model, task, outcome)
     heard = {} if stage == "silent_lip" else dubs_measured(model, order, folder, faces)
-    return {
-        "steps": outcome.step,
-        "metrics": {**outcome.metrics, **heard},
-        "curve": read_curve(training / "metrics.jsonl"),
-        "parameters": sum(one.numel() for one in task.generator.parameters()),
-    }
+    return result(outcome.step, {**outcome.metrics, **heard}, training, task.generator)
 
 
 def dubs_measured(
