@@ -54,7 +54,7 @@ class WhisperFeatures(nn.Module):
         # Makes the last hidden state the one before the norm in every version of transformers.
         self.encoder.register_module("layer_norm", nn.Identity())
         self.requires_grad_(False).eval()
-        self._spectrogram = WhisperFeatureExtractor(  # type: ignore[no-untyped-call]
+        self._spectrogram = WhisperFeatureExtractor(  # type: ignore[no-untyped-call] # transformers has no types here
             feature_size=config.num_mel_bins
         )
         self._chunk_columns = COLUMNS_PER_STEP * config.max_source_positions

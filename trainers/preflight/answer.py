@@ -32,7 +32,6 @@ class Preflight:
     """Of the profile."""
     profile: dict[str, Any]
     findings: SplitFindings
-    """A dataclass."""
     checks: tuple[Check, ...]
 
     @property
@@ -47,7 +46,7 @@ class Preflight:
             "checks": [asdict(check) for check in self.checks],
             "name": self.name,
             "profile": self.profile,
-            "findings": asdict(self.findings),  # type: ignore[call-overload]
+            "findings": asdict(self.findings),
         }
 
     def require(self) -> None:

@@ -5,8 +5,8 @@ Too little data, an unlucky recipe and the like are warnings: a small run may be
 The numbers behind the thresholds are in docs/preflight.md, with their sources.
 """
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import Field, dataclass
+from typing import Any, ClassVar, Literal, Protocol
 
 from trainers.preflight.split_statistics import Overlap, SplitStatistics
 
@@ -36,7 +36,9 @@ class Check:
 
 
 class SplitFindings(Protocol):
-    """What the checks here look at."""
+    """What the checks here look at: a dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     @property
     def train(self) -> SplitStatistics:

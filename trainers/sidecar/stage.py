@@ -48,7 +48,7 @@ class Features(Stage[ClipMember, ClipFeatures]):
         self, source: str, identity: EncoderIdentity, front_end: FrontEnd = WHISPER
     ) -> None:
         self.source, self.encoder, self.front_end = source, identity, front_end
-        self.name = front_end.stage  # type: ignore[misc]
+        self.name = front_end.stage  # type: ignore[misc] # one class, a name per front end
 
     def item_id(self, item: ClipMember) -> str:
         """Return the clip's id, or a name of a broken sample."""
