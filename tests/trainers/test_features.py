@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 import subprocess
 import sys
 import tarfile
@@ -24,6 +23,7 @@ from pipeline.params.training import FeaturesParams
 from pipeline.shards.tar import write_shard
 from tests.conftest import ROOT
 from tests.trainers.data.made_shards import ramp, write_sample
+from tests.worker_copy import arrived, sent
 from trainers import features
 from trainers.data.clip import DecodedClip
 from trainers.data.index import index_shards
@@ -256,12 +256,12 @@ def test_another_encoder_than_the_trainers_is_refused(quick, workspace, shards):
 
 def test_an_item_travels_as_its_sound_and_reader_and_stage_pickle(quick, workspace, shards):
     sounds = clip_members(index_shards(shard_urls(shards)), shards, "flac")
-    arrived = pickle.loads(pickle.dumps(sounds[0]))
-    assert arrived.content() == sounds[0].content()
-    assert arrived.url == ""
-    pickle.dumps(sidecar_stage.Features(SOURCE, WhisperIdentity(SOURCE, {})))
+    sound = arrived(sounds[0])
+    assert sound.content() == sounds[0].content()
+    assert sound.url == ""
+    sent(sidecar_stage.Features(SOURCE, WhisperIdentity(SOURCE, {})))
     features.run(PARAMS, shards, workspace / "features")
-    read = pickle.loads(pickle.dumps(SidecarFeatures(workspace / "features")))
+    read = arrived(SidecarFeatures(workspace / "features"))
     assert read(next(clips_of(shards))).shape == (40, 5, 4)
     assert LocalCache(workspace / ".cache" / "items").root.exists()
 
@@ -324,7 +324,7 @@ def test_any_front_end_is_stored_under_its_name_and_read_by_it(quick, workspace,
         (expected,) = Loudness().features([clip.audio])
         assert read(clip).shape == (clip.num_frames, 1, 2)
         torch.testing.assert_close(read(clip), expected, rtol=2**-11, atol=1e-6)
-    assert pickle.loads(pickle.dumps(read)).width == 2
+    assert arrived(read).width == 2
 
 
 def test_features_of_another_encoder_or_of_none_are_refused_by_key(quick, workspace, shards):

@@ -51,19 +51,29 @@ def curated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("curated")
     render_corpus(folder / "corpus", videos=3)
     shutil.move(folder / "corpus" / "videos", folder / VIDEOS)
+    write_params(folder)
+    curate(folder)
+    return folder
+
+
+def write_params(folder: Path) -> None:
+    """Write our parameters, for the films in `VIDEOS`."""
     text = (ROOT / "params.yaml").read_text()
     assert "source: data/demo/videos" in text
     text = text.replace("source: data/demo/videos", f"source: {VIDEOS}")
     (folder / "params.yaml").write_text(text)
-    curate(folder)
-    return folder
 
 
 @pytest.fixture
 def finished(curated: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the run as the working directory."""
+    return enter_copy(curated, tmp_path, monkeypatch)
+
+
+def enter_copy(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Copy a run and make it the working directory."""
     folder = tmp_path / "run"
-    shutil.copytree(curated, folder)
+    shutil.copytree(finished_run, folder)
     monkeypatch.chdir(folder)
     for name, value in settings().items():
         monkeypatch.setenv(name, value)

@@ -15,9 +15,8 @@ from pipeline.shards.reader import read_shards
 from pipeline.tables.rows import QuietSample
 from pipeline.tables.run_tables import quiet_table
 from pipeline.validation.set_checks import SetValidation, ValidationOptions
-from tests.conftest import ROOT
 from tests.media import Sound, write_video
-from tests.pipeline.finished.conftest import VIDEOS, curate, settings
+from tests.pipeline.finished.conftest import VIDEOS, curate, enter_copy, write_params
 from trainers.data.shard_urls import curated_urls, shard_urls
 
 pytestmark = pytest.mark.slow
@@ -41,9 +40,7 @@ def with_quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mirrored = (one[:, ::-1] for one in frames)  # else it would be a copy of the other film's face
     times = [k / 25 for k in range(len(frames))]
     write_video(folder / VIDEOS / "quiet room.mp4", mirrored, times, Sound(noise))
-    text = (ROOT / "params.yaml").read_text()
-    text = text.replace("source: data/demo/videos", f"source: {VIDEOS}")
-    (folder / "params.yaml").write_text(text)
+    write_params(folder)
     curate(folder)
     return folder
 
@@ -51,13 +48,7 @@ def with_quiet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(with_quiet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the run as the working directory."""
-    folder = tmp_path / "run"
-    shutil.copytree(with_quiet, folder)
-    monkeypatch.chdir(folder)
-    for name, value in settings().items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("LIPFORGE_SCRATCH", str(tmp_path / "scratch"))
-    return folder
+    return enter_copy(with_quiet, tmp_path, monkeypatch)
 
 
 def samples(folder: Path) -> dict[str, QuietSample]:

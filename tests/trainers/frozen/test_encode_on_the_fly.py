@@ -1,11 +1,11 @@
 """Features made while loading: one encoder run per clip, windows that fit the frames."""
 
-import pickle
 from itertools import islice
 
 import torch
 
 from tests.trainers.data.made_shards import ramp, write_shards
+from tests.worker_copy import sent
 from trainers.data.index import index_shards
 from trainers.data.loader import Loader, LoaderConfig
 from trainers.data.order import OrderConfig
@@ -33,4 +33,4 @@ def test_every_window_gets_the_tokens_of_its_frames(tmp_path):
 
 
 def test_it_travels_to_workers_as_a_name_not_as_weights():
-    assert len(pickle.dumps(EncodeOnTheFly(SOURCE))) < 1000
+    assert len(sent(EncodeOnTheFly(SOURCE))) < 1000

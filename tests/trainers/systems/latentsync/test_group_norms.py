@@ -1,7 +1,6 @@
 """Each fact about pooling, taken back alone, spoils the answer by the recorded amount."""
 
 import copy
-import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,6 +14,7 @@ from tests.trainers.systems.latentsync.golden_network import (
     rule_inputs,
     rule_network,
 )
+from tests.worker_copy import arrived
 from trainers.systems.latentsync.configs import Motion, UNetConfig
 from trainers.systems.latentsync.group_norms import ClipNorm, FrameNorm
 from trainers.systems.latentsync.network import LatentSyncUNet
@@ -115,4 +115,4 @@ def test_a_copy_of_a_network_has_one_length_of_its_own() -> None:
     norms = [module for module in twin.modules() if isinstance(module, ClipNorm)]
     assert twin.length is not network.length
     assert all(norm.length is twin.length for norm in norms)
-    assert pickle.loads(pickle.dumps(network.length)).frames == 1
+    assert arrived(network.length).frames == 1

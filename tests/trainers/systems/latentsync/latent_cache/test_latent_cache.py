@@ -2,7 +2,6 @@
 
 import io
 import json
-import pickle
 import tarfile
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from pipeline.params.fit import FitParams
 from pipeline.params.training import AugmentationParams, FeaturesParams, LdmProfile
 from pipeline.shards.tar import write_shard
 from tests.trainers.data.made_shards import write_sample
+from tests.worker_copy import arrived, sent
 from trainers import features
 from trainers.data import clip as clips
 from trainers.data.index import index_shards
@@ -282,9 +282,9 @@ def test_a_latent_that_float16_cannot_hold_stops_the_run(shards, monkeypatch):
 
 
 def test_stage_and_reader_pickle(workspace, shards):
-    pickle.dumps(LatentsOfClips(KL, 64))
+    sent(LatentsOfClips(KL, 64))
     prepare = stored(workspace, shards)
     clip = decode_indexed(index_shards(shard_urls(shards)), 0, 64)
-    copied = pickle.loads(pickle.dumps(SidecarLatents(prepare.latents.folder)))
+    copied = arrived(SidecarLatents(prepare.latents.folder))
     assert isinstance(prepare, WithLatents)
     assert torch.equal(copied(clip), prepare(clip).latents)
