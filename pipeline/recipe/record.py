@@ -21,6 +21,7 @@ from pipeline.digest import canonical_json
 from pipeline.errors import ManifestError
 from pipeline.shard_index.index_file import checked_index
 from pipeline.shards.tar import MEMBERS
+from pipeline.tables.rows import QUIET_TIERS
 
 FORMAT, FORMAT_VERSION = "lipforge-recipe", 1
 Array = NDArray[Any]
@@ -33,8 +34,6 @@ FACTS: Mapping[str, type | tuple[type, ...]] = {
     "split": str,
     "part_start_frame": int,
     "part_end_frame": int,
-    "offset_applied_frames": (int, float),
-    "drift_applied_frames": (int, float),
     "clip.start_frame": int,
     "clip.num_frames": int,
     "video.video_id": str,
@@ -43,7 +42,9 @@ FACTS: Mapping[str, type | tuple[type, ...]] = {
     "video.size_bytes": int,
     "video.num_frames": int,
 }
-"""What rebuilding reads of a sample's JSON."""
+"""What rebuilding reads of a sample's JSON, and CORRECTIONS."""
+CORRECTIONS = ("offset_applied_frames", "drift_applied_frames")
+"""Numbers; null of a quiet clip, whose sound is as it was."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +242,9 @@ def _check(record: SampleRecord, shards: Collection[str]) -> None:
         raise ValueError(f"shard {record.shard!r:.60} is not in the header's index")
     for path, kind in FACTS.items():
         _require(_at(record.facts, path), kind, f"facts.{path}")
+    is_quiet = record.facts.get("tier") in QUIET_TIERS
+    for name in CORRECTIONS:
+        _require(record.facts[name], type(None) if is_quiet else (int, float), f"facts.{name}")
     _require(record.start_frame, int, "start_frame")
     _require(record.end_frame, int, "end_frame")
     frames = record.facts["clip"]["num_frames"]

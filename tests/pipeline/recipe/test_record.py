@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import ManifestError
 from pipeline.faces.alignment import similarity, to_canvas, to_square
-from pipeline.recipe.record import Recipe, RecipeHeader, SampleRecord, write_recipe
+from pipeline.recipe.record import CORRECTIONS, Recipe, RecipeHeader, SampleRecord, write_recipe
 from pipeline.recipe.versions import other_versions
 from pipeline.recipe.writing import check_sources, not_following
 from pipeline.shards.tar import MEMBERS
@@ -134,6 +134,8 @@ LINES = [
     damaged(facts__video__uri=5),
     damaged(facts__clip__num_frames=7),
     damaged(facts__split=None),
+    damaged(facts__offset_applied_frames=None),
+    damaged(facts__tier="silent"),
     damaged(matrices=[[float("nan")] * 6] * 6),
     damaged(points={}),
     damaged(members={"mp4": {"sha256": "0"}}),
@@ -146,6 +148,13 @@ def test_a_line_of_another_shape_is_named(tmp_path, line):
     path.write_text(f"{json.dumps(HEADER.to_json())}\n{line}\n")
     with pytest.raises(ManifestError, match=r"r\.jsonl:2: no sample"):
         list(Recipe.open(path).samples())
+
+
+def test_a_quiet_clip_has_no_offset(tmp_path):
+    facts = {**FACTS, **dict.fromkeys(CORRECTIONS), "tier": "listening"}
+    write_recipe(tmp_path / "r.jsonl", HEADER, [replace(record(), facts=facts)])
+    (read,) = Recipe.open(tmp_path / "r.jsonl").samples()
+    assert read.facts == facts
 
 
 def test_a_sample_is_there_once(tmp_path):
