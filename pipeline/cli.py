@@ -260,10 +260,12 @@ def weights_list() -> None:
 
 @weights_app.command("fetch")
 def weights_fetch(
-    name: Annotated[str, typer.Argument(help="One file; else all but those on demand.")] = "",
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Files; none: all but those on demand.")
+    ] = None,
 ) -> None:
     """Get what is absent or altered, and check it."""
-    weight_files.fetch([name] if name else None, VALIDATORS)
+    weight_files.fetch(names or None, VALIDATORS)
     console.print(f"weights are complete in {weight_files.weights_dir()}", soft_wrap=True)
 
 

@@ -18,7 +18,7 @@ from pipeline.identity.face_network import FaceNetwork
 from pipeline.identity.voice_network import VoiceNetwork
 from pipeline.media.spans import reading_s
 from pipeline.params.curation import Params, QualityParams, load_params
-from pipeline.quality import cover, speech, text_reader
+from pipeline.quality import cover, recognizer, speech, text_reader
 from pipeline.quality.clip_measures import Detectors, measure_clip
 from pipeline.quality.faces_seen import NEEDED, FacesSeen, SeenTracks
 from pipeline.sources import local_copy, locations
@@ -27,8 +27,10 @@ from pipeline.tables.rows import FPS, Clip, Quality, Video
 from pipeline.tables.run_tables import RunTables, table_path
 from pipeline.weights.bundled_arrays import bundled_sha256
 
-WITHOUT_TEXT = Resources(memory_bytes=500_000_000)
-WITH_TEXT = Resources(memory_bytes=1_000_000_000)
+MEMORY_BYTES, TEXT_BYTES, MOONSHINE_BYTES = 500_000_000, 500_000_000, 300_000_000
+WHISPER_SHARE = 3
+"""Memory of a Whisper model in sizes of its file: half of those are of float16, and torch itself
+needs some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +54,21 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
     """One clip becomes one row of measurements; no clip is ever rejected here."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "7"
+    version: ClassVar[str] = "8"
 
     def __init__(self, params: QualityParams) -> None:
         """Take the parameters.
 
         Raises:
-            ParamsError: text is to be read and the recognizer is not installed.
+            ParamsError: a recognizer of text or of speech is asked for and not installed.
+            WeightsError: the files of that of speech are absent or altered.
         """
         self.params = params
+        self.recognizer_digests = recognizer.recognizer_digests(params.recognizer)
         self.reads_text = params.text == "overlay"
         if self.reads_text:
             text_reader.require_reader()
-        self.resources = WITH_TEXT if self.reads_text else WITHOUT_TEXT
+        self.resources = Resources(memory_bytes=_memory_bytes(params))
 
     def item_id(self, item: ClipToMeasure) -> str:
         """Return the clip's id."""
@@ -79,8 +83,9 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
         return item.files.artifacts()
 
     def cache_params(self) -> Mapping[str, Any]:
-        """Return the section's values."""
-        return self.params.model_dump()
+        """Return the section's values, no path."""
+        kind = recognizer.kind_of(self.params.recognizer)
+        return {**self.params.model_dump(), "recognizer": kind}
 
     def weights(self) -> Mapping[str, str]:
         """Return the digests of the model files."""
@@ -89,14 +94,20 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
             cover.WEIGHTS: bundled_sha256(cover.WEIGHTS_PATH),
             **clip_identity.weights(),
             **(text_reader.reader_digests() if self.reads_text else {}),
+            **self.recognizer_digests,
         }
+
+    def own_weights(self) -> Mapping[str, Path]:
+        """Return the files of a recognizer whose folder the user named."""
+        return recognizer.own_files(self.params.recognizer)
 
     def deadline_s(self, item: ClipToMeasure) -> float:
         """Return a hundred times what it takes, fetching and decoding the film included."""
         clip_s = item.clip.num_frames / FPS
+        heard_s = 0.0 if self.params.recognizer == recognizer.NONE else 600.0
         if item.film is None:
-            return 60.0 + clip_s
-        return 600.0 + 100 * clip_s + reading_s(item.film, item.film.num_frames)
+            return 60.0 + clip_s + heard_s
+        return 600.0 + 100 * clip_s + reading_s(item.film, item.film.num_frames) + heard_s
 
     def setup(self) -> None:
         """Load the networks and keep OpenCV on one thread."""
@@ -104,7 +115,11 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
         identity = IdentityNetworks(FaceNetwork(), VoiceNetwork())
         reader = text_reader.TextReader() if self.reads_text else None
         self._detectors = Detectors(
-            speech.SpeechDetector(), cover.CoverDetector(), identity, reader
+            speech.SpeechDetector(),
+            cover.CoverDetector(),
+            identity,
+            reader,
+            recognizer.open_recognizer(self.params.recognizer),
         )
 
     def process(self, item: ClipToMeasure, workdir: Path) -> Sequence[Quality | Reject]:
@@ -121,6 +136,14 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
                 **measured,
             )
         ]
+
+
+def _memory_bytes(params: QualityParams) -> int:
+    needed = MEMORY_BYTES + (TEXT_BYTES if params.text == "overlay" else 0)
+    if params.recognizer == recognizer.MOONSHINE:
+        return needed + MOONSHINE_BYTES
+    sizes = [path.stat().st_size for path in recognizer.own_files(params.recognizer).values()]
+    return needed + WHISPER_SHARE * sum(sizes)
 
 
 def clips_to_measure(tables: RunTables, cache: Cache, params: Params) -> list[ClipToMeasure]:

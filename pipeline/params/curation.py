@@ -100,12 +100,18 @@ class StretchesParams(_Section):
     """Of a change to foreign sound: more finds more foreign sound and loses more good seconds."""
 
 
+RECOGNIZERS = r"none|moonshine-tiny-en|whisper:.+"
+"""What `quality.recognizer` may be."""
+
+
 class QualityParams(_Section):
     """Measurements; no threshold of these refuses a clip."""
 
     vad_threshold: Share = 0.5
     text: Literal["none", "overlay"] = "none"
     """overlay: read text in a few frames of every clip's film (extra `labels`; seconds a clip)."""
+    recognizer: Annotated[str, Field(pattern=f"^({RECOGNIZERS})$")] = "none"
+    """Of speech: `moonshine-tiny-en`, or `whisper:FOLDER` (extra `transcripts`)."""
 
 
 class HqParams(_Section):

@@ -14,6 +14,7 @@ from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.quality import cover, hashes, landmarks, picture, pose, speech, text_overlay
 from pipeline.quality.film_samples import samples_of
 from pipeline.quality.jump_cuts import jump_cuts
+from pipeline.quality.recognizer import Recognizer, transcribe
 from pipeline.quality.text_reader import TextReader
 from pipeline.tables.clip_files import ClipFiles
 
@@ -29,6 +30,8 @@ class Detectors:
     identity: IdentityNetworks
     text: TextReader | None = None
     """None: text is not looked for."""
+    recognizer: Recognizer | None = None
+    """None: nothing is transcribed."""
 
 
 def measure_clip(
@@ -53,7 +56,16 @@ def measure_clip(
         **heard,
         **_identify(item, audio_N, heard["speech_by_frame"], detectors.identity),
         **_read_text(item, arrays, detectors.text, film),
+        **_transcribe(audio_N, heard["speech_share"], detectors.recognizer),
     }
+
+
+def _transcribe(
+    audio_N: npt.NDArray[np.float32], speech_share: float, recognizer: Recognizer | None
+) -> dict[str, Any]:
+    if recognizer is None:
+        return {}
+    return asdict(transcribe(audio_N, speech_share > 0, recognizer))
 
 
 def _read_text(

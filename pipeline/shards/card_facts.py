@@ -26,6 +26,7 @@ MEASURES: Mapping[str, tuple[str, str, int]] = {
     "snr_db": ("speech over the rest of the sound", "dB", 1),
 }
 """Column of `quality` -> what it is, its unit, decimals."""
+HEARD = ("language", "transcript")
 QUANTILES = (0, 10, 50, 90, 100)
 
 
@@ -62,6 +63,10 @@ class CardFacts:
     """Share of all seconds that is of one film."""
     largest_person: float = 0.0
     """Share of all seconds that is of one person, of those with one."""
+    heard: list[tuple[str, int, float]] = field(default_factory=list)
+    """Language as a recognizer heard it, its samples, its seconds; most first."""
+    transcribed: int = 0
+    """Samples with a transcript; an empty one counts."""
 
 
 def card_facts(tables: RunTables) -> CardFacts:
@@ -69,13 +74,13 @@ def card_facts(tables: RunTables) -> CardFacts:
     samples = list(tables.each_kept("shards", Sample)) if tables.exists("shards") else []
     if not samples:
         return CardFacts()
-    persons = _persons(tables)
+    persons, rows = _persons(tables), _rows_of(tables, {one.source_clip_id for one in samples})
     seconds = [one.num_frames / FPS for one in samples]
     offsets = [one.offset_applied_frames for one in samples]
     return CardFacts(
         spreads=[
             _spread("duration", "s", 1, seconds),
-            *_measured(tables, samples),
+            *_measured(rows, samples),
             _spread("offset that was taken out, positive: sound early", "frames", 2, offsets),
             _spread(
                 "offset measured again afterwards, landmark judge",
@@ -89,7 +94,24 @@ def card_facts(tables: RunTables) -> CardFacts:
         splits=list(_splits(samples, persons)),
         largest_source=_largest(samples, {one.clip_id: one.video_id for one in samples}),
         largest_person=_largest(samples, persons),
+        heard=_languages(rows, samples),
+        transcribed=sum(_heard(rows, one)["transcript"] is not None for one in samples),
     )
+
+
+def _heard(rows: Mapping[str, Record], sample: Sample) -> Record:
+    return rows.get(sample.source_clip_id, dict.fromkeys(HEARD))
+
+
+def _languages(
+    rows: Mapping[str, Record], samples: Sequence[Sample]
+) -> list[tuple[str, int, float]]:
+    counts, frames = Counter[str](), Counter[str]()
+    for one in samples:
+        if language := _heard(rows, one)["language"]:
+            counts[language] += 1
+            frames[language] += one.num_frames
+    return [(name, counts[name], found / FPS) for name, found in frames.most_common()]
 
 
 def _persons(tables: RunTables) -> dict[str, str]:
@@ -98,8 +120,7 @@ def _persons(tables: RunTables) -> dict[str, str]:
     return {one["clip_id"]: one["person"] for one in rows if one.get("person")}
 
 
-def _measured(tables: RunTables, samples: Sequence[Sample]) -> Iterator[Spread]:
-    rows = _rows_of(tables, {one.source_clip_id for one in samples})
+def _measured(rows: Mapping[str, Record], samples: Sequence[Sample]) -> Iterator[Spread]:
     for column, (name, unit, decimals) in MEASURES.items():
         values = [rows[one.source_clip_id][column] for one in samples if one.source_clip_id in rows]
         if values:
@@ -107,9 +128,10 @@ def _measured(tables: RunTables, samples: Sequence[Sample]) -> Iterator[Spread]:
 
 
 def _rows_of(tables: RunTables, wanted: set[str]) -> dict[str, Record]:
-    rows = tables.each("quality", ("status", "clip_id", *MEASURES))
+    names = (*MEASURES, *HEARD)
+    rows = tables.each("quality", ("status", "clip_id", *names))
     return {
-        one["clip_id"]: {name: one[name] for name in MEASURES}
+        one["clip_id"]: {name: one.get(name) for name in names}
         for one in rows
         if one["status"] == "kept" and one["clip_id"] in wanted
     }

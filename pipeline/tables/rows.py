@@ -200,6 +200,14 @@ class Quality:
     """Mean share of the crop's area that lies under overlays."""
     text_on_mouth: bool | None = None
     """Whether an overlay touches the lower face: nose tip to chin."""
+    language: str | None = None
+    """Spoken language, as a Whisper model hears it; this and the next three are None unless
+    `quality.recognizer` names a recognizer, and language where that knows English alone."""
+    language_probability: float | None = None
+    transcript: str | None = None
+    """What is said in the whole clip; empty where nobody speaks."""
+    transcript_confidence: float | None = None
+    """Geometric mean of the probabilities of the transcript's tokens, 0 to 1."""
     roll_by_frame: list[float] = field(default_factory=list)
     """Roll in degrees, positive = clockwise. This and the other series have one value per frame of
     the clip, to 3 significant digits: what is wrong in a part of a clip."""

@@ -110,7 +110,11 @@ def test_the_cache_key_follows_content_params_and_weights_but_no_path(stage, tmp
     keys = [stage.identity(alone(one)) for one in (clip, elsewhere, other)]
     assert keys[0] == keys[1] != keys[2]
     assert keys[0] != stage.identity(crowded)
-    assert stage.cache_params() == {"vad_threshold": 0.5, "text": "none"}
+    assert stage.cache_params() == {
+        "vad_threshold": 0.5,
+        "text": "none",
+        "recognizer": "none",
+    }
     assert list(stage.weights()) == [
         "silero_vad_16k_sequence.onnx",
         "mouth_cover.safetensors",

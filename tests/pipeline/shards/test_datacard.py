@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline.shards.labels import LABELS
 from pipeline.tables.rows import Video
 from pipeline.tables.run_tables import RunTables, table_path
 from tests.pipeline.selection.test_rules import candidate
+from tests.stages import fake_run
 from tests.stages.fake_run import write_run
 
 
@@ -74,6 +76,18 @@ def test_distributions_are_those_of_the_packed_samples(tmp_path):
     assert (faces[0], faces[-1]) == ("60", "100")
     assert 0 < facts.largest_source < 1
     assert whole_card(tmp_path).count("| duration | s | 4.0 | 4.0 | 4.0 | 4.0 | 4.0 |") == 1
+
+
+def test_languages_and_transcripts_are_counted_only_where_a_recognizer_was_asked(
+    tmp_path, monkeypatch
+):
+    assert "what is said was not transcribed" in whole_card(tmp_path / "silent")
+    plain = fake_run.quality
+    told = {"language": "de", "language_probability": 0.9, "transcript": "ja"}
+    monkeypatch.setattr(fake_run, "quality", lambda one, rng: replace(plain(one, rng), **told))
+    card = whole_card(tmp_path / "told")
+    assert "| de | 11 | 44.0 |" in card
+    assert "what is said was written down by a recognizer" in card
 
 
 def test_what_the_publisher_did_not_say_is_said_to_be_missing(tmp_path):
