@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from threadpoolctl import threadpool_limits
+
 from pipeline.engine import outcome as ending
 from pipeline.engine.cache import Cache
 from pipeline.engine.outcome import Outcome, Work
@@ -74,13 +76,17 @@ def _ending_of_error(work: Work, error: BaseException) -> Outcome:
 
 
 class SerialRunner:
-    """Runs in this process, one item after the other. A crash or a hang takes the run with it."""
+    """Runs in this process, one item after the other. A crash or a hang takes the run with it.
+
+    The BLAS of numpy keeps to one thread, as it does in Ray's workers: in the small products of a
+    stage a second one waits, and waiting it burns a core.
+    """
 
     def run(self, stage: Stage[Any, Any], work: Sequence[Work], cache: Cache) -> Iterator[Outcome]:
         """See Runner.run."""
         stage.setup()
         try:
-            with ThreadPoolExecutor(1) as thread:
+            with ThreadPoolExecutor(1) as thread, threadpool_limits(1, user_api="blas"):
                 for one in work:
                     yield thread.submit(perform, stage, one, cache).result()
         finally:
