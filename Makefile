@@ -22,7 +22,7 @@ scm: # DVC wants git unless told that there is none: a copy of the tree, an arch
 	@git rev-parse --git-dir > /dev/null 2>&1 || dvc config --local core.no_scm true
 
 test: setup ## the core tests
-	python -m pytest tests
+	python -m pytest tests -n auto --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 
 check: setup ## style, types, and a line in CHANGELOG.md for every change of code
 	ruff check .

@@ -13,6 +13,23 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_BF16")
 """PyTorch 2.13's bfloat16 convolutions on AMX gave NaN in a virtual machine; other results are the
 same with and without."""
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # as many processes of tests as cores
+ONE_AFTER_THE_OTHER = (
+    *("deploy/", "pipeline/engine/", "pipeline/judge/command/", "pipeline/submit/"),
+    *("test_again.py", "test_line.py", "trainers/processes/", "trainers/test_optional_talkers.py"),
+)
+"""Tests that start Ray or send signals: of these no two run at once."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what must stay in one process where tests run in several: a module, or all with Ray."""
+    for item in items:
+        where = item.path.relative_to(ROOT / "tests").as_posix()
+        group = "ray" if where.startswith(ONE_AFTER_THE_OTHER) else where
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
 
 
 @pytest.fixture(scope="session")
