@@ -1,7 +1,7 @@
 """Fixtures that many tests share."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,14 +22,18 @@ ONE_AFTER_THE_OTHER = (
 """Tests that start Ray or send signals: of these no two run at once."""
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what must stay in one process where tests run in several: a module, or all with Ray."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """Say what must stay in one process where tests run in several: a module, or all with Ray.
+
+    A wrapper, because pytest-xdist reads the groups in the same hook.
+    """
     for item in items:
         where = item.path.relative_to(ROOT / "tests").as_posix()
         group = "ray" if where.startswith(ONE_AFTER_THE_OTHER) else where
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=lambda item: item.get_closest_marker("xdist_group").args != ("ray",))
+    return (yield)
 
 
 @pytest.fixture(scope="session")
