@@ -28,9 +28,8 @@ from pipeline.tables.run_tables import RunTables, table_path
 from pipeline.weights.bundled_arrays import bundled_sha256
 
 MEMORY_BYTES, TEXT_BYTES, MOONSHINE_BYTES = 500_000_000, 500_000_000, 300_000_000
-WHISPER_SHARE = 3
-"""Memory of a Whisper model in sizes of its file: half of those are of float16, and torch itself
-needs some."""
+WHISPER_BYTES, WHISPER_SHARE = 350_000_000, 3
+"""Memory of torch and transformers, and of a model in sizes of its file: many are of float16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +63,7 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
             WeightsError: the files of that of speech are absent or altered.
         """
         self.params = params
+        self.recognizer = recognizer.portable(params.recognizer)
         self.recognizer_digests = recognizer.recognizer_digests(params.recognizer)
         self.reads_text = params.text == "overlay"
         if self.reads_text:
@@ -99,7 +99,7 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
 
     def own_weights(self) -> Mapping[str, Path]:
         """Return the files of a recognizer whose folder the user named."""
-        return recognizer.own_files(self.params.recognizer)
+        return recognizer.own_files(self.recognizer)
 
     def deadline_s(self, item: ClipToMeasure) -> float:
         """Return a hundred times what it takes, fetching and decoding the film included."""
@@ -119,7 +119,7 @@ class QualityStage(Stage[ClipToMeasure, Quality]):
             cover.CoverDetector(),
             identity,
             reader,
-            recognizer.open_recognizer(self.params.recognizer),
+            recognizer.open_recognizer(self.recognizer),
         )
 
     def process(self, item: ClipToMeasure, workdir: Path) -> Sequence[Quality | Reject]:
@@ -143,7 +143,7 @@ def _memory_bytes(params: QualityParams) -> int:
     if params.recognizer == recognizer.MOONSHINE:
         return needed + MOONSHINE_BYTES
     sizes = [path.stat().st_size for path in recognizer.own_files(params.recognizer).values()]
-    return needed + WHISPER_SHARE * sum(sizes)
+    return needed + (WHISPER_BYTES + WHISPER_SHARE * sum(sizes) if sizes else 0)
 
 
 def clips_to_measure(tables: RunTables, cache: Cache, params: Params) -> list[ClipToMeasure]:

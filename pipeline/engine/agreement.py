@@ -20,7 +20,7 @@ from pipeline.digest import canonical_json
 from pipeline.engine.stage import Stage
 from pipeline.errors import ClusterError, WeightsError
 from pipeline.params.environment import environment
-from pipeline.weights.sharing import bring, offer
+from pipeline.weights.sharing import bring, offer, portable_path
 
 PACKAGES = (
     *("ai-edge-litert", "av", "diffusers", "fsspec", "insightface", "numpy"),
@@ -62,7 +62,7 @@ def agreement_of(stage: Stage[Any, Any]) -> Agreement | None:
     for one in (stage, *stage.works_ahead_for()):
         own |= one.own_weights()
     offer(environment().cache, digests, own)
-    paths = {name: _portable(path) for name, path in own.items()}
+    paths = {name: portable_path(path) for name, path in own.items()}
     return Agreement(_facts(stage), digests, paths, environment().cache)
 
 
@@ -146,14 +146,6 @@ def code_digest() -> str:
             content = hashlib.sha256(path.read_bytes()).hexdigest()
             sha256.update(f"{name} {content}\n".encode())
     return sha256.hexdigest()
-
-
-def _portable(path: Path) -> str:
-    """Return a path as it would be named on another machine, whose home may be another."""
-    absolute = path.expanduser().absolute()
-    home = Path.home()
-    inside = absolute.is_relative_to(home)
-    return f"~/{absolute.relative_to(home)}" if inside else str(absolute)
 
 
 def _node() -> str:

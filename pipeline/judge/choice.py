@@ -17,6 +17,7 @@ from pipeline.judge.landmark import weights as landmark
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.params.curation import SyncParams
 from pipeline.weights.files import weights_file_sha256
+from pipeline.weights.sharing import portable_path
 
 LANDMARK_FILE, SYNCNET_FILE = "landmark_judge.safetensors", "syncnet_v2.model"
 NOT_FETCHED = "the weights of SyncNet could not be had"
@@ -41,7 +42,7 @@ class Choice:
     sha256: str
     """Digest of the weights, hex."""
     path: str = ""
-    """The user's path to SyncNet's weights; never part of an identity."""
+    """The user's path to SyncNet's weights, as workers find it; never part of an identity."""
     fallback: str = ""
     """Why this is not the requested judge; empty if it is."""
 
@@ -127,7 +128,8 @@ def choose(params: SyncParams) -> Choice:
         return _landmark(NOT_FETCHED)
     mode, precision = params.syncnet_mode, params.syncnet_precision
     digest = weights_file_sha256(file)
-    return Choice("syncnet", mode, precision, digest, params.syncnet_weights)
+    named = portable_path(Path(params.syncnet_weights)) if params.syncnet_weights else ""
+    return Choice("syncnet", mode, precision, digest, named)
 
 
 SYNCNET_EVIDENCE = EvidenceModel(gain=0.15, distance=0.0, usual=0.0, most_usual=0.0, bias=-0.45)

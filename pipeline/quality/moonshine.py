@@ -16,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError
+from pipeline.quality.heard import Heard
 from pipeline.tables.rows import SAMPLE_RATE_HZ
 from pipeline.weights.files import path_of, sha256_of
 
@@ -60,21 +61,23 @@ class Moonshine:
         self._outputs = [one.name for one in self._decoder.get_outputs()]
         self._tokens = read_tokens(path_of(TOKENS).read_bytes())
 
-    def hear(self, audio_N: NDArray[np.float32]) -> tuple[None, None, str, float]:
-        """Return no language, the text, and the mean log probability of its tokens.
+    def hear(self, audio_N: NDArray[np.float32]) -> Heard:
+        """Return what is said, in no language.
 
         Args:
             audio_N: mono, full scale 1.
         """
         if len(audio_N) < MIN_SAMPLES:
-            return None, None, "", 0.0
+            return Heard(None, None, "", 0.0, is_whole=True)
         said = list(self._decoded(audio_N[None].astype(np.float32)))
-        raw = b"".join(self._tokens[token] for token, _ in said)
+        words = [one for one in said if one[0] != END]
+        raw = b"".join(self._tokens[token] for token, _ in words)
         text = raw.decode("utf-8", "replace").replace(WORD_START, " ")
-        return None, None, text, float(np.mean([log for _, log in said])) if said else 0.0
+        mean_log = float(np.mean([log for _, log in words])) if words else 0.0
+        return Heard(None, None, text, mean_log, is_whole=said[-1][0] == END)
 
     def _decoded(self, audio_1N: NDArray[np.float32]) -> Iterator[tuple[int, float]]:
-        """Yield (token, log probability) up to the end, which is left out."""
+        """Yield (token, log probability) up to the end, or to as many as the sound can hold."""
         mask_1N = np.ones(audio_1N.shape, np.int64)
         heard = {"input_values": audio_1N, "attention_mask": mask_1N}
         states_1SD = self._encoder.run(None, heard)[0]
@@ -89,9 +92,9 @@ class Moonshine:
             given["input_ids"] = np.array([[token]], np.int64)
             made = dict(zip(self._outputs, self._decoder.run(None, given), strict=True))
             token, log = _likeliest(made["logits"][0, -1])
+            yield token, log
             if token == END:
                 return
-            yield token, log
             self._keep(made, given)
 
     def _keep(self, made: Mapping[str, Any], given: dict[str, Any]) -> None:

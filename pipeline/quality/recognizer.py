@@ -15,7 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import ParamsError, WeightsError
 from pipeline.quality import moonshine, whisper_folder
+from pipeline.quality.heard import Heard
+from pipeline.weights.sharing import portable_path
 
 NONE, MOONSHINE, WHISPER = "none", "moonshine-tiny-en", "whisper:"
 DECIMALS = 3
@@ -34,8 +37,8 @@ class Transcript:
     transcript: str
     """As the recognizer writes it, one line; empty where nobody speaks."""
     transcript_confidence: float | None
-    """Geometric mean of the tokens' probabilities, 0 to 1; 0 where the text repeats itself, as
-    recognizers do on what they do not understand; None where there is no text."""
+    """Geometric mean of the tokens' probabilities, 0 to 1; 0 where the text repeats itself or was
+    cut off, as happens on what a recognizer does not understand; None where there is no text."""
 
 
 NOTHING_SAID = Transcript(None, None, "", None)
@@ -44,8 +47,8 @@ NOTHING_SAID = Transcript(None, None, "", None)
 class Recognizer(Protocol):
     """What both recognizers can do."""
 
-    def hear(self, audio_N: NDArray[np.float32]) -> tuple[str | None, float | None, str, float]:
-        """Return language, its probability, text, and the mean log probability of its tokens."""
+    def hear(self, audio_N: NDArray[np.float32]) -> Heard:
+        """Return what is said in a clip, mono, full scale 1."""
         ...
 
 
@@ -56,14 +59,20 @@ def transcribe(audio_N: NDArray[np.float32], is_speech: bool, recognizer: Recogn
 
     Args:
         audio_N: mono, full scale 1.
+
+    Raises:
+        WeightsError: the recognizer gives no numbers.
     """
     if not is_speech:
         return NOTHING_SAID
-    language, probability, text, mean_log = recognizer.hear(audio_N)
-    text = " ".join(text.split())
-    confidence = 0.0 if repeats_itself(text) else round(float(np.exp(mean_log)), DECIMALS)
+    heard = recognizer.hear(audio_N)
+    probability, text = heard.language_probability, " ".join(heard.text.split())
+    if not np.isfinite([heard.mean_log, probability or 0.0]).all():
+        raise WeightsError("quality.recognizer: it gives no numbers; its weights are damaged")
+    doubtful = not heard.is_whole or repeats_itself(text)
+    confidence = 0.0 if doubtful else round(float(np.exp(heard.mean_log)), DECIMALS)
     return Transcript(
-        language=language,
+        language=heard.language,
         language_probability=None if probability is None else round(probability, DECIMALS),
         transcript=text,
         transcript_confidence=confidence if text else None,
@@ -71,8 +80,12 @@ def transcribe(audio_N: NDArray[np.float32], is_speech: bool, recognizer: Recogn
 
 
 def repeats_itself(text: str) -> bool:
-    """Return whether a text is mostly the same words again."""
-    content = text.encode()
+    """Return whether a text is mostly the same words again.
+
+    A letter counts as one byte: in UTF-8 three bytes of an Indian letter shrink by themselves.
+    """
+    letters: dict[str, int] = {}
+    content = bytes(letters.setdefault(one, len(letters)) % 256 for one in text)
     return len(content) > MAX_COMPRESSION * len(zlib.compress(content))
 
 
@@ -90,8 +103,20 @@ def open_recognizer(name: str) -> Recognizer | None:
 
 
 def folder_of(name: str) -> Path:
-    """Return the folder of `whisper:FOLDER`."""
-    return Path(name.removeprefix(WHISPER)).expanduser()
+    """Return the folder of `whisper:FOLDER`, on whichever machine this is.
+
+    Raises:
+        ParamsError: its `~` names nobody.
+    """
+    try:
+        return Path(name.removeprefix(WHISPER)).expanduser()
+    except RuntimeError as error:
+        raise ParamsError(f"params.yaml: quality.recognizer: {name}: {error}") from error
+
+
+def portable(name: str) -> str:
+    """Return a name by which workers find the folder where the agreement of a cluster puts it."""
+    return f"{WHISPER}{portable_path(folder_of(name))}" if name.startswith(WHISPER) else name
 
 
 def recognizer_digests(name: str) -> Mapping[str, str]:

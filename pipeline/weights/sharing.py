@@ -56,6 +56,14 @@ def bring(cache: str, digests: Mapping[str, str], own: Mapping[str, Path]) -> No
             _bring_one(cache, digests[name], place, replaces=name not in own)
 
 
+def portable_path(path: Path) -> str:
+    """Return a path as it would be named on another machine, whose home may be another."""
+    absolute = path.expanduser().absolute()
+    home = Path.home()
+    inside = absolute.is_relative_to(home)
+    return f"~/{absolute.relative_to(home)}" if inside else str(absolute)
+
+
 def _travelling(digests: Mapping[str, str]) -> set[str]:
     """Return the names of the fetched files: what is bundled is shipped with the code."""
     return {one.name for one in list_weights() if one.kind != "bundled"} & set(digests)

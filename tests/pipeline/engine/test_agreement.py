@@ -1,7 +1,5 @@
 """What a worker must share with the driver; test_cluster.py has a real cluster."""
 
-from pathlib import Path
-
 import pytest
 from pathspec import PathSpec
 
@@ -65,13 +63,6 @@ def test_an_edit_of_any_file_of_the_code_changes_its_digest(monkeypatch, tmp_pat
         digests.append(agreement.code_digest())
     agreement.code_digest.cache_clear()
     assert digests[0] == digests[2] != digests[1]
-
-
-def test_a_path_under_the_home_folder_is_named_from_the_workers_own(monkeypatch):
-    monkeypatch.setenv("HOME", "/home/me")
-    assert agreement._portable(Path("/home/me/w.model")) == "~/w.model"
-    assert agreement._portable(Path("~/w.model")) == "~/w.model"
-    assert agreement._portable(Path("/mnt/w.model")) == "/mnt/w.model"
 
 
 def test_all_code_that_is_compared_is_shipped():

@@ -1,6 +1,5 @@
 """A Whisper of random weights in Hugging Face's layout: real files, words that mean nothing."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -57,13 +56,4 @@ def write_whisper(folder: Path, seed: int = 0) -> Path:
         max_length=448,
     )
     model.save_pretrained(folder)
-    return folder
-
-
-def english_only(folder: Path) -> Path:
-    """Take the languages out of a model's folder."""
-    path = folder / "generation_config.json"
-    facts = json.loads(path.read_text())
-    del facts["lang_to_id"]
-    path.write_text(json.dumps(facts))
     return folder

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 import fsspec
 import pytest
 
 from pipeline.errors import WeightsError
 from pipeline.weights import files as weights
-from pipeline.weights.sharing import bring, offer
+from pipeline.weights.sharing import bring, offer, portable_path
 
 CONTENT = b"a model" * 100
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -105,3 +106,12 @@ def test_a_copy_made_by_dvc_exp_run_temp_uses_the_files_of_its_workspace(
     kept.write_bytes(b"another")
     with pytest.raises(WeightsError, match=r"model\.bin is absent"):
         weights.path_of("model.bin")
+
+
+def test_a_path_under_the_home_folder_is_named_from_the_workers_own(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert portable_path(Path("/home/me/w.model")) == "~/w.model"
+    assert portable_path(Path("~/w.model")) == "~/w.model"
+    assert portable_path(Path("/mnt/w.model")) == "/mnt/w.model"
+    monkeypatch.chdir(tmp_path)
+    assert portable_path(Path("w.model")) == str(tmp_path / "w.model")
