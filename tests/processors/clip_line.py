@@ -15,6 +15,9 @@ import cv2
 from pipeline.faces.clip_writer import write_face_clips
 from pipeline.faces.film_source import FilmSource
 from pipeline.faces.open import open_backend
+from pipeline.identity.clip_identity import IdentityNetworks
+from pipeline.identity.face_network import FaceNetwork
+from pipeline.identity.voice_network import VoiceNetwork
 from pipeline.judge.landmark.judge import LandmarkJudge
 from pipeline.media.clip_reader import read_arrays, read_audio
 from pipeline.media.probe import probe
@@ -33,7 +36,8 @@ def line(film: Path, folder: Path) -> dict[str, Any]:
     shots = find_shots(film, params.scenes)
     backend = open_backend(params.faces)
     found = write_face_clips(film, FilmSource(video), shots, backend, params.faces, folder).found
-    tools = LandmarkJudge.load(), Detectors(SpeechDetector(), CoverDetector())
+    identity = IdentityNetworks(FaceNetwork(), VoiceNetwork())
+    tools = LandmarkJudge.load(), Detectors(SpeechDetector(), CoverDetector(), identity)
     clips = [one.clip for one in found if not one.reason]
     measured = {clip.clip_id: _measured(clip, folder, *tools) for clip in clips}
     rows = [repr(asdict(one.clip)) + one.reason for one in found]
