@@ -87,8 +87,12 @@ class TarPlace:
         return sorted(name for name in names if not (Path(self.root) / name).is_file())
 
     def remove_others(self, names: Collection[str]) -> None:
-        """Remove the tars of an earlier run. In a sealed place only those that have a seal."""
+        """Remove the tars of an earlier run. In a sealed place only those that have a seal.
+
+        And what killed processes left of files that they were writing.
+        """
         if not self.sealed:
+            remove_unfinished(Path(self.root))
             for old in Path(self.root).glob("*/*.tar"):
                 if old.relative_to(self.root).as_posix() not in names:
                     old.unlink()
@@ -204,3 +208,10 @@ def tar_place(out: Path, below: str = "") -> TarPlace:
         return TarPlace(str(out.absolute()), sealed=False)
     place = root if "://" in root else str(Path(root).absolute())
     return TarPlace("/".join((place.rstrip("/"), *filter(None, [below]))), sealed=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove the parts of files (`pipeline.atomic.replacing`) that no process finishes any more."""
+    for part in folder.rglob("*.part"):
+        if part.is_file():
+            part.unlink(missing_ok=True)

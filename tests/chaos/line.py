@@ -14,6 +14,7 @@ from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import Params, load_params
+from pipeline.shards.place import remove_unfinished
 from pipeline.shards.tar import PackedSample, write_shard
 from pipeline.shards.tar_stage import until_packed
 from tests.chaos.faults import Site
@@ -57,6 +58,7 @@ def bundle(site: Site, pictures: list[Picture], params: Params, cache: Cache) ->
     rows = read_rows(TABLES["bundle"], Bundled)
     try:
         write_shard(DATA / "bundle" / "all.tar", [sample_of(row, cache) for row in rows])
+        remove_unfinished(DATA / "bundle")
     except DamagedCacheError as error:
         cache.forget(error.key)
         return False

@@ -117,6 +117,16 @@ def test_a_tar_in_the_bucket_is_written_again_only_if_its_samples_or_its_bytes_c
     assert hashlib.sha256(store.get(f"packed/{name}")).hexdigest() == changed[name]
 
 
+def test_what_a_killed_process_had_begun_to_write_goes_with_the_next_run(cache, rows, workspace):
+    out = workspace / "out"
+    tars = packed(rows, cache, out)
+    whole = sorted(path for path in out.rglob("*") if path.is_file())
+    for left in (whole[0].with_suffix(".tar.0a1b2c.part"), out / "index.json.0a1b2c.part"):
+        left.write_bytes(b"half")
+    assert packed(rows, cache, out) == tars
+    assert sorted(path for path in out.rglob("*") if path.is_file()) == whole
+
+
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_a_tar_in_a_folder_is_left_alone_until_it_is_damaged(
     cache, rows, workspace, monkeypatch, elsewhere
