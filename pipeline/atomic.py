@@ -139,6 +139,16 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(content, indent=2, sort_keys=True) + "\n")
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove the temporary files below a folder of which this process is the only writer.
+
+    Elsewhere other writers may be at work: there a file stays until it is abandoned.
+    """
+    for part in folder.rglob("*.part"):
+        if part.is_file():
+            part.unlink(missing_ok=True)
+
+
 def _remove_abandoned(folder: Path, stem: str) -> None:
     for old in _temporary_files(folder.absolute()).pop(stem, ()):
         with suppress(OSError):  # another process was faster

@@ -35,6 +35,7 @@ from pipeline.faces.looks import Looks
 from pipeline.faces.schemas import INSIGHTFACE106
 from pipeline.media.film_picture import as_picture
 from pipeline.params.environment import environment
+from pipeline.weights.onnx_sessions import one_thread
 
 MIN_DETECTION_SCORE = 0.5
 DETECT_PX = (640, 640)
@@ -172,8 +173,7 @@ def _download(name: str, root: str) -> None:
 
 
 def _load(file: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options = one_thread()
     options.log_severity_level = 3
     providers, provider_options = _providers()
     model = model_zoo.get_model(

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError
 from pipeline.quality.heard import Heard
 from pipeline.tables.rows import SAMPLE_RATE_HZ
 from pipeline.weights.files import path_of, sha256_of
+from pipeline.weights.onnx_sessions import open_on_cpu
 
 ENCODER, DECODER = "moonshine_tiny_en_encoder.ort", "moonshine_tiny_en_decoder.ort"
 TOKENS = "moonshine_tiny_en_tokens.bin"
@@ -39,8 +39,12 @@ def digests() -> Mapping[str, str]:
     Raises:
         WeightsError: a file is absent or altered; the message says how to fetch all three.
     """
+    return {name: sha256_of(name) for name in _paths()}
+
+
+def _paths() -> Mapping[str, Path]:
     try:
-        return {name: sha256_of(name) for name in FILES if path_of(name)}
+        return {name: path_of(name) for name in FILES}
     except WeightsError as error:
         said = str(error).partition(";")[0]
         raise WeightsError(f"quality.recognizer: moonshine-tiny-en: {said}; {FETCH}") from error
@@ -55,11 +59,12 @@ class Moonshine:
         Raises:
             WeightsError: a file is absent or altered.
         """
-        digests()
-        self._encoder, self._decoder = _session(path_of(ENCODER)), _session(path_of(DECODER))
+        paths = _paths()
+        self._encoder = open_on_cpu(str(paths[ENCODER]))
+        self._decoder = open_on_cpu(str(paths[DECODER]))
         self._past = [one.name for one in self._decoder.get_inputs() if one.name.startswith("past")]
         self._outputs = [one.name for one in self._decoder.get_outputs()]
-        self._tokens = read_tokens(path_of(TOKENS).read_bytes())
+        self._tokens = read_tokens(paths[TOKENS].read_bytes())
 
     def hear(self, audio_N: NDArray[np.float32]) -> Heard:
         """Return what is said, in no language.
@@ -130,10 +135,3 @@ def read_tokens(content: bytes) -> list[bytes]:
     if at != len(content) or len(found) <= END:
         raise WeightsError(f"{TOKENS}: no list of tokens; {FETCH}")
     return found
-
-
-def _session(path: Path) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    providers = ["CPUExecutionProvider"]
-    return onnxruntime.InferenceSession(str(path), sess_options=options, providers=providers)

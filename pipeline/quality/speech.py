@@ -15,12 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from pipeline.digest import file_sha256
 from pipeline.errors import WeightsError
 from pipeline.runs import runs_of
 from pipeline.tables.rows import SAMPLES_PER_FRAME
+from pipeline.weights.onnx_sessions import open_on_cpu
 
 WINDOW = 512
 WEIGHTS = "silero_vad_16k_sequence.onnx"
@@ -68,12 +68,7 @@ class SpeechDetector:
     """Silero VAD on the CPU, one thread."""
 
     def __init__(self) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            str(weights_path()), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_on_cpu(str(weights_path()))
 
     def probabilities(self, audio_N: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the speech probability of each window, shape (W,); the last is zero-padded."""

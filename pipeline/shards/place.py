@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.atomic import write_bytes
+from pipeline.atomic import remove_unfinished, write_bytes
 from pipeline.digest import canonical_json, digest, file_sha256
 from pipeline.errors import UnreadableError
 from pipeline.params.environment import environment
@@ -208,10 +208,3 @@ def tar_place(out: Path, below: str = "") -> TarPlace:
         return TarPlace(str(out.absolute()), sealed=False)
     place = root if "://" in root else str(Path(root).absolute())
     return TarPlace("/".join((place.rstrip("/"), *filter(None, [below]))), sealed=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove the parts of files (`pipeline.atomic.replacing`) that no process finishes any more."""
-    for part in folder.rglob("*.part"):
-        if part.is_file():
-            part.unlink(missing_ok=True)

@@ -9,12 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+from pipeline.atomic import remove_unfinished
 from pipeline.engine.cache import Cache, open_cache
 from pipeline.engine.command import DATA, execute, run_main
 from pipeline.engine.manifest import read_rows
 from pipeline.errors import DamagedCacheError
 from pipeline.params.curation import Params, load_params
-from pipeline.shards.place import remove_unfinished
 from pipeline.shards.tar import PackedSample, write_shard
 from pipeline.shards.tar_stage import until_packed
 from tests.chaos.faults import Site

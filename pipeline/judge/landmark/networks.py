@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import WeightsError
 from pipeline.judge.landmark.features import NUM_MELS, VISUAL_SIZE
+from pipeline.weights.onnx_sessions import open_on_cpu
 
 MARGIN_FRAMES = 5
 """Receptive field of one embedding, in frames to either side (the sum of all
@@ -70,13 +71,7 @@ class OnnxNetworks:
         Raises:
             WeightsError: the arrays are not those of such networks.
         """
-        import onnxruntime  # with onnx 0.1 s: only where a clip is judged
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            _model(members), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+        self._session = open_on_cpu(_model(members))
         self._count = len(members)
 
     def embed(self, shape_TV: Floats, mel_SM: Floats) -> tuple[list[Floats], list[Floats]]:

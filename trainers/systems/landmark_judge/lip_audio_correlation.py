@@ -10,6 +10,7 @@ Shape suffixes: T frames, C columns, S = 4 T mel steps, K offsets.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,9 +139,9 @@ def _even(series_TC: Doubles) -> Doubles:
     return np.asarray(fast / np.sqrt(power + 0.2 * fast.var(axis=0) + 1e-12))
 
 
-def _smoothed(series_TC: Doubles, kernel: Doubles, mode: str) -> Doubles:
+def _smoothed(series_TC: Doubles, kernel: Doubles, mode: Literal["edge", "reflect"]) -> Doubles:
     half = len(kernel) // 2
-    padded = np.pad(series_TC, ((half, half), (0, 0)), mode=mode)  # type: ignore[call-overload]
+    padded = np.pad(series_TC, ((half, half), (0, 0)), mode=mode)
     return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=1)
 
 

@@ -149,7 +149,7 @@ def _drop_motion(model: UNetMotionModel, config: UNetConfig) -> None:
 def _skip_without_audio(model: UNetMotionModel) -> None:
     for name, module in model.named_modules():
         if ".attentions." in name and name.endswith(".attn2"):
-            module.set_processor(_AudioAttention())  # type: ignore[no-untyped-call]
+            module.set_processor(_AudioAttention())  # type: ignore[no-untyped-call] # of diffusers
 
 
 def _zero_initialize(model: UNetMotionModel) -> None:
